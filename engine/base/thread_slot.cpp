@@ -1,0 +1,49 @@
+#include "base/thread_slot.hpp"
+
+#include <atomic>
+#include <bit>
+
+namespace cinnabar {
+
+namespace {
+
+static_assert(kThreadSlots == 64, "one bit of a word each");
+constinit std::atomic<uint64_t> taken{0};
+
+constexpr uint32_t kUnclaimed = 0xFFFFFFFF;
+constinit thread_local uint32_t slot_of_this_thread = kUnclaimed;
+
+// Gives the slot back when its thread ends.
+struct Releaser {
+    ~Releaser() {
+        if (slot_of_this_thread < kThreadSlots)
+            taken.fetch_and(~(uint64_t{1} << slot_of_this_thread), std::memory_order_release);
+    }
+};
+
+uint32_t claim() {
+    thread_local Releaser releaser;
+    (void)releaser;
+    uint64_t word = taken.load(std::memory_order_acquire);
+    for (;;) {
+        const uint32_t free = static_cast<uint32_t>(std::countr_one(word));
+        if (free == kThreadSlots) return kThreadSlots;
+        if (taken.compare_exchange_weak(word, word | uint64_t{1} << free, std::memory_order_acq_rel,
+                                        std::memory_order_acquire))
+            return free;
+    }
+}
+
+}  // namespace
+
+uint32_t thread_slot() {
+    if (slot_of_this_thread == kUnclaimed) [[unlikely]]
+        slot_of_this_thread = claim();
+    return slot_of_this_thread;
+}
+
+const void* thread_token() {
+    return &slot_of_this_thread;
+}
+
+}  // namespace cinnabar

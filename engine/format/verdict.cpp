@@ -1,0 +1,147 @@
+#include "format/verdict.hpp"
+
+#include <array>
+
+#include "base/check.hpp"
+
+namespace cinnabar::format {
+
+namespace {
+
+constexpr Ask any = Ask::any, no = Ask::no, yes = Ask::yes;
+constexpr int zero = static_cast<int>(GenerationSeen::zero);
+constexpr int same = static_cast<int>(GenerationSeen::same);
+constexpr int other = static_cast<int>(GenerationSeen::other);
+
+// clang-format off
+constexpr std::array kVerdictTable = {
+    //          label                    below read   gen    len  sum  lsn
+    VerdictRow{"unreadable",             any,  no,    -1,    any, any, any, Verdict::corrupt_unreadable},
+    VerdictRow{"valid",                  any,  yes,   same,  yes, yes, yes, Verdict::valid},
+    VerdictRow{"foreign",                any,  yes,   same,  yes, yes, no,  Verdict::corrupt_foreign},
+    VerdictRow{"future",                 any,  yes,   other, yes, yes, any, Verdict::corrupt_future},
+    VerdictRow{"below: unwritten",       yes,  yes,   zero,  any, any, any, Verdict::corrupt_unwritten},
+    VerdictRow{"below: stale",           yes,  yes,   other, any, no,  any, Verdict::corrupt_stale},
+    VerdictRow{"below: length",          yes,  yes,   same,  no,  no,  any, Verdict::corrupt_length},
+    VerdictRow{"below: sum",             yes,  yes,   same,  yes, no,  any, Verdict::corrupt_sum},
+    VerdictRow{"above: unwritten",       no,   yes,   zero,  any, any, any, Verdict::unwritten},
+    VerdictRow{"above: stale",           no,   yes,   other, any, no,  any, Verdict::stale},
+    VerdictRow{"above: torn length",     no,   yes,   same,  no,  no,  any, Verdict::torn},
+    VerdictRow{"above: torn sum",        no,   yes,   same,  yes, no,  any, Verdict::torn},
+};
+// clang-format on
+
+bool answers(Ask ask, bool value) {
+    return ask == Ask::any || (ask == Ask::yes) == value;
+}
+
+// The full generation that a frame of another generation could only mean if it were later than
+// the segment's own: the smallest greater number with the same low 32 bits.
+uint64_t later_generation(uint64_t own, uint32_t low) {
+    const uint64_t candidate = (own & ~uint64_t{0xFFFFFFFF}) | low;
+    return candidate > own ? candidate : candidate + (uint64_t{1} << 32);
+}
+
+// Bytes that the frame takes, or 0 when its type or length cannot be.
+uint64_t frame_bytes(const SegmentLife& life, uint64_t offset, const FrameHeader& header) {
+    const uint64_t room = life.segment_bytes - offset;
+    const uint64_t payload = header.payload_bytes();
+    switch (header.type()) {
+        case FrameType::link:
+            return offset == kFramesOffset && payload == sizeof(LinkPayload) ? kLineBytes : 0;
+        case FrameType::pad:
+            return payload == room - kHeaderBytes ? room : 0;
+        case FrameType::close:
+            return payload == 0 && offset != kFramesOffset ? kLineBytes : 0;
+        case FrameType::gap:
+        case FrameType::carried:
+        case FrameType::record:
+            break;
+        default:
+            return 0;
+    }
+    if (payload == 0 || payload > payload_bytes_max(life.segment_bytes)) return 0;
+    if (offset == kFramesOffset || padded_bytes(payload) > room) return 0;
+    return padded_bytes(payload);
+}
+
+}  // namespace
+
+std::string_view name_of(Verdict verdict) {
+    switch (verdict) {
+        case Verdict::valid:
+            return "valid";
+        case Verdict::unwritten:
+            return "unwritten";
+        case Verdict::stale:
+            return "stale";
+        case Verdict::torn:
+            return "torn";
+        case Verdict::corrupt_unwritten:
+            return "corrupt_unwritten";
+        case Verdict::corrupt_stale:
+            return "corrupt_stale";
+        case Verdict::corrupt_sum:
+            return "corrupt_sum";
+        case Verdict::corrupt_length:
+            return "corrupt_length";
+        case Verdict::corrupt_foreign:
+            return "corrupt_foreign";
+        case Verdict::corrupt_future:
+            return "corrupt_future";
+        case Verdict::corrupt_unreadable:
+            return "corrupt_unreadable";
+    }
+    return "unknown";
+}
+
+std::span<const VerdictRow> verdict_table() {
+    return kVerdictTable;
+}
+
+bool matches(const VerdictRow& row, const Observation& seen) {
+    return answers(row.below_testimony, seen.below_testimony) &&
+           answers(row.readable, seen.readable) &&
+           (row.generation < 0 || row.generation == static_cast<int>(seen.generation)) &&
+           answers(row.length_ok, seen.length_ok) && answers(row.sum_ok, seen.sum_ok) &&
+           answers(row.lsn_ok, seen.lsn_ok);
+}
+
+Verdict judge(const Observation& seen) {
+    for (const VerdictRow& row : kVerdictTable)
+        if (matches(row, seen)) return row.verdict;
+    CNB_CHECK(false, {"below_testimony", seen.below_testimony},
+              {"generation", static_cast<uint64_t>(seen.generation)}, {"sum_ok", seen.sum_ok});
+}
+
+Seen look(const SegmentLife& life, uint64_t offset, bool below_testimony) {
+    CNB_CHECK(offset >= kFramesOffset && offset + kLineBytes <= life.segment_bytes &&
+                  offset % kLineBytes == 0,
+              {"offset", offset});
+    const std::byte* at = life.base + offset;
+    Seen seen;
+    seen.header = read_frame_header(at);
+    Observation now;
+    now.below_testimony = below_testimony;
+    const uint32_t low = static_cast<uint32_t>(life.generation);
+    if (seen.header.generation != 0)
+        now.generation =
+            seen.header.generation == low ? GenerationSeen::same : GenerationSeen::other;
+    seen.frame_bytes = frame_bytes(life, offset, seen.header);
+    now.length_ok = seen.frame_bytes != 0;
+    now.lsn_ok = seen.header.lsn == life.lsn_at(offset);
+    if (now.length_ok && now.generation != GenerationSeen::zero) {
+        const bool pad = seen.header.type() == FrameType::pad;
+        const uint32_t seed =
+            now.generation == GenerationSeen::same
+                ? life.seed
+                : frame_seed(life.pool, life.segment,
+                             later_generation(life.generation, seen.header.generation));
+        now.sum_ok =
+            frame_sum(seed, at, pad ? kLineBytes : seen.frame_bytes) == seen.header.checksum;
+    }
+    seen.verdict = judge(now);
+    return seen;
+}
+
+}  // namespace cinnabar::format

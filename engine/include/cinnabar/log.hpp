@@ -1,0 +1,263 @@
+// The log: streams of records in one pool file on storage-class memory, or on an ordinary file.
+//
+// Threads. A Log and its Streams may be used from any thread at any time, except that a stream
+// created with one writer is appended to by one thread (a second one is refused, wrong_thread).
+// close(), moving and destruction need that no other call is running. The library starts no
+// thread but those of its parallel recovery, which end before open returns, and installs no
+// signal handler. In a child process after fork every call fails with `forked`.
+//
+// Ownership. A Stream and a Reader keep the log's insides alive; after Log::close they fail with
+// `failed`. Bytes handed to append are copied before it returns. Bytes of a Record stay valid as
+// long as its Reader stands on that record or a later one of the same segment, and never longer
+// than the Reader.
+//
+// Errors that any call may return: forked; failed (the log was closed, or an earlier force failed:
+// what was not durable then may be lost; reopen the log to learn what survived).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cinnabar/medium.hpp"
+#include "cinnabar/result.hpp"
+#include "cinnabar/types.hpp"
+
+namespace cinnabar {
+
+struct CreateOptions {
+    uint64_t pool_bytes = uint64_t{64} << 20;    // size of the file
+    uint64_t segment_bytes = uint64_t{1} << 20;  // power of two, 2 KiB to 1 GiB
+};
+
+struct OpenOptions {
+    // Nothing is written to the file, damage does not refuse the open (the report has it), and the
+    // verified part can be read. Records that could not be made durable are marked in Record.
+    bool read_only = false;
+    Emulate emulate = Emulate::no;
+    ModelledLatency modelled;
+    std::chrono::milliseconds lock_timeout{0};  // how long to wait for another process
+    // Segments that are prepared ahead, at open and by release, for all streams together.
+    uint32_t spare_segments = 4;
+    // Write forced frames with cached stores and flushes instead of non-temporal stores.
+    bool forced_cached = false;
+};
+
+// How a stream is appended to, fixed at its creation.
+enum class Writers : uint8_t { one, many };
+
+struct AppendOptions {
+    Durability durability = Durability::forced;
+    ServiceId service = {};            // 0: none
+    uint16_t kind = 0;                 // the service's own
+    std::optional<Lsn> previous = {};  // the same transaction's previous record in this stream
+};
+
+struct Record {
+    Lsn lsn;
+    Durability durability = Durability::lazy;
+    ServiceId service;
+    uint16_t kind = 0;
+    std::optional<Lsn> previous;
+    bool known_durable = true;  // false: seen by a read-only open that could not flush it
+    Bytes payload;
+};
+
+// Damage: bytes that must verify and do not.
+struct Damage {
+    std::string stream;   // empty: not a stream's
+    std::string verdict;  // "corrupt_sum", ...: FORMAT.md lists them
+    std::optional<Lsn> lsn;
+    ByteRange range;
+};
+
+// What recovery found in one stream, and did.
+struct StreamReport {
+    std::string name;
+    uint32_t segments = 0;
+    Lsn begin;                // of the oldest segment kept
+    Lsn low_water;            // nothing below it is needed
+    Lsn testified;            // greatest durable frontier that any frame states
+    Lsn end;                  // recovery's cut: the log ends here
+    std::string end_verdict;  // why: "unwritten", "stale", "torn", or "end of segment"
+    uint64_t records_verified = 0;
+    uint64_t bytes_verified = 0;
+    uint64_t bytes_flushed = 0;     // made durable before anything was delivered
+    uint64_t lines_erased = 0;      // behind the cut
+    uint32_t segments_renewed = 0;  // behind the cut: given a new generation
+};
+
+struct OpenReport {
+    std::vector<StreamReport> streams;
+    std::vector<Damage> damage;      // empty unless the open is read-only
+    std::vector<std::string> notes;  // survivable oddities, one sentence each
+    uint64_t recovery_ns = 0;
+    bool clean() const { return damage.empty(); }
+};
+
+// Work done on the medium since open. Maintenance (new segments, marks) is counted apart.
+struct Counters {
+    uint64_t records = 0;
+    uint64_t forces = 0;  // forced appends and force() calls that had work to do
+    uint64_t payload_bytes = 0;
+    uint64_t fences = 0;  // in the page domain: msync calls
+    uint64_t lines = 0;   // 64-byte lines flushed or stored non-temporally
+    uint64_t bytes = 0;   // stored, headers and fill included
+    uint64_t maintenance_fences = 0;
+    uint64_t maintenance_lines = 0;
+    uint64_t maintenance_bytes = 0;
+};
+
+class StreamCoreBase;
+class ReaderCore;
+class LogCore;
+
+// Reads the records of a stream in LSN order, up to the frontier it was opened with at the time of
+// each call. Pins the segment it stands on; never blocks a writer. One thread at a time.
+class Reader {
+  public:
+    Reader(Reader&&) noexcept;
+    Reader& operator=(Reader&&) noexcept;
+    ~Reader();
+
+    // The next record, or nothing when the frontier is reached (call again later).
+    // Errors: corrupt (lsn and range say where; a further call says the same),
+    // below_low_water (the position was released before the reader stood on it).
+    Result<std::optional<Record>> next();
+
+    // The LSN that the next call starts from.
+    Lsn position() const;
+
+  private:
+    friend class Stream;
+    explicit Reader(std::unique_ptr<ReaderCore> core);
+    std::unique_ptr<ReaderCore> core_;
+};
+
+// How far a reader goes.
+enum class Frontier : uint8_t {
+    durable,    // what survives a crash
+    published,  // what is written; must not leave this process before it is durable
+};
+
+class Stream {
+  public:
+    const std::string& name() const;
+    Writers writers() const;
+
+    // Appends one record and returns its LSN. Forced: the record and everything before it in this
+    // stream is durable at return. Lazy: it is published at return, as soon as its predecessors
+    // are. On error nothing was appended, but for `failed`: then the record may or may not survive.
+    // Errors: invalid_argument (an empty record; `previous` not below this record or more than
+    // 2^32 lines back), record_too_large (over record_bytes_max()), full (who holds the space is
+    // named; release() makes room), read_only, wrong_thread, failed.
+    Result<Lsn> append(Bytes record, const AppendOptions& options = {});
+    // The same with the record gathered from several pieces.
+    Result<Lsn> append(std::span<const Bytes> pieces, const AppendOptions& options = {});
+
+    // Makes the record at `lsn`, and everything before it, durable. Any thread may force a stream
+    // of many writers; a one-writer stream is forced by its writer.
+    // Errors: never_appended, read_only, wrong_thread, failed.
+    Result<void> force(Lsn lsn);
+
+    // Waits until the record at `lsn` is durable because somebody else forced it.
+    // Errors: never_appended, timed_out, failed.
+    Result<void> wait_durable(Lsn lsn, std::optional<std::chrono::nanoseconds> timeout = {});
+
+    // The frontiers; durable() <= published() <= appended().
+    Lsn durable() const;
+    Lsn published() const;
+    Lsn appended() const;
+    Lsn low_water() const;  // the oldest LSN that may still be read
+
+    uint64_t record_bytes_max() const;
+    Counters counters() const;
+
+    // A reader from `from` on, or from the low-water mark. `from` is the LSN of a record, or a
+    // frontier. Errors: below_low_water, never_appended.
+    Result<Reader> read(std::optional<Lsn> from = {}, Frontier frontier = Frontier::durable) const;
+
+  private:
+    friend class Log;
+    explicit Stream(std::shared_ptr<StreamCoreBase> core);
+    std::shared_ptr<StreamCoreBase> core_;
+};
+
+struct StreamInfo {
+    std::string name;
+    Writers writers = Writers::one;
+};
+
+struct ServiceInfo {
+    ServiceId service;
+    std::string name;
+    std::string stream;
+    Lsn low_water;
+};
+
+class Log {
+  public:
+    // Creates a pool file, or leaves nothing behind. The file and its directory entry are durable
+    // at return. It has no streams. Mode 0600.
+    // Errors: already_exists, not_found (the directory), permission, disk_full, cannot_map,
+    // invalid_argument (sizes), io.
+    static Result<void> create(const std::filesystem::path& path,
+                               const CreateOptions& options = {});
+
+    // Opens a pool and recovers every stream: verifies what is not testified durable, makes durable
+    // what it accepts, erases what it cuts; only then returns.
+    // Errors: not_found, permission, locked (the message names the process), not_a_pool,
+    // wrong_layout, truncated, unsupported_version, cannot_map, io; corrupt (not when read_only:
+    // nothing was written; open read-only to read what verifies).
+    static Result<Log> open(const std::filesystem::path& path, const OpenOptions& options = {});
+
+    Log(Log&&) noexcept;
+    Log& operator=(Log&&) noexcept;
+    ~Log();  // as close(), errors ignored
+
+    const OpenReport& report() const;
+    const MediumInfo& medium() const;
+    uint64_t segment_bytes() const;
+    uint32_t segments_free() const;
+    uint32_t segments_total() const;
+
+    // Streams. Adding and removing is durable at return.
+    // Errors: already_exists, not_found, invalid_argument (the name), full (the table), read_only,
+    // pinned (removing a stream that has services, or that somebody holds).
+    Result<Stream> add_stream(std::string_view name, Writers writers);
+    Result<void> remove_stream(std::string_view name);
+    Result<Stream> stream(std::string_view name);
+    std::vector<StreamInfo> streams() const;
+
+    // Services hold log space: a stream keeps everything from the lowest low-water mark of its
+    // services on. A stream without a service releases nothing. A new service's mark is the
+    // stream's current one. Removing a service releases what it alone held.
+    Result<ServiceId> add_service(std::string_view stream, std::string_view name);
+    Result<void> remove_service(ServiceId service);
+    std::vector<ServiceInfo> services() const;
+
+    // Raises a service's low-water mark: it needs nothing below `to`. Durable at return; segments
+    // that nobody needs any more are free at once. A checkpoint that stands in for what is
+    // released must be durable before, which is so when `to` is not above its LSN.
+    // Errors: not_found, invalid_argument (below the present mark, or above durable), read_only.
+    Result<void> release(ServiceId service, Lsn to);
+
+    // Reads and verifies every record of every stream, every header, row and mark.
+    Result<std::vector<Damage>> check() const;
+
+    // Closes: writes a testifying frame to each stream that this life appended to, so that a later
+    // loss of its last records is noticed. Idempotent. Errors: io, failed.
+    Result<void> close();
+
+  private:
+    explicit Log(std::shared_ptr<LogCore> core);
+    std::shared_ptr<LogCore> core_;
+};
+
+}  // namespace cinnabar

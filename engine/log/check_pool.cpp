@@ -1,0 +1,88 @@
+#include "log/check_pool.hpp"
+
+#include "format/codec.hpp"
+#include "log/scan.hpp"
+
+namespace cinnabar::log {
+
+namespace {
+
+using format::Verdict;
+
+void report(const pool::Space& space, std::vector<Damage>& damage, const std::string& stream,
+            std::string_view verdict, std::optional<Lsn> lsn, const void* at, uint64_t bytes) {
+    damage.push_back({stream, std::string(verdict), lsn, {space.offset_of(at), bytes}});
+}
+
+void check_frames(const pool::Space& space, const CheckedStream& stream,
+                  std::vector<Damage>& damage) {
+    for (const format::SegmentLife& life : stream.segments) {
+        uint64_t offset = format::kFramesOffset;
+        while (offset < life.segment_bytes && life.lsn_at(offset) < stream.end) {
+            const format::Seen seen = format::look(life, offset, true);
+            if (seen.verdict == Verdict::valid) {
+                offset += seen.frame_bytes;
+                continue;
+            }
+            const uint64_t next = next_valid(life, offset + format::kLineBytes);
+            report(space, damage, stream.name, name_of(seen.verdict), Lsn{life.lsn_at(offset)},
+                   life.base + offset, next - offset);
+            offset = next;
+        }
+    }
+}
+
+void check_headers(const pool::Space& space, std::vector<Damage>& damage) {
+    const format::PoolId& pool = space.id;
+    for (uint32_t i = 0; i < space.segments.size(); ++i) {
+        const format::HeaderReading reading =
+            format::read_segment_header(pool, i, space.segments[i]);
+        const bool damaged = reading.state == format::HeaderState::corrupt;
+        const bool one_copy = reading.state == format::HeaderState::valid && reading.one_copy;
+        if (damaged || one_copy)
+            report(space, damage, "", damaged ? "corrupt_segment_header" : "one_header_copy",
+                   std::nullopt, space.segments[i], format::kFramesOffset);
+    }
+}
+
+void check_registers(const pool::Space& space, std::vector<Damage>& damage) {
+    const format::Catalogue& catalogue = *space.catalogue;
+    const auto verify = [&](uint32_t key, const format::RegisterLine& line) {
+        if (!format::read_register(space.id, key, line))
+            report(space, damage, "", "corrupt_register", std::nullopt, &line, sizeof line);
+    };
+    verify(format::register_key(format::RegisterRole::generation_ceiling),
+           catalogue.generation_ceiling);
+    verify(format::register_key(format::RegisterRole::last_stream), catalogue.last_stream);
+    for (uint32_t row = 0; row < format::kServiceRows; ++row)
+        if (catalogue.services[row].stream != 0)
+            verify(format::register_key(format::RegisterRole::mark, row), catalogue.marks[row]);
+}
+
+template <class Row, size_t count>
+void check_rows(const pool::Space& space, const std::array<Row, count>& rows,
+                std::vector<Damage>& damage) {
+    // A free row is zero throughout.
+    for (const Row& row : rows)
+        if (row.sum != format::row_sum(space.id, row) && row != Row{})
+            report(space, damage, "", "corrupt_row", std::nullopt, &row, sizeof row);
+}
+
+}  // namespace
+
+std::vector<Damage> check_pool(const pool::Space& space,
+                               const std::vector<CheckedStream>& streams) {
+    std::vector<Damage> damage;
+    const format::Catalogue& catalogue = *space.catalogue;
+    for (const format::Superblock* copy : {&catalogue.superblock_a, &catalogue.superblock_b})
+        if (copy->sum != format::superblock_sum(*copy))
+            report(space, damage, "", "corrupt_superblock_copy", std::nullopt, copy, sizeof *copy);
+    check_registers(space, damage);
+    check_rows(space, catalogue.streams, damage);
+    check_rows(space, catalogue.services, damage);
+    check_headers(space, damage);
+    for (const CheckedStream& stream : streams) check_frames(space, stream, damage);
+    return damage;
+}
+
+}  // namespace cinnabar::log

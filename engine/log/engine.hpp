@@ -1,0 +1,298 @@
+// All streams of one pool over a space: recovery at open, the streams by name, marks, checking,
+// closing. The public Log is this over a pool file; tests run it over memory.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "log/check_pool.hpp"
+#include "log/recover.hpp"
+#include "log/scan.hpp"
+#include "log/segment_pool.hpp"
+#include "log/stream_core.hpp"
+
+namespace cinnabar::log {
+
+struct EngineOptions {
+    bool read_only = false;
+    bool forced_cached = false;
+    uint32_t spares_max = 0;
+    std::function<void(std::byte*, size_t)> prefault;  // may be empty
+    ParallelFor parallel_for;
+};
+
+// A stream's row in the catalogue.
+struct StreamEntry {
+    uint32_t stream = 0;
+    std::string name;
+    Writers writers = Writers::one;
+};
+
+class EngineBase {
+  public:
+    virtual ~EngineBase() = default;
+
+    virtual std::shared_ptr<StreamCoreBase> stream(const std::string& name) = 0;
+    // The tables belong to the pool; the engine keeps the streams in step with them. `change` makes
+    // the change in the catalogue and runs under the engine's lock.
+    using Change = std::function<Result<void>()>;
+    using AddRow = std::function<Result<ServiceId>(uint64_t mark)>;
+    virtual void add_stream(const StreamEntry& entry) = 0;
+    // Errors: pinned (somebody holds the stream), what `change` returns.
+    virtual Result<void> remove_stream(const std::string& name, const Change& change) = 0;
+    virtual Result<ServiceId> add_service(uint32_t stream, const AddRow& add) = 0;
+    virtual Result<void> remove_service(uint32_t stream, const Change& change) = 0;
+
+    // Raises a service's mark. Errors: invalid_argument, read_only, failed, io.
+    virtual Result<void> release(ServiceId service, Lsn to) = 0;
+    virtual Lsn mark(ServiceId service) const = 0;
+
+    virtual uint32_t segments_free() const = 0;
+    virtual std::vector<Damage> check() const = 0;
+    virtual Result<void> close() = 0;
+};
+
+template <World W>
+class Engine final : public EngineBase {
+  public:
+    using M = typename W::Medium;
+
+    // Recovers. The space and the medium outlive the engine. On error nothing was written, unless
+    // the error is io. Errors: corrupt (not when read_only), io.
+    static Result<std::unique_ptr<Engine>> open(const pool::Space& space, M& medium,
+                                                EngineOptions options, OpenReport& report) {
+        const PoolScan scan = scan_pool(space, options.parallel_for);
+        report.damage = scan.damage;
+        report.notes.insert(report.notes.end(), scan.notes.begin(), scan.notes.end());
+        for (const StreamScan& stream : scan.streams)
+            report.streams.push_back(report_of(stream, space));
+        if (!scan.damage.empty() && !options.read_only)
+            return fail(damage_error(scan.damage.front()));
+        auto engine = std::unique_ptr<Engine>(new Engine(space, medium, std::move(options)));
+        if (auto done = engine->recover(scan, report); !done) return fail(std::move(done.error()));
+        return engine;
+    }
+
+    std::shared_ptr<StreamCoreBase> stream(const std::string& name) override {
+        return stream_core(name);
+    }
+
+    std::shared_ptr<StreamCore<W>> stream_core(const std::string& name) {
+        std::lock_guard lock(mutex_);
+        const auto found = streams_.find(name);
+        return found == streams_.end() ? nullptr : found->second;
+    }
+
+    void add_stream(const StreamEntry& entry) override {
+        StreamStart start;
+        start.stream = entry.stream;
+        start.name = entry.name;
+        start.writers = entry.writers;
+        std::lock_guard lock(mutex_);
+        adopt(start);
+    }
+
+    Result<void> remove_stream(const std::string& name, const Change& change) override {
+        std::lock_guard lock(mutex_);
+        const auto found = streams_.find(name);
+        CNB_CHECK(found != streams_.end());
+        if (found->second.use_count() > 1)
+            return fail(Errc::pinned, "stream '" + name + "' is in use: drop its Streams first");
+        if (auto done = change(); !done) return done;
+        found->second->give_back_all();
+        streams_.erase(found);
+        return {};
+    }
+
+    Result<ServiceId> add_service(uint32_t stream, const AddRow& add) override {
+        std::lock_guard lock(mutex_);
+        return add(lowest_mark(stream));
+    }
+
+    Result<void> remove_service(uint32_t stream, const Change& change) override {
+        std::lock_guard lock(mutex_);
+        if (auto done = change(); !done) return done;
+        for (auto& [name, core] : streams_)
+            if (core->stream() == stream) core->release_below(lowest_mark(stream));
+        return fill_spares();
+    }
+
+    Result<void> release(ServiceId service, Lsn to) override {
+        std::lock_guard lock(mutex_);
+        const uint32_t row = row_of(service);
+        const uint32_t stream = medium_.space().catalogue->services[row].stream;
+        for (auto& [name, core] : streams_)
+            if (core->stream() == stream) return raise_mark(*core, row, to);
+        return fail(Errc::not_found, "the service's stream is gone");
+    }
+
+    Lsn mark(ServiceId service) const override { return Lsn{mark_of(row_of(service))}; }
+
+    uint32_t segments_free() const override { return segments_.free_count(); }
+
+    std::vector<Damage> check() const override {
+        std::lock_guard lock(mutex_);
+        std::vector<CheckedStream> streams;
+        for (const auto& [name, core] : streams_) streams.push_back(core->for_check());
+        return check_pool(medium_.space(), streams);
+    }
+
+    Result<void> close() override {
+        std::lock_guard lock(mutex_);
+        Result<void> done;
+        for (auto& [name, core] : streams_) {
+            auto closed = core->write_close_frame();
+            if (!closed && done) done = std::move(closed);
+            core->close();
+        }
+        return done;
+    }
+
+    PoolMedium<W>& medium() { return medium_; }
+
+  private:
+    Engine(const pool::Space& space, M& medium, EngineOptions options)
+        : options_(std::move(options)),
+          medium_(space, medium),
+          segments_(medium_, {options_.read_only ? 0 : options_.spares_max, options_.prefault}) {}
+
+    static StreamReport report_of(const StreamScan& stream, const pool::Space& space) {
+        const uint64_t span = format::frame_space(space.segment_bytes);
+        StreamReport report;
+        report.name = stream.name;
+        report.segments = static_cast<uint32_t>(stream.kept.size());
+        report.begin = Lsn{stream.first_ordinal * span};
+        report.low_water = Lsn{stream.mark};
+        report.testified = Lsn{stream.testified};
+        report.end = Lsn{stream.cut};
+        report.end_verdict = stream.end_verdict == format::Verdict::valid
+                                 ? std::string("end of segment")
+                                 : std::string(format::name_of(stream.end_verdict));
+        report.records_verified = stream.frames;
+        report.bytes_verified = stream.cut - std::min(stream.cut, stream.verified_from);
+        return report;
+    }
+
+    Result<void> recover(const PoolScan& scan, OpenReport& report) {
+        segments_.adopt(scan.greatest_generation, scan.ceiling, scan.free);
+        Recovery<W> recovery(medium_, segments_, scan);
+        if (!options_.read_only)
+            if (auto done = recovery.accept_registers(); !done) return done;
+        for (size_t i = 0; i < scan.streams.size(); ++i) {
+            const StreamScan& stream = scan.streams[i];
+            if (!options_.read_only)
+                if (auto done = recovery.apply(stream, report.streams[i]); !done) return done;
+            adopt(start_of(scan, stream));
+        }
+        return options_.read_only ? Result<void>{} : fill_spares();
+    }
+
+    StreamStart start_of(const PoolScan& scan, const StreamScan& stream) const {
+        StreamStart start;
+        start.stream = stream.stream;
+        start.name = stream.name;
+        start.writers = stream.writers;
+        start.mark = stream.mark;
+        start.first_ordinal = stream.first_ordinal;
+        start.end = stream.cut;
+        start.known_durable =
+            options_.read_only ? std::min(stream.testified, stream.cut) : UINT64_MAX;
+        for (const uint32_t segment : stream.kept)
+            start.segments.push_back({segment, scan.segments[segment].header.generation});
+        return start;
+    }
+
+    void adopt(const StreamStart& start) {
+        streams_[start.name] = std::make_shared<StreamCore<W>>(
+            medium_, segments_, start, StreamMode{options_.read_only, options_.forced_cached},
+            [this](uint32_t stream) { return holder_of(stream); });
+    }
+
+    static uint32_t row_of(ServiceId service) {
+        CNB_CHECK(service.value >= 1 && service.value <= format::kServiceRows,
+                  {"service", service.value});
+        return service.value - 1u;
+    }
+
+    uint64_t mark_of(uint32_t row) const {
+        const auto value = format::read_register(
+            medium_.id(), format::register_key(format::RegisterRole::mark, row),
+            medium_.space().catalogue->marks[row]);
+        return value ? value->value : 0;
+    }
+
+    uint64_t lowest_mark(uint32_t stream) const {
+        std::optional<uint64_t> lowest;
+        for (uint32_t row = 0; row < format::kServiceRows; ++row)
+            if (medium_.space().catalogue->services[row].stream == stream)
+                lowest = std::min(lowest.value_or(mark_of(row)), mark_of(row));
+        if (lowest) return *lowest;
+        for (const format::StreamRow& row : medium_.space().catalogue->streams)
+            if (row.stream == stream) return row.kept_from;
+        return 0;
+    }
+
+    Result<void> raise_mark(StreamCore<W>& core, uint32_t row, Lsn to) {
+        if (options_.read_only)
+            return fail(Errc::read_only, "release: the log was opened read-only");
+        const uint64_t present = mark_of(row);
+        if (to.value < present || to.value > core.durable() || to.value % format::kLineBytes != 0)
+            return fail(Errc::invalid_argument,
+                        "release to LSN " + std::to_string(to.value) +
+                            ": it must be the LSN of a record between the present mark " +
+                            std::to_string(present) + " and the durable frontier " +
+                            std::to_string(core.durable()));
+        Maintenance maintenance;
+        auto raised =
+            medium_.raise_register(Site::mark_store, {Site::mark_flush, Site::mark_fence},
+                                   format::register_key(format::RegisterRole::mark, row),
+                                   medium_.space().catalogue->marks[row], to.value, maintenance);
+        core.count(maintenance);
+        if (!raised) return raised;
+        core.release_below(lowest_mark(core.stream()));
+        return fill_spares();
+    }
+
+    Result<void> fill_spares() {
+        Maintenance maintenance;
+        return segments_.fill_spares(maintenance);
+    }
+
+    // Who holds a stream's space, in words.
+    std::string holder_of(uint32_t stream) const {
+        const format::Catalogue& catalogue = *medium_.space().catalogue;
+        std::optional<uint32_t> holder;
+        for (uint32_t row = 0; row < format::kServiceRows; ++row)
+            if (catalogue.services[row].stream == stream &&
+                (!holder || mark_of(row) < mark_of(*holder)))
+                holder = row;
+        if (!holder) return "the stream has no service, and so releases nothing";
+        return "service '" + std::string(catalogue.services[*holder].name.data()) +
+               "' holds everything from LSN " + std::to_string(mark_of(*holder)) + " on";
+    }
+
+    static Error damage_error(const Damage& damage) {
+        std::string where = damage.stream.empty() ? "the pool" : "stream '" + damage.stream + "'";
+        if (damage.lsn) where += " at LSN " + std::to_string(damage.lsn->value);
+        return {Errc::corrupt,
+                damage.verdict + " in " + where + ", pool file bytes " +
+                    std::to_string(damage.range.offset_bytes) + " to " +
+                    std::to_string(damage.range.offset_bytes + damage.range.length_bytes) +
+                    "; nothing was changed. Open read-only to read what verifies",
+                damage.lsn, damage.range};
+    }
+
+    const EngineOptions options_;
+    PoolMedium<W> medium_;
+    SegmentPool<W> segments_;
+    mutable typename W::Mutex mutex_;  // the map of streams, the marks
+    std::map<std::string, std::shared_ptr<StreamCore<W>>> streams_;
+};
+
+}  // namespace cinnabar::log

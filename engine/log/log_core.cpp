@@ -1,0 +1,113 @@
+#include "log/log_core.hpp"
+
+#include <chrono>
+#include <type_traits>
+
+#include "log/fork_guard.hpp"
+#include "log/parallel.hpp"
+#include "log/pmem_world.hpp"
+
+namespace cinnabar {
+
+namespace {
+
+template <class W>
+class LogCoreOn final : public LogCore {
+  public:
+    template <class... Args>
+    LogCoreOn(pool::Pool pool, bool read_only, Args&&... of_medium)
+        : LogCore(std::move(pool), read_only), medium_(std::forward<Args>(of_medium)...) {}
+
+    Result<void> recover(log::EngineOptions options) {
+        const auto begin = std::chrono::steady_clock::now();
+        report_.notes = pool_.notes();
+        auto engine = log::Engine<W>::open(pool_.space(), medium_, std::move(options), report_);
+        report_.recovery_ns = static_cast<uint64_t>(
+            std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count());
+        if (!engine) return fail(std::move(engine.error()));
+        return start(std::unique_ptr<log::EngineBase>(std::move(*engine)));
+    }
+
+  private:
+    typename W::Medium medium_;
+};
+
+template <class W, class... Args>
+Result<std::shared_ptr<LogCore>> open_on(pool::Pool pool, const OpenOptions& options,
+                                         Args&&... of_medium) {
+    log::EngineOptions engine;
+    engine.read_only = options.read_only;
+    engine.forced_cached = options.forced_cached;
+    engine.spares_max = options.spare_segments;
+    engine.prefault = pool::prefault;
+    engine.parallel_for = log::parallel_for;
+    auto core = std::make_shared<LogCoreOn<W>>(std::move(pool), options.read_only,
+                                               std::forward<Args>(of_medium)...);
+    if (auto recovered = core->recover(std::move(engine)); !recovered)
+        return fail(std::move(recovered.error()));
+    return std::shared_ptr<LogCore>(std::move(core));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<LogCore>> LogCore::open(const std::filesystem::path& path,
+                                               const OpenOptions& options) {
+    log::alive_word();  // before anything can fork
+    pool::OpenOptions pool_options;
+    pool_options.read_only = options.read_only;
+    pool_options.emulate = options.emulate;
+    pool_options.modelled = options.modelled;
+    pool_options.lock_timeout = options.lock_timeout;
+    auto pool = pool::Pool::open(path, pool_options);
+    if (!pool) return fail(std::move(pool.error()));
+    const Domain domain = pool->medium().domain;
+    if (options.modelled.any())
+        return open_on<log::ModelledWorld>(std::move(*pool), options, options.modelled, domain);
+    return open_on<log::PmemWorld>(std::move(*pool), options, domain);
+}
+
+Result<void> LogCore::start(Result<std::unique_ptr<log::EngineBase>> engine) {
+    if (!engine) return fail(std::move(engine.error()));
+    engine_ = std::move(*engine);
+    return {};
+}
+
+Result<void> LogCore::usable() const {
+    if (log::alive_word().load(std::memory_order_relaxed) == 0)
+        return fail(
+            Errc::forked,
+            "the log was opened before fork: open it in the child, after the parent closed");
+    if (closed_) return fail(Errc::failed, "the log was closed");
+    return {};
+}
+
+Result<void> LogCore::writable() const {
+    if (auto ok = usable(); !ok) return ok;
+    if (read_only_) return fail(Errc::read_only, "the log was opened read-only");
+    return {};
+}
+
+Result<pool::StreamInfo> LogCore::find_stream(std::string_view name) const {
+    for (const pool::StreamInfo& stream : pool_.streams())
+        if (stream.name == name) return stream;
+    return fail(Errc::not_found, "no stream named '" + std::string(name) + "' in this pool");
+}
+
+Result<pool::ServiceInfo> LogCore::find_service(ServiceId service) const {
+    for (const pool::ServiceInfo& info : pool_.services())
+        if (info.service == service) return info;
+    return fail(Errc::not_found,
+                "no service with number " + std::to_string(service.value) + " in this pool");
+}
+
+// In a forked child only the memory is given back: the log is the parent's.
+Result<void> LogCore::close() {
+    if (closed_) return {};
+    if (log::alive_word().load(std::memory_order_relaxed) == 0) return usable();
+    closed_ = true;
+    auto done = engine_->close();
+    auto unmapped = pool_.close();
+    return done ? unmapped : done;
+}
+
+}  // namespace cinnabar

@@ -1,0 +1,95 @@
+// A pool's medium with what all its streams share: one write-back leader at a time in the page
+// domain, the failure that ends the pool's life, and making things durable off the hot path.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <utility>
+
+#include "base/check.hpp"
+#include "format/codec.hpp"
+#include "pool/space.hpp"
+#include "seam/world.hpp"
+
+namespace cinnabar::log {
+
+// Work on the medium that no record asked for by itself.
+struct Maintenance {
+    uint64_t fences = 0;
+    uint64_t lines = 0;
+    uint64_t bytes = 0;
+};
+
+struct PersistSites {
+    Site flush;
+    Site fence;
+};
+
+template <World W>
+class PoolMedium {
+  public:
+    using M = typename W::Medium;
+
+    PoolMedium(const pool::Space& space, M& medium) : space_(space), medium_(medium) {}
+
+    const pool::Space& space() const { return space_; }
+    const format::PoolId& id() const { return space_.id; }
+    M& raw() { return medium_; }
+    Domain domain() const { return medium_.domain(); }
+
+    bool failed() const { return failed_.load(std::memory_order_acquire); }
+    static Error failure() {
+        return {Errc::failed,
+                "an earlier force of this pool failed: close the log and open it again to learn "
+                "what survived",
+                std::nullopt, std::nullopt};
+    }
+
+    // Page domain. Linux reports a write-back error once, to whoever asks first, whatever range he
+    // asks for: so one leader writes back at a time, for the whole pool, and after a failure the
+    // flag stands before another may ask. `work(medium)` calls sync() as often as it needs.
+    template <class Work>
+    Result<void> lead_sync(Work&& work) {
+        std::lock_guard lock(sync_mutex_);
+        if (failed()) return fail(failure());
+        Result<void> done = work(medium_);
+        if (!done) failed_.store(true, std::memory_order_release);
+        return done;
+    }
+
+    // Makes a range durable in any domain. Cold.
+    Result<void> persist(PersistSites sites, const void* from, size_t length,
+                         Maintenance& maintenance) {
+        const auto* bytes = static_cast<const std::byte*>(from);
+        ++maintenance.fences;
+        if (domain() == Domain::page)
+            return lead_sync([&](M& medium) { return medium.sync(sites.fence, bytes, length); });
+        medium_.flush(sites.flush, bytes, length);
+        medium_.fence(sites.fence);
+        maintenance.lines += (length + format::kLineBytes - 1) / format::kLineBytes;
+        return {};
+    }
+
+    // Raises a register: the new value goes to the slot that does not hold the present one.
+    Result<void> raise_register(Site store, PersistSites sites, uint32_t key,
+                                format::RegisterLine& line, uint64_t value,
+                                Maintenance& maintenance) {
+        const auto present = format::read_register(id(), key, line);
+        CNB_CHECK(present.has_value() && value >= present->value, {"value", value});
+        format::RegisterSlot& slot = line.slot[1 - present->slot];
+        const format::RegisterSlot next = format::register_slot(id(), key, value);
+        medium_.store8(store, &slot.value, next.value);
+        medium_.store8(store, &slot.sum, next.sum);
+        maintenance.bytes += sizeof slot;
+        return persist(sites, &line, sizeof line, maintenance);
+    }
+
+  private:
+    const pool::Space& space_;
+    M& medium_;
+    typename W::Mutex sync_mutex_;
+    std::atomic<bool> failed_{false};
+};
+
+}  // namespace cinnabar::log

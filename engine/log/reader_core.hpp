@@ -1,0 +1,37 @@
+// Walking a stream's frames in LSN order, verifying each, on pinned segments.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "log/stream_core_base.hpp"
+
+namespace cinnabar {
+
+class ReaderCore {
+  public:
+    // `from`: where a frame starts. Errors: below_low_water, never_appended, invalid_argument.
+    static Result<std::unique_ptr<ReaderCore>> open(std::shared_ptr<StreamCoreBase> stream,
+                                                    std::optional<Lsn> from, Frontier frontier);
+    ReaderCore(std::shared_ptr<StreamCoreBase> stream, uint64_t position, Frontier frontier);
+    ReaderCore(const ReaderCore&) = delete;
+    ReaderCore& operator=(const ReaderCore&) = delete;
+    ~ReaderCore();
+
+    Result<std::optional<Record>> next();
+    uint64_t position() const { return position_; }
+
+  private:
+    uint64_t limit() const;
+    Result<void> stand_on(uint64_t lsn);
+    Result<void> align(uint64_t from, bool exact);
+    Result<format::Seen> look_at(uint64_t lsn);
+
+    const std::shared_ptr<StreamCoreBase> stream_;
+    uint64_t position_;
+    const Frontier frontier_;
+    std::optional<StreamCoreBase::Pinned> pinned_;
+};
+
+}  // namespace cinnabar

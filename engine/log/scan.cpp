@@ -1,0 +1,295 @@
+#include "log/scan.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+namespace cinnabar::log {
+
+namespace {
+
+using format::GenerationSeen;
+using format::kFramesOffset;
+using format::kLineBytes;
+using format::SegmentLife;
+using format::Verdict;
+
+Damage damage_at(const pool::Space& space, const std::string& stream, std::string_view verdict,
+                 std::optional<uint64_t> lsn, const std::byte* at, uint64_t bytes) {
+    Damage damage;
+    damage.stream = stream;
+    damage.verdict = verdict;
+    if (lsn) damage.lsn = Lsn{*lsn};
+    damage.range = {space.offset_of(at), bytes};
+    return damage;
+}
+
+// The low-water mark of a stream: the lowest of its services, or what its row says without one.
+// Unreadable marks are damage.
+uint64_t read_mark(const pool::Space& space, const format::StreamRow& entry,
+                   const std::string& name, std::vector<Damage>& damage) {
+    const format::Catalogue& catalogue = *space.catalogue;
+    std::optional<uint64_t> lowest;
+    for (uint32_t row = 0; row < format::kServiceRows; ++row) {
+        if (catalogue.services[row].stream != entry.stream) continue;
+        const auto value = format::read_register(
+            space.id, format::register_key(format::RegisterRole::mark, row), catalogue.marks[row]);
+        if (!value) {
+            damage.push_back(damage_at(space, name, "corrupt_register", std::nullopt,
+                                       reinterpret_cast<const std::byte*>(&catalogue.marks[row]),
+                                       sizeof(format::RegisterLine)));
+            continue;
+        }
+        lowest = std::min(lowest.value_or(value->value), value->value);
+    }
+    return lowest.value_or(entry.kept_from);
+}
+
+// The segments that say they belong to a stream, by ordinal.
+using Chain = std::map<uint64_t, uint32_t>;
+
+Chain chain_of(const PoolScan& pool, const pool::Space& space, uint32_t stream) {
+    Chain chain;
+    const uint64_t span = format::frame_space(space.segment_bytes);
+    for (uint32_t i = 0; i < pool.segments.size(); ++i) {
+        const SegmentReading& reading = pool.segments[i];
+        if (!reading.linked || reading.link.stream != stream) continue;
+        const auto [at, added] = chain.emplace(reading.base_lsn / span, i);
+        // Two lives of one ordinal: the later one is the stream's.
+        if (!added && pool.segments[at->second].header.generation < reading.header.generation)
+            at->second = i;
+    }
+    return chain;
+}
+
+bool follows(const PoolScan& pool, uint32_t before, uint32_t after) {
+    const format::LinkPayload& link = pool.segments[after].link;
+    return link.predecessor_segment == before &&
+           link.predecessor_generation == pool.segments[before].header.generation;
+}
+
+// Drops the released front of a chain and keeps the unbroken run behind it. A segment is attached
+// only when its predecessor is durable, and dead ones are renewed newest first: so a chain with a
+// link missing, or without the segment that holds the mark, has lost one.
+void keep_chain(const PoolScan& pool, const pool::Space& space, const Chain& chain,
+                StreamScan& stream) {
+    const uint64_t span = format::frame_space(space.segment_bytes);
+    stream.first_ordinal = stream.mark / span;
+    if (!chain.empty() && (chain.rbegin()->first + 1) * span == stream.mark)
+        stream.first_ordinal = chain.rbegin()->first;  // a full tail is kept, whatever the mark
+    uint64_t expected = stream.first_ordinal;
+    for (auto at = chain.lower_bound(stream.first_ordinal); at != chain.end(); ++at, ++expected) {
+        if (at->first != expected ||
+            (!stream.kept.empty() && !follows(pool, stream.kept.back(), at->second)))
+            break;
+        stream.kept.push_back(at->second);
+    }
+    stream.broken = !chain.empty() && chain.rbegin()->first >= expected;
+}
+
+// Verifies a stream from its links' testimony on and finds the cut.
+void scan_stream(const PoolScan& pool, const pool::Space& space, const ParallelFor& parallel_for,
+                 StreamScan& stream) {
+    const uint64_t span = format::frame_space(space.segment_bytes);
+    for (const uint32_t segment : stream.kept)
+        stream.testified = std::max(stream.testified, pool.segments[segment].testified);
+
+    const uint64_t begin = stream.first_ordinal * span;
+    const uint64_t end = begin + stream.kept.size() * span;
+    stream.verified_from = std::clamp(stream.testified, begin, end);
+    const size_t first = static_cast<size_t>((stream.verified_from - begin) / span);
+    std::vector<SegmentScan> scans(stream.kept.size() - first);
+    parallel_for(scans.size(), [&](size_t i) {
+        const uint32_t segment = stream.kept[first + i];
+        const SegmentReading& reading = pool.segments[segment];
+        const SegmentLife life =
+            life_of(space, segment, reading.header.generation, reading.base_lsn);
+        scans[i] =
+            scan_segment(life, life.offset_of(std::max(stream.verified_from, reading.base_lsn)));
+    });
+
+    stream.testified = std::max(stream.testified, stream.mark);  // a mark is never above durable
+    for (const SegmentScan& scan : scans)
+        stream.testified = std::max(stream.testified, scan.testified);
+    stream.cut = end;
+    size_t keep = stream.kept.size();
+    for (size_t i = 0; i < scans.size(); ++i) {
+        stream.frames += scans[i].frames;
+        if (scans[i].verdict == Verdict::valid) continue;
+        stream.end_verdict = scans[i].verdict;
+        stream.cut = begin + (first + i) * span + scans[i].end_offset - kFramesOffset;
+        keep = first + i + 1;
+        break;
+    }
+    stream.dead.assign(stream.kept.rbegin(), stream.kept.rend() - static_cast<ptrdiff_t>(keep));
+    stream.kept.resize(keep);
+}
+
+// Where and why a stream's end is damage and not an end.
+void judge_end(const PoolScan& pool, const pool::Space& space, const StreamScan& stream,
+               std::vector<Damage>& damage) {
+    const uint64_t span = format::frame_space(space.segment_bytes);
+    const uint64_t end = (stream.first_ordinal + stream.kept.size()) * span;
+    if (stream.cut < end) {
+        const uint32_t segment = stream.kept.back();
+        const SegmentReading& reading = pool.segments[segment];
+        const SegmentLife life =
+            life_of(space, segment, reading.header.generation, reading.base_lsn);
+        const uint64_t offset = life.offset_of(stream.cut);
+        const Verdict verdict = format::look(life, offset, stream.cut < stream.testified).verdict;
+        if (format::is_corrupt(verdict)) {
+            const uint64_t next = next_valid(life, offset + kLineBytes);
+            damage.push_back(damage_at(space, stream.name, format::name_of(verdict), stream.cut,
+                                       life.base + offset, next - offset));
+            return;
+        }
+    }
+    if (stream.broken || stream.cut < stream.testified) {
+        damage.push_back(
+            damage_at(space, stream.name, "missing_segment", stream.cut, space.base, 0));
+    }
+}
+
+void read_segments(const pool::Space& space, const ParallelFor& parallel_for, PoolScan& pool) {
+    pool.segments.resize(space.segments.size());
+    parallel_for(space.segments.size(), [&](size_t i) {
+        pool.segments[i] = read_segment(space, static_cast<uint32_t>(i));
+    });
+    for (uint32_t i = 0; i < pool.segments.size(); ++i) {
+        const SegmentReading& reading = pool.segments[i];
+        pool.greatest_generation = std::max(pool.greatest_generation, reading.header.generation);
+        if (reading.header.state == format::HeaderState::corrupt)
+            pool.damage.push_back(damage_at(space, "", "corrupt_segment_header", std::nullopt,
+                                            space.segments[i], kFramesOffset));
+        if (reading.frames_unlinked)
+            pool.damage.push_back(damage_at(space, "", "corrupt_link", std::nullopt,
+                                            space.segments[i] + kFramesOffset, kLineBytes));
+        if (reading.linked && reading.header.one_copy)
+            pool.notes.push_back("segment " + std::to_string(i) +
+                                 ": one of its two header copies does not verify");
+    }
+}
+
+void read_ceiling(const pool::Space& space, PoolScan& pool) {
+    const auto ceiling = format::read_register(
+        space.id, format::register_key(format::RegisterRole::generation_ceiling),
+        space.catalogue->generation_ceiling);
+    if (!ceiling) {
+        pool.damage.push_back(
+            damage_at(space, "", "corrupt_register", std::nullopt,
+                      reinterpret_cast<const std::byte*>(&space.catalogue->generation_ceiling),
+                      sizeof(format::RegisterLine)));
+        return;
+    }
+    pool.ceiling = ceiling->value;
+    pool.greatest_generation = std::max(pool.greatest_generation, ceiling->value);
+}
+
+}  // namespace
+
+SegmentLife life_of(const pool::Space& space, uint32_t segment, uint64_t generation,
+                    uint64_t base_lsn) {
+    SegmentLife life;
+    life.base = space.segments[segment];
+    life.segment_bytes = space.segment_bytes;
+    life.segment = segment;
+    life.generation = generation;
+    life.base_lsn = base_lsn;
+    life.pool = space.id;
+    life.seed = format::frame_seed(life.pool, segment, generation);
+    return life;
+}
+
+SegmentReading read_segment(const pool::Space& space, uint32_t segment) {
+    SegmentReading reading;
+    const std::byte* base = space.segments[segment];
+    reading.header = format::read_segment_header(space.id, segment, base);
+    if (reading.header.state != format::HeaderState::valid) return reading;
+
+    // The link frame says where it stands; whether that is so is checked by the chain.
+    const uint64_t stated = format::read_frame_header(base + kFramesOffset).lsn;
+    const SegmentLife life = life_of(space, segment, reading.header.generation, stated);
+    const format::Seen seen = format::look(life, kFramesOffset, false);
+    const bool link = seen.verdict == Verdict::valid &&
+                      seen.header.type() == format::FrameType::link &&
+                      stated % format::frame_space(space.segment_bytes) == 0;
+    if (!link) {
+        // A frame of this life under any LSN: its own says which base it was written for.
+        for (uint64_t at = kFramesOffset; at + kLineBytes <= space.segment_bytes;
+             at += kLineBytes) {
+            const format::FrameHeader header = format::read_frame_header(base + at);
+            if (header.generation != static_cast<uint32_t>(reading.header.generation)) continue;
+            const uint64_t base_lsn = header.lsn - (at - kFramesOffset);
+            const SegmentLife own = life_of(space, segment, reading.header.generation, base_lsn);
+            if (format::look(own, at, false).verdict == Verdict::valid) {
+                reading.frames_unlinked = true;
+                break;
+            }
+        }
+        return reading;
+    }
+    reading.linked = true;
+    reading.base_lsn = stated;
+    reading.testified = format::testimony(seen.header);
+    std::memcpy(&reading.link, base + kFramesOffset + format::kHeaderBytes, sizeof reading.link);
+    return reading;
+}
+
+SegmentScan scan_segment(const SegmentLife& life, uint64_t offset) {
+    SegmentScan scan;
+    while (offset < life.segment_bytes) {
+        const format::Seen seen = format::look(life, offset, false);
+        if (seen.verdict != Verdict::valid) {
+            scan.verdict = seen.verdict;
+            break;
+        }
+        scan.testified = std::max(scan.testified, format::testimony(seen.header));
+        ++scan.frames;
+        offset += seen.frame_bytes;
+    }
+    scan.end_offset = offset;
+    // Dead frames are never delivered, and still testify.
+    for (uint64_t at = next_valid(life, offset); at < life.segment_bytes;
+         at = next_valid(life, at + kLineBytes))
+        scan.testified =
+            std::max(scan.testified, format::testimony(format::read_frame_header(life.base + at)));
+    return scan;
+}
+
+uint64_t next_valid(const SegmentLife& life, uint64_t offset) {
+    const uint32_t low = static_cast<uint32_t>(life.generation);
+    for (; offset < life.segment_bytes; offset += kLineBytes) {
+        const format::FrameHeader header = format::read_frame_header(life.base + offset);
+        if (header.generation != low || header.lsn != life.lsn_at(offset)) continue;
+        if (format::look(life, offset, false).verdict == Verdict::valid) return offset;
+    }
+    return life.segment_bytes;
+}
+
+PoolScan scan_pool(const pool::Space& space, const ParallelFor& parallel_for) {
+    PoolScan pool;
+    read_segments(space, parallel_for, pool);
+    read_ceiling(space, pool);
+    std::vector<bool> needed(space.segments.size(), false);
+    for (uint32_t row = 0; row < format::kStreamRows; ++row) {
+        const format::StreamRow& entry = space.catalogue->streams[row];
+        if (entry.stream == 0) continue;
+        StreamScan stream;
+        stream.stream = entry.stream;
+        stream.row = row;
+        stream.name = entry.name.data();
+        stream.writers = (entry.flags & format::kStreamShared) ? Writers::many : Writers::one;
+        stream.mark = read_mark(space, entry, stream.name, pool.damage);
+        keep_chain(pool, space, chain_of(pool, space, entry.stream), stream);
+        scan_stream(pool, space, parallel_for, stream);
+        judge_end(pool, space, stream, pool.damage);
+        for (const uint32_t segment : stream.kept) needed[segment] = true;
+        for (const uint32_t segment : stream.dead) needed[segment] = true;
+        pool.streams.push_back(std::move(stream));
+    }
+    for (uint32_t i = 0; i < needed.size(); ++i)
+        if (!needed[i]) pool.free.push_back(i);
+    return pool;
+}
+
+}  // namespace cinnabar::log

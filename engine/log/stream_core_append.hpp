@@ -1,0 +1,293 @@
+// StreamCore: appending and forcing. Included by stream_core.hpp.
+#pragma once
+
+#include "log/stream_core.hpp"
+
+namespace cinnabar::log {
+
+template <World W>
+Result<void> StreamCore<W>::usable() const {
+    if (alive_.load(std::memory_order_relaxed) == 0) [[unlikely]]
+        return fail(
+            Errc::forked,
+            "the log was opened before fork: open it in the child, after the parent closed");
+    if (closed_.load(std::memory_order_acquire)) [[unlikely]]
+        return fail(Errc::failed, "stream '" + name() + "': the log was closed");
+    if (medium_.failed()) [[unlikely]]
+        return fail(PoolMedium<W>::failure());
+    return {};
+}
+
+template <World W>
+Result<void> StreamCore<W>::writable() {
+    if (auto ok = usable(); !ok) [[unlikely]]
+        return ok;
+    if (mode_.read_only) [[unlikely]]
+        return fail(Errc::read_only, "stream '" + name() + "': the log was opened read-only");
+    if (many_) return {};
+    const void* writer = writer_.load(std::memory_order_relaxed);
+    if (writer == thread_token()) [[likely]]
+        return {};
+    if (writer == nullptr && writer_.compare_exchange_strong(writer, thread_token())) return {};
+    return fail(Errc::wrong_thread, "stream '" + name() +
+                                        "' has one writer, and another thread appended first: "
+                                        "create the stream with Writers::many");
+}
+
+template <World W>
+Result<Lsn> StreamCore<W>::append(std::span<const Bytes> pieces, uint64_t size,
+                                  const AppendOptions& options) {
+    if (auto ok = writable(); !ok) [[unlikely]]
+        return fail(std::move(ok.error()));
+    if (size == 0) [[unlikely]]
+        return fail(Errc::invalid_argument, "an empty record: a record holds 1 byte or more");
+    if (size > record_bytes_max()) [[unlikely]]
+        return fail(Errc::record_too_large,
+                    "a record of " + std::to_string(size) + " bytes; the limit is " +
+                        std::to_string(record_bytes_max()) +
+                        " (a quarter segment): split it, or create the pool with larger segments");
+
+    Frame frame;
+    frame.payload_bytes = size;
+    frame.forced = options.durability == Durability::forced;
+    frame.service = options.service.value;
+    frame.kind = options.kind;
+    const uint64_t lines = format::padded_bytes(size) / format::kLineBytes;
+    touch(pieces);
+    auto place = take(lines, options, frame.back_lines);
+    if (!place) [[unlikely]]
+        return fail(std::move(place.error()));
+
+    CounterStripes::Work work;
+    work.records = 1;
+    work.payload_bytes = size;
+    work.bytes = lines * format::kLineBytes;
+    Result<void> done;
+    if (frame.forced) {
+        const bool cached = page_domain_ || mode_.forced_cached;
+        store(*place, frame, pieces, Site::forced_frame_store,
+              cached ? StoreKind::cached : StoreKind::non_temporal);
+        done = finish_forced(*place, cached, work);
+    } else {
+        store(*place, frame, pieces, Site::lazy_frame_store, StoreKind::cached);
+        frontiers_.publish(place->lsn, lines, false);
+        // A forcer must not find a mountain of unflushed bytes: lazy writers clear it as they go.
+        if (!page_domain_ && frontiers_.durable() + kUnflushedMax < place->end())
+            done = force_published(work);
+    }
+    counters_.add(work);
+    if (!done) [[unlikely]]
+        return fail(std::move(done.error()));
+    return Lsn{place->lsn};
+}
+
+// Reads a byte of every page of the source: if that faults, it faults before space is taken, and
+// no hole is left that nobody can fill (trap L13).
+template <World W>
+void StreamCore<W>::touch(std::span<const Bytes> pieces) {
+    for (const Bytes& piece : pieces) {
+        for (size_t at = 0; at < piece.size(); at += format::kPageBytes)
+            (void)*static_cast<const volatile std::byte*>(&piece[at]);
+        if (!piece.empty()) (void)*static_cast<const volatile std::byte*>(&piece.back());
+    }
+}
+
+// Space for a frame of `lines`. On error nothing was taken.
+template <World W>
+Result<typename StreamCore<W>::Place> StreamCore<W>::take(uint64_t lines,
+                                                          const AppendOptions& options,
+                                                          uint32_t& back_lines) {
+    for (;;) {
+        W::point();
+        const uint64_t word = tail_.load(std::memory_order_acquire);
+        if (line_of(word) + lines > segment_lines_) [[unlikely]] {
+            if (auto crossed = cross(lines); !crossed) return fail(std::move(crossed.error()));
+            continue;
+        }
+        const uint64_t lsn = lsn_of(word);
+        if (options.previous) {
+            const uint64_t previous = options.previous->value;
+            const uint64_t back = (lsn - previous) / format::kLineBytes;
+            if (previous >= lsn || previous % format::kLineBytes != 0 || back > UINT32_MAX)
+                return fail(Errc::invalid_argument,
+                            "previous = " + std::to_string(previous) +
+                                " is not an earlier LSN within 2^32 lines of this record at " +
+                                std::to_string(lsn));
+            back_lines = static_cast<uint32_t>(back);
+        }
+        if (!frontiers_.in_window(lsn)) [[unlikely]] {
+            frontiers_.wait([&] { return frontiers_.in_window(lsn); });
+            continue;
+        }
+        if (!advance_tail(word, lines)) continue;
+        return Place{&live(ordinal_of(word)), lsn, lines};
+    }
+}
+
+template <World W>
+bool StreamCore<W>::advance_tail(uint64_t word, uint64_t lines) {
+    if (!many_) {
+        tail_.store(word + lines, std::memory_order_release);
+        return true;
+    }
+    W::point();
+    return tail_.compare_exchange_strong(word, word + lines, std::memory_order_acq_rel,
+                                         std::memory_order_relaxed);
+}
+
+template <World W>
+format::FrameHeader StreamCore<W>::header(const Place& place, const Frame& frame) const {
+    const uint64_t durable = frontiers_.durable();
+    CNB_CHECK(durable <= place.lsn, {"durable", durable}, {"lsn", place.lsn});
+    const uint64_t distance = (place.lsn - durable) / format::kLineBytes;
+    format::FrameHeader header;
+    header.generation = static_cast<uint32_t>(place.live->generation);
+    header.length_and_flags = format::length_and_flags(frame.type, frame.forced,
+                                                       static_cast<uint32_t>(frame.payload_bytes));
+    header.distance_lines =
+        distance < format::kNoTestimony ? static_cast<uint32_t>(distance) : format::kNoTestimony;
+    header.lsn = place.lsn;
+    header.service = frame.service;
+    header.kind = frame.kind;
+    header.back_lines = frame.back_lines;
+    return header;
+}
+
+template <World W>
+void StreamCore<W>::store(const Place& place, const Frame& frame, std::span<const Bytes> pieces,
+                          Site site, StoreKind kind) {
+    raw_.store_frame(site, place.bytes(), std::bit_cast<FrameWords>(header(place, frame)), pieces,
+                     place.live->seed, kind);
+}
+
+// Makes a stored frame durable and publishes it: one fence, and a second one only if lazy
+// predecessors were published after the first (trap L3).
+template <World W>
+Result<void> StreamCore<W>::finish_forced(const Place& place, bool cached,
+                                          CounterStripes::Work& work) {
+    work.forces = 1;
+    if (page_domain_) {
+        frontiers_.publish(place.lsn, place.lines, false);
+        return sync_to(place.end(), work);
+    }
+    const uint64_t from = frontiers_.durable();
+    const uint64_t below = std::min(frontiers_.published(), place.lsn);
+    if (cached)
+        raw_.flush(Site::forced_frame_flush, place.bytes(), place.lines * format::kLineBytes);
+    if (from < below) flush_range(Site::forcer_flush, from, below, work);
+    raw_.fence(Site::forced_fence);
+    work.fences = 1;
+    work.lines += place.lines;
+    if (from < below) frontiers_.raise_durable(below);
+    frontiers_.publish(place.lsn, place.lines, true);
+    if (durable() >= place.end()) [[likely]]
+        return {};
+    return settle(place.end(), work);
+}
+
+// Returns when everything below `end` is durable; all of it has been or is being written.
+template <World W>
+Result<void> StreamCore<W>::settle(uint64_t end, CounterStripes::Work& work) {
+    frontiers_.wait([&] { return frontiers_.published() >= end; });
+    if (page_domain_) return sync_to(end, work);
+    if (durable() >= end) return {};
+    return force_published(work);
+}
+
+// Flushes and fences whatever is published. Not in the page domain.
+template <World W>
+Result<void> StreamCore<W>::force_published(CounterStripes::Work& work) {
+    const uint64_t from = frontiers_.durable();
+    const uint64_t to = frontiers_.published();
+    if (from >= to) return {};
+    flush_range(Site::second_flush, from, to, work);
+    raw_.fence(Site::second_fence);
+    ++work.fences;
+    frontiers_.raise_durable(to);
+    return {};
+}
+
+// Page domain: everything below `end` is published or about to be.
+template <World W>
+Result<void> StreamCore<W>::sync_to(uint64_t end, CounterStripes::Work& work) {
+    frontiers_.wait([&] { return frontiers_.published() >= end; });
+    auto done = medium_.lead_sync([&](M& medium) -> Result<void> {
+        const uint64_t from = durable();
+        if (from >= end) return {};  // an earlier leader's write-back held it
+        const uint64_t to = frontiers_.published();
+        Result<void> synced;
+        for_each_piece(from, to, [&](const std::byte* bytes, uint64_t length) {
+            if (!synced) return;
+            synced = medium.sync(Site::page_sync, bytes, length);
+            ++work.fences;
+            work.lines += length / format::kLineBytes;
+        });
+        if (synced) frontiers_.raise_durable(to);
+        return synced;
+    });
+    if (!done) frontiers_.wake_all();
+    return done;
+}
+
+template <World W>
+void StreamCore<W>::flush_range(Site site, uint64_t from, uint64_t to, CounterStripes::Work& work) {
+    for_each_piece(from, to, [&](const std::byte* bytes, uint64_t length) {
+        raw_.flush(site, bytes, length);
+    });
+    work.lines += (to - from) / format::kLineBytes;
+}
+
+// The bytes of [from, to), segment by segment. All of it lies in live segments.
+template <World W>
+template <class Piece>
+void StreamCore<W>::for_each_piece(uint64_t from, uint64_t to, Piece&& piece) const {
+    while (from < to) {
+        const Live& segment = live(from / span_);
+        CNB_CHECK(segment.base_lsn == from / span_ * span_, {"from", from});
+        const uint64_t end = std::min(to, segment.base_lsn + span_);
+        piece(segment.base + format::kFramesOffset + (from - segment.base_lsn), end - from);
+        from = end;
+    }
+}
+
+template <World W>
+Result<void> StreamCore<W>::force(Lsn lsn) {
+    if (auto ok = writable(); !ok) return ok;
+    if (lsn.value >= appended())
+        return fail(Errc::never_appended, "force of LSN " + std::to_string(lsn.value) +
+                                              " in stream '" + name() + "', which ends at " +
+                                              std::to_string(appended()));
+    if (durable() > lsn.value) return {};
+    CounterStripes::Work work;
+    work.forces = 1;
+    auto done = settle(lsn.value + 1, work);
+    counters_.add(work);
+    return done;
+}
+
+template <World W>
+Result<void> StreamCore<W>::wait_durable(Lsn lsn, std::optional<std::chrono::nanoseconds> timeout) {
+    if (auto ok = usable(); !ok) return ok;
+    if (lsn.value >= appended())
+        return fail(Errc::never_appended, "LSN " + std::to_string(lsn.value) + " of stream '" +
+                                              name() + "' was never appended; the stream ends at " +
+                                              std::to_string(appended()));
+    const auto over = [&] { return durable() > lsn.value || medium_.failed(); };
+    if (!frontiers_.wait(over, timeout))
+        return fail(Errc::timed_out, "LSN " + std::to_string(lsn.value) + " of stream '" + name() +
+                                         "' is not durable yet: nobody forced it in time");
+    if (durable() > lsn.value) return {};
+    return fail(PoolMedium<W>::failure());
+}
+
+template <World W>
+Counters StreamCore<W>::counters() const {
+    Counters sum = counters_.sum();
+    std::lock_guard lock(mutex_);
+    sum.maintenance_fences = maintenance_.fences;
+    sum.maintenance_lines = maintenance_.lines;
+    sum.maintenance_bytes = maintenance_.bytes;
+    return sum;
+}
+
+}  // namespace cinnabar::log

@@ -1,0 +1,246 @@
+// StreamCore: its segments. Crossing into a new one, pinning, giving back. Included by
+// stream_core.hpp.
+#pragma once
+
+#include "log/stream_core.hpp"
+
+namespace cinnabar::log {
+
+template <World W>
+StreamCore<W>::StreamCore(PoolMedium<W>& medium, SegmentPool<W>& segments, const StreamStart& start,
+                          StreamMode mode, Holder holder)
+    : StreamCoreBase(start.name, start.writers),
+      medium_(medium),
+      raw_(medium.raw()),
+      segments_(segments),
+      stream_(start.stream),
+      many_(start.writers == Writers::many),
+      mode_(mode),
+      page_domain_(medium.domain() == Domain::page),
+      span_(format::frame_space(medium.space().segment_bytes)),
+      segment_lines_(static_cast<uint32_t>(medium.space().segment_bytes / format::kLineBytes)),
+      known_durable_(start.known_durable),
+      holder_(std::move(holder)),
+      alive_(alive_word()),
+      frontiers_(many_, start.end),
+      live_(std::bit_ceil(medium.space().segments.size() + 1)),
+      first_ordinal_(start.first_ordinal),
+      next_ordinal_(start.first_ordinal + start.segments.size()),
+      mark_(start.mark) {
+    for (uint64_t i = 0; i < start.segments.size(); ++i) {
+        const uint64_t ordinal = first_ordinal_ + i;
+        live(ordinal) = new_life(start.segments[i], ordinal * span_);
+    }
+    // The tail stands in the last segment; without one it is closed, and the first append crosses.
+    const uint32_t last = static_cast<uint32_t>(next_ordinal_ - 1);
+    const uint64_t in_last = start.end - (next_ordinal_ - 1) * span_;
+    const bool none = start.segments.empty();
+    CNB_CHECK(none || in_last <= span_, {"end", start.end});
+    tail_ = none ? pack(last, kClosedLine)
+                 : pack(last, static_cast<uint32_t>((in_last + format::kFramesOffset) /
+                                                    format::kLineBytes));
+}
+
+template <World W>
+typename StreamCore<W>::Live StreamCore<W>::new_life(const PreparedSegment& segment,
+                                                     uint64_t base_lsn) const {
+    Live life;
+    life.base = medium_.space().segments[segment.segment];
+    life.generation = segment.generation;
+    life.base_lsn = base_lsn;
+    life.segment = segment.segment;
+    life.seed = format::frame_seed(medium_.id(), segment.segment, segment.generation);
+    return life;
+}
+
+// Opens a new segment for a frame of `lines` that does not fit. On error nothing was taken.
+template <World W>
+Result<void> StreamCore<W>::cross(uint64_t lines) {
+    std::lock_guard lock(mutex_);
+    uint64_t word = tail_.load(std::memory_order_acquire);
+    if (line_of(word) + lines <= segment_lines_) return {};  // somebody else crossed
+    if (medium_.failed()) return fail(PoolMedium<W>::failure());
+    auto segment = segments_.take(maintenance_);
+    if (!segment) {
+        if (segment.error().code == Errc::full) return fail(full());
+        return fail(std::move(segment.error()));
+    }
+    // From here on nobody takes what is left; until here smaller frames may have.
+    while (line_of(word) != kClosedLine &&
+           !tail_.compare_exchange_weak(word, pack(ordinal_of(word), kClosedLine),
+                                        std::memory_order_acq_rel)) {
+    }
+    CNB_CHECK(next_ordinal_ == uint64_t{ordinal_of(word)} + 1 ||
+                  (next_ordinal_ == 0 && ordinal_of(word) == UINT32_MAX),
+              {"next_ordinal", next_ordinal_}, {"tail", word});
+    CNB_CHECK(next_ordinal_ < UINT32_MAX - 1, {"next_ordinal", next_ordinal_});
+
+    Live& predecessor = live(next_ordinal_ - 1);
+    Live next = new_life(*segment, next_ordinal_ * span_);
+    Place pad;
+    if (line_of(word) < segment_lines_)
+        pad = {&predecessor, lsn_of(word), segment_lines_ - line_of(word)};
+    const Place link{&next, next.base_lsn, 1};
+    const bool has_predecessor = next_ordinal_ > first_ordinal_;
+    format::LinkPayload payload;
+    payload.stream = stream_;
+    payload.predecessor_end_lsn = next.base_lsn;
+    if (has_predecessor) {
+        payload.predecessor_segment = predecessor.segment;
+        payload.predecessor_generation = predecessor.generation;
+    }
+    if (auto attached = attach(pad, link, payload); !attached) return attached;
+
+    live(next_ordinal_) = next;
+    ++next_ordinal_;
+    if (pad.live != nullptr) {
+        frontiers_.wait([&] { return frontiers_.in_window(pad.lsn); });
+        frontiers_.publish(pad.lsn, pad.lines, true);
+    }
+    frontiers_.wait([&] { return frontiers_.in_window(link.lsn); });
+    frontiers_.publish(link.lsn, link.lines, true);
+    tail_.store(pack(static_cast<uint32_t>(next_ordinal_ - 1),
+                     format::kFramesOffset / format::kLineBytes + 1),
+                std::memory_order_release);
+    return {};
+}
+
+// Writes the pad that ends one segment and the link frame that begins the next, and makes both
+// durable before any other frame of the new segment is stored.
+template <World W>
+Result<void> StreamCore<W>::attach(const Place& pad, const Place& link,
+                                   const format::LinkPayload& payload) {
+    Frame frame;
+    frame.forced = true;
+    if (pad.live != nullptr) {
+        frame.type = format::FrameType::pad;
+        frame.payload_bytes = pad.lines * format::kLineBytes - format::kHeaderBytes;
+        store(pad, frame, {}, Site::pad_store, StoreKind::cached);
+        maintenance_.bytes += format::kLineBytes;
+    }
+    frame.type = format::FrameType::link;
+    frame.payload_bytes = sizeof payload;
+    const Bytes bytes = std::as_bytes(std::span(&payload, 1));
+    store(link, frame, {&bytes, 1}, Site::link_store, StoreKind::cached);
+    maintenance_.bytes += format::kLineBytes;
+
+    ++maintenance_.fences;
+    if (page_domain_)
+        return medium_.lead_sync([&](M& medium) -> Result<void> {
+            if (pad.live != nullptr) {
+                auto synced = medium.sync(Site::attach_fence, pad.bytes(), format::kLineBytes);
+                if (!synced) return synced;
+            }
+            return medium.sync(Site::attach_fence, link.bytes(), format::kLineBytes);
+        });
+    if (pad.live != nullptr) raw_.flush(Site::attach_flush, pad.bytes(), format::kLineBytes);
+    raw_.flush(Site::attach_flush, link.bytes(), format::kLineBytes);
+    raw_.fence(Site::attach_fence);
+    maintenance_.lines += pad.live != nullptr ? 2 : 1;
+    return {};
+}
+
+template <World W>
+Error StreamCore<W>::full() const {
+    return {Errc::full,
+            "stream '" + name() + "': no free segment in the pool; " + holder_(stream_) +
+                ". Release what is no longer needed",
+            Lsn{appended()}, std::nullopt};
+}
+
+template <World W>
+Result<StreamCoreBase::Pinned> StreamCore<W>::pin(uint64_t lsn) {
+    if (auto ok = usable(); !ok) return fail(std::move(ok.error()));
+    std::lock_guard lock(mutex_);
+    const uint64_t ordinal = lsn / span_;
+    if (ordinal < first_ordinal_)
+        return fail(Errc::below_low_water, "LSN " + std::to_string(lsn) + " of stream '" + name() +
+                                               "' was released; the oldest record kept is at " +
+                                               std::to_string(first_ordinal_ * span_));
+    CNB_CHECK(ordinal < next_ordinal_, {"lsn", lsn});
+    ++live(ordinal).pins;
+    return Pinned{ordinal, life_of_live(live(ordinal))};
+}
+
+template <World W>
+format::SegmentLife StreamCore<W>::life_of_live(const Live& segment) const {
+    format::SegmentLife life;
+    life.base = segment.base;
+    life.segment_bytes = medium_.space().segment_bytes;
+    life.segment = segment.segment;
+    life.generation = segment.generation;
+    life.base_lsn = segment.base_lsn;
+    life.pool = medium_.id();
+    life.seed = segment.seed;
+    return life;
+}
+
+template <World W>
+CheckedStream StreamCore<W>::for_check() const {
+    std::lock_guard lock(mutex_);
+    CheckedStream checked;
+    checked.name = name();
+    checked.end = frontiers_.published();
+    for (uint64_t ordinal = first_ordinal_; ordinal < next_ordinal_; ++ordinal)
+        checked.segments.push_back(life_of_live(live(ordinal)));
+    return checked;
+}
+
+template <World W>
+void StreamCore<W>::give_back_all() {
+    std::lock_guard lock(mutex_);
+    for (; first_ordinal_ < next_ordinal_; ++first_ordinal_)
+        segments_.give_back(live(first_ordinal_).segment);
+}
+
+template <World W>
+void StreamCore<W>::count(const Maintenance& maintenance) {
+    std::lock_guard lock(mutex_);
+    maintenance_.fences += maintenance.fences;
+    maintenance_.lines += maintenance.lines;
+    maintenance_.bytes += maintenance.bytes;
+}
+
+template <World W>
+void StreamCore<W>::unpin(uint64_t ordinal) {
+    std::lock_guard lock(mutex_);
+    CNB_CHECK(live(ordinal).pins > 0, {"ordinal", ordinal});
+    --live(ordinal).pins;
+    give_back_released();
+}
+
+template <World W>
+void StreamCore<W>::release_below(uint64_t mark) {
+    std::lock_guard lock(mutex_);
+    mark_.store(mark, std::memory_order_release);
+    give_back_released();
+}
+
+// Under mutex_. The segment that holds the tail stays, whatever the mark says.
+template <World W>
+void StreamCore<W>::give_back_released() {
+    const uint64_t mark = mark_.load(std::memory_order_relaxed);
+    while (next_ordinal_ - first_ordinal_ > 1 && (first_ordinal_ + 1) * span_ <= mark &&
+           live(first_ordinal_).pins == 0) {
+        segments_.give_back(live(first_ordinal_).segment);
+        ++first_ordinal_;
+    }
+}
+
+template <World W>
+Result<void> StreamCore<W>::write_close_frame() {
+    if (mode_.read_only || medium_.failed() || counters_.sum().records == 0) return {};
+    CounterStripes::Work work;
+    if (auto forced = settle(published(), work); !forced) return forced;
+    const uint64_t word = tail_.load(std::memory_order_acquire);
+    if (line_of(word) + 1 > segment_lines_) return {};  // no room, and no segment for it alone
+    CNB_CHECK(advance_tail(word, 1), {"tail", word});
+    const Place place{&live(ordinal_of(word)), lsn_of(word), 1};
+    Frame frame;
+    frame.type = format::FrameType::close;
+    frame.forced = true;
+    store(place, frame, {}, Site::close_store, StoreKind::cached);
+    return finish_forced(place, true, work);
+}
+
+}  // namespace cinnabar::log

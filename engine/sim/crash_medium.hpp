@@ -1,0 +1,144 @@
+// A medium that remembers what the processor may still owe. It records every store, copy, flush
+// and fence with its site, keeps what is proven durable apart from what is merely visible, and
+// builds the images that a power failure at this moment could leave.
+//
+// Fault model (x86; engine/doc/CRASH.md has the rules by number):
+//   - An aligned store of 8 bytes is atomic; wider ones are torn into such words.
+//   - Per line, what survives is the last durable state plus a prefix of the units stored since;
+//     lines are independent of each other.
+//   - A unit is one 8-byte store, or a *bag*: the words of one bulk copy, in any subset.
+//   - The words of non-temporal stores survive in any subset, in no order, until the storing
+//     thread fences.
+//   - A flush covers what its line held at that moment, whoever stored it, and is done at the
+//     flushing thread's next fence. A line may also survive at any time without a flush.
+//   - Page domain: every page may be written back at any time, and is at sync().
+//
+// Driven by one thread, or by those of sim/scheduler.hpp; each call is a switch point. Memory grows
+// with what is pending, not with the length of the run.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cinnabar/types.hpp"
+#include "seam/medium.hpp"
+#include "seam/site.hpp"
+
+namespace cinnabar::sim {
+
+inline constexpr size_t kWordsPerLine = 8;
+
+// What one store put into one line.
+struct Unit {
+    enum class Kind : uint8_t { word, bag, non_temporal };
+
+    Kind kind = Kind::word;
+    Site site = Site::none;
+    size_t thread = 0;
+    uint64_t sequence = 0;  // of all stores, in program order
+    uint8_t mask = 0;       // the words it wrote
+    std::array<uint64_t, kWordsPerLine> value = {};
+};
+
+// A line with stores that are not proven durable.
+struct PendingLine {
+    std::vector<Unit> units;           // in the order of the stores
+    std::map<size_t, size_t> flushed;  // by thread: units covered by a flush awaiting its fence
+    bool written_off = false;          // page domain: a failed write-back left the page "clean"
+};
+
+class CrashMedium {
+  public:
+    // `live` is the memory that the engine uses; all of it counts as durable at the start.
+    CrashMedium(std::span<std::byte> live, Domain domain);
+
+    // --- the Medium concept ---------------------------------------------------------------------
+    Domain domain() const { return domain_; }
+    void store8(Site site, uint64_t* word, uint64_t value);
+    void copy(Site site, std::byte* to, const std::byte* from, size_t length);
+    void zero(Site site, std::byte* to, size_t length);
+    void store_frame(Site site, std::byte* to, const FrameWords& header,
+                     std::span<const Bytes> parts, uint32_t seed, StoreKind kind);
+    void flush(Site site, const std::byte* from, size_t length);
+    void fence(Site site);
+    Result<void> sync(Site site, const std::byte* from, size_t length);
+    static bool mutant(Site) { return false; }
+
+    // --- crashing -------------------------------------------------------------------------------
+    // What the live memory holds now was there, durable, before the test began.
+    void begin_here();
+
+    // Called just before each fence (or sync) takes effect: every image that could be left earlier
+    // can be left here too, and at least as much is acknowledged.
+    void on_crash_point(std::function<void(Site)> call) { on_crash_point_ = std::move(call); }
+
+    // Mutants. This site's flush, fence, sync or store does nothing ...
+    void drop(Site site) { dropped_ = site; }
+    // ... or its frames go the other way: non-temporal instead of cached, or the reverse.
+    void swap_kind(Site site) { swapped_ = site; }
+    // The next sync reports an error, and, as on Linux, its pages count as clean until they are
+    // stored to again: a second sync succeeds and writes nothing.
+    void fail_next_sync() { fail_sync_ = true; }
+
+    std::span<const std::byte> durable() const { return durable_; }
+    const std::map<uint64_t, PendingLine>& pending() const { return pending_; }
+
+    static constexpr size_t kPairLinesMax = 2;
+
+    struct Counts {
+        uint64_t stores = 0;
+        uint64_t flushes = 0;
+        uint64_t fences = 0;
+        uint64_t lines_mixed = 0;  // cached and non-temporal stores pending on one line: a mistake
+    };
+    const Counts& counts() const { return counts_; }
+
+    // Visits the images of a crash now, each once per choice, until `visit` returns false:
+    //   boundary: nothing pending survives; everything does; every prefix in store order;
+    //   one line: every prefix of each line, and of each bag or non-temporal unit each word alone
+    //   and each word missing, the other lines all old and then all new;
+    //   two lines: the same for both at once, where kPairLinesMax or fewer are pending.
+    // Returns how many images were visited.
+    uint64_t visit_images(const std::function<bool(std::span<const std::byte>)>& visit) const;
+
+  private:
+    using Line = std::array<uint64_t, kWordsPerLine>;
+
+    bool is_dropped(Site site) const { return dropped_ && *dropped_ == site; }
+    void store_words(Site site, Unit::Kind kind, std::byte* to, const std::byte* from,
+                     size_t length);
+    void crash_point(Site site);
+    void settle(uint64_t line, PendingLine& pending, size_t units, size_t thread);
+    Line durable_line(uint64_t line) const;
+    Line prefix(uint64_t line, const PendingLine& pending, size_t units) const;
+    std::vector<Line> alternatives(uint64_t line, const PendingLine& pending) const;
+
+    // Each returns false when the visitor wants no more.
+    using Image = std::vector<std::byte>;
+    using Visit = std::function<bool(const Image&)>;
+    bool visit_prefixes(Image& image, const Visit& visit) const;
+    bool visit_single_lines(const Image& background, const Visit& visit) const;
+    bool visit_pairs(const Image& background, const Visit& visit) const;
+
+    const std::span<std::byte> live_;
+    const Domain domain_;
+    std::vector<std::byte> durable_;
+    std::map<uint64_t, PendingLine> pending_;  // by line number
+    uint64_t sequence_ = 0;
+    std::function<void(Site)> on_crash_point_;
+    std::optional<Site> dropped_;
+    std::optional<Site> swapped_;
+    bool fail_sync_ = false;
+    bool in_crash_point_ = false;
+    Counts counts_;
+};
+static_assert(Medium<CrashMedium>);
+
+}  // namespace cinnabar::sim

@@ -1,0 +1,133 @@
+#include "sim/sim_pool.hpp"
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+
+#include "base/check.hpp"
+#include "format/codec.hpp"
+
+namespace cinnabar::sim {
+
+namespace {
+
+template <size_t size>
+void put_name(std::array<char, size>& to, std::string_view name) {
+    CNB_CHECK(name.size() < size);
+    std::memcpy(to.data(), name.data(), name.size());
+}
+
+}  // namespace
+
+void SimPool::Free::operator()(std::byte* p) const {
+    std::free(p);
+}
+
+SimPool::SimPool(const Options& options) {
+    lay_out(options.segment_bytes, options.segments);
+    format::Catalogue& catalogue = *space_.catalogue;
+    for (size_t i = 0; i < space_.id.size(); ++i)
+        space_.id[i] = static_cast<uint8_t>(options.seed * 31 + i);
+    format::Superblock superblock;
+    superblock.pool_id = space_.id;
+    superblock.segment_bytes = options.segment_bytes;
+    superblock.stream_rows = format::kStreamRows;
+    superblock.service_rows = format::kServiceRows;
+    superblock.extent_count = 1;
+    superblock.extents[0] = {space_.offset_of(space_.segments[0]), options.segments, 0};
+    superblock.sum = format::superblock_sum(superblock);
+    catalogue.superblock_a = superblock;
+    catalogue.superblock_b = superblock;
+    catalogue.generation_ceiling.slot[0] = format::register_slot(
+        space_.id, format::register_key(format::RegisterRole::generation_ceiling), 0);
+    catalogue.last_stream.slot[0] = format::register_slot(
+        space_.id, format::register_key(format::RegisterRole::last_stream), 0);
+    age_segments(options);
+}
+
+SimPool::SimPool(const SimPool& other, std::span<const std::byte> image) {
+    lay_out(other.space_.segment_bytes, static_cast<uint32_t>(other.space_.segments.size()));
+    CNB_CHECK(image.size() == size_);
+    std::memcpy(bytes_.get(), image.data(), size_);
+    space_.id = other.space_.id;
+}
+
+void SimPool::lay_out(uint64_t segment_bytes, uint32_t segments) {
+    const size_t pages = (segment_bytes * segments + format::kPageBytes - 1) / format::kPageBytes;
+    size_ = sizeof(format::Catalogue) + pages * format::kPageBytes;
+    bytes_.reset(static_cast<std::byte*>(std::aligned_alloc(format::kPageBytes, size_)));
+    std::memset(bytes_.get(), 0, size_);
+    space_.base = bytes_.get();
+    space_.catalogue = reinterpret_cast<format::Catalogue*>(bytes_.get());
+    space_.segment_bytes = segment_bytes;
+    for (uint32_t i = 0; i < segments; ++i)
+        space_.segments.push_back(bytes_.get() + sizeof(format::Catalogue) + i * segment_bytes);
+}
+
+// Old bytes for every segment, under headers of generation 1 where the age has headers at all.
+void SimPool::age_segments(const Options& options) {
+    std::mt19937_64 random(options.seed);
+    for (uint32_t i = 0; i < space_.segments.size(); ++i) {
+        std::byte* base = space_.segments[i];
+        if (options.age == Age::zero) continue;
+        for (uint64_t at = 0; at < options.segment_bytes; at += 8) {
+            const uint64_t word = options.age == Age::random ? random() : ~uint64_t{0};
+            std::memcpy(base + at, &word, sizeof word);
+        }
+        const format::SegmentHeader header = format::segment_header(space_.id, i, 1);
+        for (const size_t offset : format::kHeaderOffset)
+            std::memcpy(base + offset, &header, sizeof header);
+        if (options.age != Age::stale) continue;
+        // One-line frames of a stream that no longer exists, each valid under generation 1.
+        const uint32_t seed = format::frame_seed(space_.id, i, 1);
+        for (uint64_t at = format::kFramesOffset; at < options.segment_bytes;
+             at += format::kLineBytes) {
+            std::array<std::byte, format::kLineBytes> line = {};
+            format::FrameHeader frame;
+            const bool link = at == format::kFramesOffset;
+            const uint32_t payload = link ? sizeof(format::LinkPayload) : 32;
+            frame.generation = 1;
+            frame.length_and_flags = format::length_and_flags(
+                link ? format::FrameType::link : format::FrameType::record, true, payload);
+            frame.distance_lines = 0;
+            frame.lsn = at - format::kFramesOffset;
+            std::memcpy(line.data(), &frame, sizeof frame);
+            const format::LinkPayload body{0xFFFF0000, format::kNoSegment, 0, 0, 0};
+            std::memcpy(line.data() + sizeof frame, &body, sizeof body);
+            frame.checksum = format::frame_sum(seed, line.data(), line.size());
+            std::memcpy(line.data(), &frame, sizeof frame);
+            std::memcpy(base + at, line.data(), line.size());
+        }
+    }
+}
+
+uint32_t SimPool::add_stream(std::string_view name, bool shared) {
+    for (uint32_t i = 0; i < format::kStreamRows; ++i) {
+        format::StreamRow& row = space_.catalogue->streams[i];
+        if (row.stream != 0) continue;
+        row.stream = i + 1;
+        row.flags = shared ? format::kStreamShared : 0;
+        put_name(row.name, name);
+        row.sum = format::row_sum(space_.id, row);
+        return row.stream;
+    }
+    CNB_CHECK(false);
+}
+
+uint16_t SimPool::add_service(uint32_t stream, std::string_view name) {
+    for (uint32_t i = 0; i < format::kServiceRows; ++i) {
+        format::ServiceRow& row = space_.catalogue->services[i];
+        if (row.stream != 0) continue;
+        row.stream = stream;
+        row.service = static_cast<uint16_t>(i + 1);
+        put_name(row.name, name);
+        row.sum = format::row_sum(space_.id, row);
+        space_.catalogue->marks[i].slot[0] = format::register_slot(
+            space_.id, format::register_key(format::RegisterRole::mark, i), 0);
+        return static_cast<uint16_t>(i);
+    }
+    CNB_CHECK(false);
+}
+
+}  // namespace cinnabar::sim

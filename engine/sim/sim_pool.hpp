@@ -1,0 +1,57 @@
+// A pool in memory, laid out as FORMAT.md says, without a file or libpmemobj: what the simulator
+// runs the real log over. Its initial bytes are aged, never only zeros: recovery meets recycled
+// space first and most often.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "pool/space.hpp"
+
+namespace cinnabar::sim {
+
+enum class Age : uint8_t {
+    zero,    // never used
+    ones,    // all bits set
+    random,  // noise
+    stale,   // frames of an earlier life that verify under it
+};
+
+class SimPool {
+  public:
+    struct Options {
+        uint64_t segment_bytes = 2048;
+        uint32_t segments = 6;
+        Age age = Age::stale;
+        uint64_t seed = 1;
+    };
+
+    explicit SimPool(const Options& options);
+    // A pool whose bytes are a copy of an image of another one.
+    SimPool(const SimPool& other, std::span<const std::byte> image);
+
+    const pool::Space& space() const { return space_; }
+    std::span<std::byte> bytes() { return {bytes_.get(), size_}; }
+
+    // Rows as pool::Pool writes them; not part of any crash test.
+    uint32_t add_stream(std::string_view name, bool shared);
+    uint16_t add_service(uint32_t stream, std::string_view name);
+
+  private:
+    struct Free {
+        void operator()(std::byte* p) const;
+    };
+
+    void lay_out(uint64_t segment_bytes, uint32_t segments);
+    void age_segments(const Options& options);
+
+    size_t size_ = 0;
+    std::unique_ptr<std::byte[], Free> bytes_;
+    pool::Space space_;
+};
+
+}  // namespace cinnabar::sim
