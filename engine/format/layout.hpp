@@ -63,7 +63,7 @@ static_assert(offsetof(Superblock, sum) == 508);
 // costs the new value, never the old one. The greater slot that verifies holds.
 struct RegisterSlot {
     uint64_t value = 0;
-    uint64_t sum = 0;  // codec.hpp: register_sum
+    uint64_t sum = 0;  // codec.hpp: register_slot
 };
 
 struct RegisterLine {
@@ -143,7 +143,7 @@ struct SegmentHeader {
     uint64_t generation = 0;  // 1 or more
     uint32_t segment = 0;     // ordinal in the pool
     std::array<uint8_t, 40> zero = {};
-    uint32_t sum = 0;  // codec.hpp: header_sum
+    uint32_t sum = 0;  // codec.hpp: segment_header
 };
 static_assert(sizeof(SegmentHeader) == kLineBytes);
 

@@ -1,5 +1,7 @@
 #include "log/check_pool.hpp"
 
+#include <set>
+
 #include "format/codec.hpp"
 #include "log/scan.hpp"
 
@@ -32,13 +34,18 @@ void check_frames(const pool::Space& space, const CheckedStream& stream,
     }
 }
 
-void check_headers(const pool::Space& space, std::vector<Damage>& damage) {
+// A segment that no stream uses may stand between the stores of its two copies.
+void check_headers(const pool::Space& space, const std::vector<CheckedStream>& streams,
+                   std::vector<Damage>& damage) {
+    std::set<uint32_t> live;
+    for (const CheckedStream& stream : streams)
+        for (const format::SegmentLife& life : stream.segments) live.insert(life.segment);
     const format::PoolId& pool = space.id;
     for (uint32_t i = 0; i < space.segments.size(); ++i) {
         const format::HeaderReading reading =
             format::read_segment_header(pool, i, space.segments[i]);
         const bool damaged = reading.state == format::HeaderState::corrupt;
-        const bool one_copy = reading.state == format::HeaderState::valid && reading.one_copy;
+        const bool one_copy = reading.one_copy && live.contains(i);
         if (damaged || one_copy)
             report(space, damage, "", damaged ? "corrupt_segment_header" : "one_header_copy",
                    std::nullopt, space.segments[i], format::kFramesOffset);
@@ -80,7 +87,7 @@ std::vector<Damage> check_pool(const pool::Space& space,
     check_registers(space, damage);
     check_rows(space, catalogue.streams, damage);
     check_rows(space, catalogue.services, damage);
-    check_headers(space, damage);
+    check_headers(space, streams, damage);
     for (const CheckedStream& stream : streams) check_frames(space, stream, damage);
     return damage;
 }

@@ -23,7 +23,9 @@ struct EngineOptions {
     bool read_only = false;
     bool forced_cached = false;
     uint32_t spares_max = 0;
-    std::function<void(std::byte*, size_t)> prefault;  // may be empty
+    uint32_t low_space_segments = 0;
+    std::function<void(const LowSpace&)> on_low_space;  // may be empty
+    std::function<void(std::byte*, size_t)> prefault;   // may be empty
     ParallelFor parallel_for;
 };
 
@@ -174,7 +176,7 @@ class Engine final : public EngineBase {
         report.end_verdict = stream.end_verdict == format::Verdict::valid
                                  ? std::string("end of segment")
                                  : std::string(format::name_of(stream.end_verdict));
-        report.records_verified = stream.frames;
+        report.frames_verified = stream.frames;
         report.bytes_verified = stream.cut - std::min(stream.cut, stream.verified_from);
         return report;
     }
@@ -211,13 +213,22 @@ class Engine final : public EngineBase {
     void adopt(const StreamStart& start) {
         streams_[start.name] = std::make_shared<StreamCore<W>>(
             medium_, segments_, start, StreamMode{options_.read_only, options_.forced_cached},
-            [this](uint32_t stream) { return holder_of(stream); });
+            hooks());
     }
 
     static uint32_t row_of(ServiceId service) {
         CNB_CHECK(service.value >= 1 && service.value <= format::kServiceRows,
                   {"service", service.value});
         return service.value - 1u;
+    }
+
+    typename StreamCore<W>::Hooks hooks() {
+        return {[this](uint32_t stream) { return holder_of(stream); },
+                [this](const StreamCore<W>& core) {
+                    const uint32_t free = segments_.free_count();
+                    if (options_.on_low_space && free < options_.low_space_segments)
+                        options_.on_low_space({core.name(), free, holder_of(core.stream())});
+                }};
     }
 
     uint64_t mark_of(uint32_t row) const {

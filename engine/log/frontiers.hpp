@@ -15,6 +15,7 @@
 // (membarrier); where that is missing, the writer publishes with a locked instruction.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <chrono>
@@ -25,6 +26,7 @@
 
 #include "base/check.hpp"
 #include "format/layout.hpp"
+#include "log/announcer.hpp"
 #include "seam/world.hpp"
 
 namespace cinnabar::log {
@@ -49,8 +51,9 @@ class Frontiers {
     // Moves first over a solid frame; what is acknowledged is below both.
     uint64_t durable() const { return durable_.load(std::memory_order_acquire); }
 
-    // May a frame that starts here be written? (Its slot must not be in use.)
-    bool in_window(uint64_t lsn) const { return !many_ || lsn - published() < kWindowBytes; }
+    // May a frame that starts here be written? (Its slot must not be in use.) Whoever asks may have
+    // been overtaken: an LSN that is published already is in the window, and its place is gone.
+    bool in_window(uint64_t lsn) const { return !many_ || lsn < published() + kWindowBytes; }
 
     // The frame [lsn, lsn + lines * 64) is written.
     void publish(uint64_t lsn, uint64_t lines, bool solid) {
@@ -88,10 +91,19 @@ class Frontiers {
         return sleep(reached, timeout);
     }
 
-    // For whoever waits on something else than a frontier (a failed pool).
-    void wake_all() {
-        epoch_.fetch_add(1, std::memory_order_seq_cst);
-        W::Park::wake_all(epoch_);
+    // Has `call` made once the record at `lsn` is durable: by the thread that raises durable, or
+    // here and now.
+    void announce_at(uint64_t lsn, Announcement call) {
+        waiters_.fetch_add(1, std::memory_order_seq_cst);
+        announcer_.add(lsn, std::move(call));
+        if (!locked_) W::Park::fence_others();
+        announce();
+    }
+
+    // Nothing more will become durable: sleepers look again, announcements fail.
+    void give_up(const Error& error) {
+        waiters_.fetch_sub(announcer_.fail_all(error), std::memory_order_seq_cst);
+        wake_all();
     }
 
   private:
@@ -159,10 +171,24 @@ class Frontiers {
             wake_all();
     }
 
+    void wake_all() {
+        if (sleepers_.load(std::memory_order_seq_cst) != 0) {
+            epoch_.fetch_add(1, std::memory_order_seq_cst);
+            W::Park::wake_all(epoch_);
+        }
+        announce();
+    }
+
+    void announce() {
+        const uint32_t called = announcer_.announce(std::min(durable(), published()));
+        if (called != 0) waiters_.fetch_sub(called, std::memory_order_seq_cst);
+    }
+
     template <class Reached>
     bool sleep(Reached&& reached, Timeout timeout) {
         using Clock = std::chrono::steady_clock;
         const auto start = Clock::now();
+        sleepers_.fetch_add(1, std::memory_order_seq_cst);
         waiters_.fetch_add(1, std::memory_order_seq_cst);
         if (!locked_) W::Park::fence_others();
         bool done = false;
@@ -178,6 +204,7 @@ class Frontiers {
             W::Park::wait(epoch_, epoch, left);
         }
         waiters_.fetch_sub(1, std::memory_order_seq_cst);
+        sleepers_.fetch_sub(1, std::memory_order_seq_cst);
         return done;
     }
 
@@ -186,8 +213,10 @@ class Frontiers {
     alignas(128) std::atomic<uint64_t> published_;
     alignas(128) std::atomic<uint64_t> durable_;
     alignas(128) std::atomic<uint32_t> waiters_{0};
+    std::atomic<uint32_t> sleepers_{0};  // of the waiters, those that need a wake
     std::atomic<uint32_t> epoch_{0};
     std::vector<std::atomic<uint64_t>> slots_;
+    Announcer announcer_;  // each call that waits counts as one of the waiters
 };
 
 }  // namespace cinnabar::log

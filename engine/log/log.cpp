@@ -1,6 +1,8 @@
 // The public face of the log: cinnabar/log.hpp in terms of LogCore, StreamCore and ReaderCore.
 #include "cinnabar/log.hpp"
 
+#include <unistd.h>
+
 #include "log/log_core.hpp"
 #include "log/reader_core.hpp"
 
@@ -45,6 +47,18 @@ Result<void> Stream::force(Lsn lsn) {
 
 Result<void> Stream::wait_durable(Lsn lsn, std::optional<std::chrono::nanoseconds> timeout) {
     return core_->wait_durable(lsn, timeout);
+}
+
+Result<void> Stream::on_durable(Lsn lsn, std::function<void(Result<Lsn>)> callback) {
+    return core_->on_durable(lsn, std::move(callback));
+}
+
+Result<void> Stream::signal_durable(Lsn lsn, int event_fd) {
+    return core_->on_durable(lsn, [event_fd](Result<Lsn>) {
+        const uint64_t one = 1;
+        // A full counter is readable already: nothing is lost when the write is refused.
+        [[maybe_unused]] const ssize_t written = ::write(event_fd, &one, sizeof one);
+    });
 }
 
 Lsn Stream::durable() const {

@@ -39,6 +39,8 @@ Result<std::shared_ptr<LogCore>> open_on(pool::Pool pool, const OpenOptions& opt
     engine.read_only = options.read_only;
     engine.forced_cached = options.forced_cached;
     engine.spares_max = options.spare_segments;
+    engine.low_space_segments = options.low_space_segments;
+    engine.on_low_space = options.on_low_space;
     engine.prefault = pool::prefault;
     engine.parallel_for = log::parallel_for;
     auto core = std::make_shared<LogCoreOn<W>>(std::move(pool), options.read_only,

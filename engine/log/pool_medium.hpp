@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <mutex>
 #include <utility>
 
@@ -51,11 +53,27 @@ class PoolMedium {
     // flag stands before another may ask. `work(medium)` calls sync() as often as it needs.
     template <class Work>
     Result<void> lead_sync(Work&& work) {
-        std::lock_guard lock(sync_mutex_);
-        if (failed()) return fail(failure());
-        Result<void> done = work(medium_);
-        if (!done) failed_.store(true, std::memory_order_release);
+        Result<void> done;
+        {
+            std::lock_guard lock(sync_mutex_);
+            if (failed()) return fail(failure());
+            done = work(medium_);
+            if (done) return done;
+            failed_.store(true, std::memory_order_release);
+        }
+        std::lock_guard lock(watchers_mutex_);
+        for (const auto& [who, told] : watchers_) told();
         return done;
+    }
+
+    // `told` is called once the pool has failed, by the thread that noticed.
+    void watch_failure(const void* who, std::function<void()> told) {
+        std::lock_guard lock(watchers_mutex_);
+        watchers_[who] = std::move(told);
+    }
+    void unwatch_failure(const void* who) {
+        std::lock_guard lock(watchers_mutex_);
+        watchers_.erase(who);
     }
 
     // Makes a range durable in any domain. Cold.
@@ -90,6 +108,8 @@ class PoolMedium {
     M& medium_;
     typename W::Mutex sync_mutex_;
     std::atomic<bool> failed_{false};
+    typename W::Mutex watchers_mutex_;
+    std::map<const void*, std::function<void()>> watchers_;
 };
 
 }  // namespace cinnabar::log

@@ -8,7 +8,6 @@ namespace cinnabar::log {
 
 namespace {
 
-using format::GenerationSeen;
 using format::kFramesOffset;
 using format::kLineBytes;
 using format::SegmentLife;
@@ -24,25 +23,42 @@ Damage damage_at(const pool::Space& space, const std::string& stream, std::strin
     return damage;
 }
 
-// The low-water mark of a stream: the lowest of its services, or what its row says without one.
-// Unreadable marks are damage.
-uint64_t read_mark(const pool::Space& space, const format::StreamRow& entry,
-                   const std::string& name, std::vector<Damage>& damage) {
+// Is the row in use, and does it verify? One that does not is damage, and passed over.
+template <class Row>
+bool usable_row(const pool::Space& space, const Row& row, std::vector<Damage>& damage) {
+    if (row == Row{}) return false;
+    if (row.sum == format::row_sum(space.id, row)) return row.stream != 0;
+    damage.push_back(damage_at(space, "", "corrupt_row", std::nullopt,
+                               reinterpret_cast<const std::byte*>(&row), sizeof row));
+    return false;
+}
+
+// The low-water marks, by stream: the lowest of its services.
+struct Marks {
+    std::map<uint32_t, uint64_t> lowest;
+    bool complete = true;  // every row and register verifies
+};
+
+Marks read_marks(const pool::Space& space, std::vector<Damage>& damage) {
     const format::Catalogue& catalogue = *space.catalogue;
-    std::optional<uint64_t> lowest;
+    Marks marks;
+    const size_t before = damage.size();
     for (uint32_t row = 0; row < format::kServiceRows; ++row) {
-        if (catalogue.services[row].stream != entry.stream) continue;
-        const auto value = format::read_register(
+        const format::ServiceRow& service = catalogue.services[row];
+        if (!usable_row(space, service, damage)) continue;
+        const auto mark = format::read_register(
             space.id, format::register_key(format::RegisterRole::mark, row), catalogue.marks[row]);
-        if (!value) {
-            damage.push_back(damage_at(space, name, "corrupt_register", std::nullopt,
+        if (!mark) {
+            damage.push_back(damage_at(space, "", "corrupt_register", std::nullopt,
                                        reinterpret_cast<const std::byte*>(&catalogue.marks[row]),
                                        sizeof(format::RegisterLine)));
             continue;
         }
-        lowest = std::min(lowest.value_or(value->value), value->value);
+        const auto [at, added] = marks.lowest.emplace(service.stream, mark->value);
+        if (!added) at->second = std::min(at->second, mark->value);
     }
-    return lowest.value_or(entry.kept_from);
+    marks.complete = damage.size() == before;
+    return marks;
 }
 
 // The segments that say they belong to a stream, by ordinal.
@@ -270,17 +286,25 @@ PoolScan scan_pool(const pool::Space& space, const ParallelFor& parallel_for) {
     PoolScan pool;
     read_segments(space, parallel_for, pool);
     read_ceiling(space, pool);
+    const Marks marks = read_marks(space, pool.damage);
     std::vector<bool> needed(space.segments.size(), false);
     for (uint32_t row = 0; row < format::kStreamRows; ++row) {
         const format::StreamRow& entry = space.catalogue->streams[row];
-        if (entry.stream == 0) continue;
+        if (!usable_row(space, entry, pool.damage)) continue;
         StreamScan stream;
         stream.stream = entry.stream;
         stream.row = row;
         stream.name = entry.name.data();
         stream.writers = (entry.flags & format::kStreamShared) ? Writers::many : Writers::one;
-        stream.mark = read_mark(space, entry, stream.name, pool.damage);
-        keep_chain(pool, space, chain_of(pool, space, entry.stream), stream);
+        const Chain chain = chain_of(pool, space, entry.stream);
+        const auto mark = marks.lowest.find(entry.stream);
+        if (mark != marks.lowest.end())
+            stream.mark = mark->second;
+        else if (marks.complete || chain.empty())
+            stream.mark = entry.kept_from;
+        else  // its mark may be what was damaged: whatever is there is kept
+            stream.mark = chain.begin()->first * format::frame_space(space.segment_bytes);
+        keep_chain(pool, space, chain, stream);
         scan_stream(pool, space, parallel_for, stream);
         judge_end(pool, space, stream, pool.damage);
         for (const uint32_t segment : stream.kept) needed[segment] = true;

@@ -34,8 +34,8 @@ format::SegmentLife life_of(const pool::Space& space, uint32_t segment, uint64_t
 struct SegmentScan {
     uint64_t end_offset = 0;  // of the first position that is not valid; the segment's size
     format::Verdict verdict = format::Verdict::valid;  // there; valid: the end was reached
-    uint64_t testified = 0;  // greatest testimony of any frame that verifies, also behind
-    uint64_t frames = 0;     // end_offset
+    uint64_t testified = 0;  // greatest testimony of any frame that verifies, behind the end too
+    uint64_t frames = 0;     // up to the end
 };
 
 SegmentScan scan_segment(const format::SegmentLife& life, uint64_t offset);

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -115,9 +114,8 @@ class SegmentPool {
             format::segment_header(medium_.id(), segment, generation);
         for (size_t i = 0; i < 2; ++i) {
             std::byte* to = medium_.space().segments[segment] + format::kHeaderOffset[i];
-            std::byte from[sizeof header];
-            std::memcpy(from, &header, sizeof header);
-            medium_.raw().copy(store[i], to, from, sizeof header);
+            medium_.raw().copy(store[i], to, reinterpret_cast<const std::byte*>(&header),
+                               sizeof header);
             maintenance.bytes += sizeof header;
             if (auto done = medium_.persist(sites[i], to, sizeof header, maintenance); !done)
                 return fail(done.error());

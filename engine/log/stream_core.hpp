@@ -55,11 +55,16 @@ class StreamCore final : public StreamCoreBase {
   public:
     using M = typename W::Medium;
 
-    // Says who holds the stream's space, for the error of a full log.
-    using Holder = std::function<std::string(uint32_t stream)>;
+    struct Hooks {
+        // Says who holds the stream's space, for the error of a full log.
+        std::function<std::string(uint32_t stream)> holder;
+        // The stream took another segment. Called outside of every lock.
+        std::function<void(const StreamCore&)> crossed;
+    };
 
     StreamCore(PoolMedium<W>& medium, SegmentPool<W>& segments, const StreamStart& start,
-               StreamMode mode, Holder holder);
+               StreamMode mode, Hooks hooks);
+    ~StreamCore() override { medium_.unwatch_failure(this); }
 
     uint32_t stream() const { return stream_; }
 
@@ -68,6 +73,8 @@ class StreamCore final : public StreamCoreBase {
                        const AppendOptions& options) override;
     Result<void> force(Lsn lsn) override;
     Result<void> wait_durable(Lsn lsn, std::optional<std::chrono::nanoseconds> timeout) override;
+
+    Result<void> on_durable(Lsn lsn, std::function<void(Result<Lsn>)> call) override;
 
     uint64_t durable() const override {
         return std::min(frontiers_.durable(), frontiers_.published());
@@ -101,7 +108,7 @@ class StreamCore final : public StreamCoreBase {
     void count(const Maintenance& maintenance);
 
     // No call succeeds after this.
-    void close() { closed_.store(true, std::memory_order_release); }
+    void close();
 
     uint32_t segment_count() const {
         std::lock_guard lock(mutex_);
@@ -165,6 +172,8 @@ class StreamCore final : public StreamCoreBase {
     Result<Place> take(uint64_t lines, const AppendOptions& options, uint32_t& back_lines);
     bool advance_tail(uint64_t word, uint64_t lines);
     Result<void> cross(uint64_t lines);
+    Result<bool> cross_locked(uint64_t lines);
+    Result<void> open_next(const PreparedSegment& segment, uint64_t word);
     Result<void> attach(const Place& pad, const Place& link, const format::LinkPayload& payload);
     format::SegmentLife life_of_live(const Live& segment) const;
     Live new_life(const PreparedSegment& segment, uint64_t base_lsn) const;
@@ -192,7 +201,7 @@ class StreamCore final : public StreamCoreBase {
     const uint64_t span_;  // LSNs per segment
     const uint32_t segment_lines_;
     const uint64_t known_durable_;
-    const Holder holder_;
+    const Hooks hooks_;
     const std::atomic<uint32_t>& alive_;  // 0 in a forked child
 
     alignas(128) std::atomic<uint64_t> tail_;

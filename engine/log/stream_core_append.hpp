@@ -115,6 +115,7 @@ Result<typename StreamCore<W>::Place> StreamCore<W>::take(uint64_t lines,
                                 std::to_string(lsn));
             back_lines = static_cast<uint32_t>(back);
         }
+        W::point();
         if (!frontiers_.in_window(lsn)) [[unlikely]] {
             frontiers_.wait([&] { return frontiers_.in_window(lsn); });
             continue;
@@ -211,7 +212,7 @@ Result<void> StreamCore<W>::force_published(CounterStripes::Work& work) {
 template <World W>
 Result<void> StreamCore<W>::sync_to(uint64_t end, CounterStripes::Work& work) {
     frontiers_.wait([&] { return frontiers_.published() >= end; });
-    auto done = medium_.lead_sync([&](M& medium) -> Result<void> {
+    return medium_.lead_sync([&](M& medium) -> Result<void> {
         const uint64_t from = durable();
         if (from >= end) return {};  // an earlier leader's write-back held it
         const uint64_t to = frontiers_.published();
@@ -225,8 +226,6 @@ Result<void> StreamCore<W>::sync_to(uint64_t end, CounterStripes::Work& work) {
         if (synced) frontiers_.raise_durable(to);
         return synced;
     });
-    if (!done) frontiers_.wake_all();
-    return done;
 }
 
 template <World W>
@@ -272,12 +271,25 @@ Result<void> StreamCore<W>::wait_durable(Lsn lsn, std::optional<std::chrono::nan
         return fail(Errc::never_appended, "LSN " + std::to_string(lsn.value) + " of stream '" +
                                               name() + "' was never appended; the stream ends at " +
                                               std::to_string(appended()));
-    const auto over = [&] { return durable() > lsn.value || medium_.failed(); };
+    const auto over = [&] {
+        return durable() > lsn.value || medium_.failed() || closed_.load(std::memory_order_acquire);
+    };
     if (!frontiers_.wait(over, timeout))
         return fail(Errc::timed_out, "LSN " + std::to_string(lsn.value) + " of stream '" + name() +
                                          "' is not durable yet: nobody forced it in time");
     if (durable() > lsn.value) return {};
-    return fail(PoolMedium<W>::failure());
+    return usable();
+}
+
+template <World W>
+Result<void> StreamCore<W>::on_durable(Lsn lsn, std::function<void(Result<Lsn>)> call) {
+    if (auto ok = usable(); !ok) return ok;
+    if (lsn.value >= appended())
+        return fail(Errc::never_appended, "LSN " + std::to_string(lsn.value) + " of stream '" +
+                                              name() + "' was never appended; the stream ends at " +
+                                              std::to_string(appended()));
+    frontiers_.announce_at(lsn.value, std::move(call));
+    return {};
 }
 
 template <World W>

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,6 +35,8 @@ class StreamCoreBase {
                                const AppendOptions& options) = 0;
     virtual Result<void> force(Lsn lsn) = 0;
     virtual Result<void> wait_durable(Lsn lsn, std::optional<std::chrono::nanoseconds> timeout) = 0;
+
+    virtual Result<void> on_durable(Lsn lsn, std::function<void(Result<Lsn>)> call) = 0;
 
     virtual uint64_t durable() const = 0;
     virtual uint64_t published() const = 0;

@@ -8,7 +8,7 @@ namespace cinnabar::log {
 
 template <World W>
 StreamCore<W>::StreamCore(PoolMedium<W>& medium, SegmentPool<W>& segments, const StreamStart& start,
-                          StreamMode mode, Holder holder)
+                          StreamMode mode, Hooks hooks)
     : StreamCoreBase(start.name, start.writers),
       medium_(medium),
       raw_(medium.raw()),
@@ -20,7 +20,7 @@ StreamCore<W>::StreamCore(PoolMedium<W>& medium, SegmentPool<W>& segments, const
       span_(format::frame_space(medium.space().segment_bytes)),
       segment_lines_(static_cast<uint32_t>(medium.space().segment_bytes / format::kLineBytes)),
       known_durable_(start.known_durable),
-      holder_(std::move(holder)),
+      hooks_(std::move(hooks)),
       alive_(alive_word()),
       frontiers_(many_, start.end),
       live_(std::bit_ceil(medium.space().segments.size() + 1)),
@@ -39,6 +39,7 @@ StreamCore<W>::StreamCore(PoolMedium<W>& medium, SegmentPool<W>& segments, const
     tail_ = none ? pack(last, kClosedLine)
                  : pack(last, static_cast<uint32_t>((in_last + format::kFramesOffset) /
                                                     format::kLineBytes));
+    medium_.watch_failure(this, [this] { frontiers_.give_up(PoolMedium<W>::failure()); });
 }
 
 template <World W>
@@ -56,9 +57,18 @@ typename StreamCore<W>::Live StreamCore<W>::new_life(const PreparedSegment& segm
 // Opens a new segment for a frame of `lines` that does not fit. On error nothing was taken.
 template <World W>
 Result<void> StreamCore<W>::cross(uint64_t lines) {
+    auto crossed = cross_locked(lines);
+    if (!crossed) return fail(std::move(crossed.error()));
+    if (*crossed && hooks_.crossed) hooks_.crossed(*this);
+    return {};
+}
+
+// Was it this call that opened the new segment, and not another thread?
+template <World W>
+Result<bool> StreamCore<W>::cross_locked(uint64_t lines) {
     std::lock_guard lock(mutex_);
     uint64_t word = tail_.load(std::memory_order_acquire);
-    if (line_of(word) + lines <= segment_lines_) return {};  // somebody else crossed
+    if (line_of(word) + lines <= segment_lines_) return false;
     if (medium_.failed()) return fail(PoolMedium<W>::failure());
     auto segment = segments_.take(maintenance_);
     if (!segment) {
@@ -70,22 +80,27 @@ Result<void> StreamCore<W>::cross(uint64_t lines) {
            !tail_.compare_exchange_weak(word, pack(ordinal_of(word), kClosedLine),
                                         std::memory_order_acq_rel)) {
     }
+    if (auto opened = open_next(*segment, word); !opened) return fail(std::move(opened.error()));
+    return true;
+}
+
+// Under mutex_, with the tail closed; `word` is where it stood.
+template <World W>
+Result<void> StreamCore<W>::open_next(const PreparedSegment& segment, uint64_t word) {
     CNB_CHECK(next_ordinal_ == uint64_t{ordinal_of(word)} + 1 ||
                   (next_ordinal_ == 0 && ordinal_of(word) == UINT32_MAX),
               {"next_ordinal", next_ordinal_}, {"tail", word});
     CNB_CHECK(next_ordinal_ < UINT32_MAX - 1, {"next_ordinal", next_ordinal_});
-
-    Live& predecessor = live(next_ordinal_ - 1);
-    Live next = new_life(*segment, next_ordinal_ * span_);
+    const Live& predecessor = live(next_ordinal_ - 1);
+    const Live next = new_life(segment, next_ordinal_ * span_);
     Place pad;
     if (line_of(word) < segment_lines_)
         pad = {&predecessor, lsn_of(word), segment_lines_ - line_of(word)};
     const Place link{&next, next.base_lsn, 1};
-    const bool has_predecessor = next_ordinal_ > first_ordinal_;
     format::LinkPayload payload;
     payload.stream = stream_;
     payload.predecessor_end_lsn = next.base_lsn;
-    if (has_predecessor) {
+    if (next_ordinal_ > first_ordinal_) {
         payload.predecessor_segment = predecessor.segment;
         payload.predecessor_generation = predecessor.generation;
     }
@@ -93,12 +108,11 @@ Result<void> StreamCore<W>::cross(uint64_t lines) {
 
     live(next_ordinal_) = next;
     ++next_ordinal_;
-    if (pad.live != nullptr) {
-        frontiers_.wait([&] { return frontiers_.in_window(pad.lsn); });
-        frontiers_.publish(pad.lsn, pad.lines, true);
+    for (const Place& place : {pad, link}) {
+        if (place.live == nullptr) continue;
+        frontiers_.wait([&] { return frontiers_.in_window(place.lsn); });
+        frontiers_.publish(place.lsn, place.lines, true);
     }
-    frontiers_.wait([&] { return frontiers_.in_window(link.lsn); });
-    frontiers_.publish(link.lsn, link.lines, true);
     tail_.store(pack(static_cast<uint32_t>(next_ordinal_ - 1),
                      format::kFramesOffset / format::kLineBytes + 1),
                 std::memory_order_release);
@@ -141,9 +155,16 @@ Result<void> StreamCore<W>::attach(const Place& pad, const Place& link,
 }
 
 template <World W>
+void StreamCore<W>::close() {
+    closed_.store(true, std::memory_order_release);
+    frontiers_.give_up(
+        {Errc::failed, "stream '" + name() + "': the log was closed", std::nullopt, std::nullopt});
+}
+
+template <World W>
 Error StreamCore<W>::full() const {
     return {Errc::full,
-            "stream '" + name() + "': no free segment in the pool; " + holder_(stream_) +
+            "stream '" + name() + "': no free segment in the pool; " + hooks_.holder(stream_) +
                 ". Release what is no longer needed",
             Lsn{appended()}, std::nullopt};
 }

@@ -1,3 +1,4 @@
+// What a medium is, in one line for people.
 #include "cinnabar/medium.hpp"
 
 #include <string>

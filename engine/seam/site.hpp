@@ -6,44 +6,49 @@
 
 namespace cinnabar {
 
+// X(name): every site once; the enumeration and the names come from this list.
+#define CNB_SITES(X)                                                                    \
+    X(none)                                                                             \
+    /* append and force */                                                              \
+    X(forced_frame_store)                                                               \
+    X(lazy_frame_store)                                                                 \
+    X(forced_frame_flush) /* a forced frame that was written with cached stores */      \
+    X(forcer_flush)       /* what the forcer found published below its own frame */     \
+    X(forced_fence)       /* the one fence of a forced record */                        \
+    X(second_flush)       /* lazy predecessors, published after the first fence */      \
+    X(second_fence)                                                                     \
+    X(page_sync)                                                                        \
+    X(close_store) /* the testifying frame of a clean close */                          \
+    /* a new segment */                                                                 \
+    X(ceiling_store)                                                                    \
+    X(ceiling_flush)                                                                    \
+    X(ceiling_fence)                                                                    \
+    X(header_a_store)                                                                   \
+    X(header_a_flush)                                                                   \
+    X(header_a_fence)                                                                   \
+    X(header_b_store)                                                                   \
+    X(header_b_flush)                                                                   \
+    X(header_b_fence)                                                                   \
+    X(pad_store)                                                                        \
+    X(link_store)                                                                       \
+    X(attach_flush)                                                                     \
+    X(attach_fence)                                                                     \
+    /* low-water marks */                                                               \
+    X(mark_store)                                                                       \
+    X(mark_flush)                                                                       \
+    X(mark_fence)                                                                       \
+    /* recovery */                                                                      \
+    X(accept_store) /* page domain: accepted bytes stored again, for msync to write */  \
+    X(accept_flush)                                                                     \
+    X(accept_fence)                                                                     \
+    X(erase_store)                                                                      \
+    X(erase_flush)                                                                      \
+    X(erase_fence)
+
 enum class Site : uint16_t {
-    none,
-    // append and force
-    forced_frame_store,
-    lazy_frame_store,
-    forced_frame_flush,  // a forced frame that was written with cached stores
-    forcer_flush,        // what the forcer found published below its own frame
-    forced_fence,        // the one fence of a forced record
-    second_flush,        // lazy predecessors that were published after the first fence
-    second_fence,
-    page_sync,
-    close_store,  // the testifying frame of a clean close
-    // a new segment
-    ceiling_store,
-    ceiling_flush,
-    ceiling_fence,
-    header_a_store,
-    header_a_flush,
-    header_a_fence,
-    header_b_store,
-    header_b_flush,
-    header_b_fence,
-    pad_store,
-    link_store,
-    attach_flush,
-    attach_fence,
-    // low-water marks
-    mark_store,
-    mark_flush,
-    mark_fence,
-    // recovery
-    accept_store,  // page domain: the accepted bytes stored again, so that msync writes them
-    accept_flush,
-    accept_fence,
-    erase_store,
-    erase_flush,
-    erase_fence,
-    count_of_sites
+#define CNB_SITE(name) name,
+    CNB_SITES(CNB_SITE)
+#undef CNB_SITE
 };
 
 std::string_view name_of(Site site);

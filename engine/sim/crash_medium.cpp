@@ -61,12 +61,21 @@ void CrashMedium::store_words(Site site, Unit::Kind kind, std::byte* to, const s
             std::memcpy(&unit.value[word], live_.data() + at, 8);
         }
         PendingLine& pending = pending_[line];
-        pending.written_off = false;
+        dirty_page(line);
         const bool non_temporal = kind == Unit::Kind::non_temporal;
         for (const Unit& other : pending.units)
             if ((other.kind == Unit::Kind::non_temporal) != non_temporal) ++counts_.lines_mixed;
         pending.units.push_back(unit);
     }
+}
+
+// A store makes its whole page count as dirty again.
+void CrashMedium::dirty_page(uint64_t line) {
+    constexpr uint64_t lines = kPageBytes / kLineBytes;
+    const uint64_t first = line / lines * lines;
+    for (auto at = pending_.lower_bound(first); at != pending_.end() && at->first < first + lines;
+         ++at)
+        at->second.written_off = false;
 }
 
 void CrashMedium::store8(Site site, uint64_t* word, uint64_t value) {

@@ -114,6 +114,7 @@ class CrashMedium {
     bool is_dropped(Site site) const { return dropped_ && *dropped_ == site; }
     void store_words(Site site, Unit::Kind kind, std::byte* to, const std::byte* from,
                      size_t length);
+    void dirty_page(uint64_t line);
     void crash_point(Site site);
     void settle(uint64_t line, PendingLine& pending, size_t units, size_t thread);
     Line durable_line(uint64_t line) const;

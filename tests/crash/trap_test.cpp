@@ -369,6 +369,15 @@ TEST(Trap, L13_L21_AForkedChildIsRefusedAndHarmsNothing) {
     EXPECT_EQ(compare(setup.life, setup.history), "");
 }
 
+TEST(Trap, L13_LazyWritersFlushBehindThemselves) {
+    OneStream setup({}, {.segment_bytes = 1 << 20, .segments = 4});
+    ASSERT_TRUE(setup.life.open());
+    auto core = setup.life.engine().stream("s");
+    for (int i = 0; i < 10; ++i) setup.append(60'000, Durability::lazy);
+    EXPECT_GE(core->durable() + 256 * 1024, core->published());
+    EXPECT_LT(core->durable(), core->published());
+}
+
 TEST(Trap, L14_AForcePromotesNothingInAnotherStream) {
     OneStream setup;
     setup.add_other_stream();

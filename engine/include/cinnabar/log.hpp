@@ -18,6 +18,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -36,6 +37,13 @@ struct CreateOptions {
     uint64_t segment_bytes = uint64_t{1} << 20;  // power of two, 2 KiB to 1 GiB
 };
 
+// The pool runs out of segments.
+struct LowSpace {
+    std::string stream;  // that took the last one
+    uint32_t segments_free = 0;
+    std::string holder;  // who holds that stream's space, in words
+};
+
 struct OpenOptions {
     // Nothing is written to the file, damage does not refuse the open (the report has it), and the
     // verified part can be read. Records that could not be made durable are marked in Record.
@@ -45,6 +53,10 @@ struct OpenOptions {
     std::chrono::milliseconds lock_timeout{0};  // how long to wait for another process
     // Segments that are prepared ahead, at open and by release, for all streams together.
     uint32_t spare_segments = 4;
+    // Called when a stream takes a segment and fewer than `low_space_segments` are left free, in
+    // the thread whose append took it, outside of every lock: release() may be called from it.
+    uint32_t low_space_segments = 0;
+    std::function<void(const LowSpace&)> on_low_space;
     // Write forced frames with cached stores and flushes instead of non-temporal stores.
     bool forced_cached = false;
 };
@@ -86,7 +98,7 @@ struct StreamReport {
     Lsn testified;            // greatest durable frontier that any frame states
     Lsn end;                  // recovery's cut: the log ends here
     std::string end_verdict;  // why: "unwritten", "stale", "torn", or "end of segment"
-    uint64_t records_verified = 0;
+    uint64_t frames_verified = 0;  // from the testified frontier on, link frames and pads too
     uint64_t bytes_verified = 0;
     uint64_t bytes_flushed = 0;     // made durable before anything was delivered
     uint64_t lines_erased = 0;      // behind the cut
@@ -169,6 +181,15 @@ class Stream {
     // Waits until the record at `lsn` is durable because somebody else forced it.
     // Errors: never_appended, timed_out, failed.
     Result<void> wait_durable(Lsn lsn, std::optional<std::chrono::nanoseconds> timeout = {});
+
+    // The same without a thread that waits. The callback is called once, with the durable frontier
+    // when it has passed the record at `lsn`, or with `failed` when the pool failed or was closed
+    // before: in the thread that raised durable, or in this call if it is durable already. It must
+    // not block, and must not call this log. Errors (then it is never called): never_appended.
+    Result<void> on_durable(Lsn lsn, std::function<void(Result<Lsn>)> callback);
+    // Adds 1 to an eventfd at that moment; the caller owns it and reads durable() or tries again
+    // to learn which of the two happened.
+    Result<void> signal_durable(Lsn lsn, int event_fd);
 
     // The frontiers; durable() <= published() <= appended().
     Lsn durable() const;

@@ -1,0 +1,125 @@
+// Where the engines' files go.
+#include "force/place.hpp"
+
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "rivals/mapping.hpp"
+
+namespace cinnabar::bench {
+
+namespace {
+
+// Bytes behind a key of /proc/meminfo; UINT64_MAX where it cannot be read.
+uint64_t meminfo_bytes(const std::string& key) {
+    std::ifstream file("/proc/meminfo");
+    std::string name, unit;
+    uint64_t kib = 0;
+    while (file >> name >> kib && std::getline(file, unit)) {
+        if (name == key + ":") return kib * 1024;
+    }
+    return UINT64_MAX;
+}
+
+// What the control group of this process may still take, page cache that it could give back not
+// counted; UINT64_MAX without a limit.
+uint64_t group_room_bytes() {
+    uint64_t limit = 0, used = 0;
+    std::ifstream limit_file("/sys/fs/cgroup/memory.max");
+    std::ifstream used_file("/sys/fs/cgroup/memory.current");
+    if (!(limit_file >> limit) || !(used_file >> used)) return UINT64_MAX;
+    return limit > used ? limit - used : 0;
+}
+
+std::string mib(uint64_t bytes) {
+    return std::to_string(bytes >> 20) + " MiB";
+}
+
+}  // namespace
+
+std::string file_system_of(const std::string& path) {
+    struct statfs s;
+    if (::statfs(path.c_str(), &s) != 0) return "unknown";
+    switch (static_cast<uint32_t>(s.f_type)) {
+        case 0x01021994: return "tmpfs";
+        case 0x858458f6: return "ramfs";
+        case 0x958458f6: return "hugetlbfs";
+        case 0x0000ef53: return "ext4";
+        case 0x58465342: return "xfs";
+        case 0x9123683e: return "btrfs";
+        case 0x794c7630: return "overlay";
+        case 0x2fc12fc1: return "zfs";
+        case 0xf2f52010: return "f2fs";
+        case 0x6a656a63: return "fakeowner";
+        case 0x01021997: return "9p";
+        case 0x65735546: return "fuse";
+        case 0x00006969: return "nfs";
+        default: return "unknown";
+    }
+}
+
+bool is_memory(const std::string& file_system) {
+    return file_system == "tmpfs" || file_system == "ramfs" || file_system == "hugetlbfs";
+}
+
+Result<uint64_t> room_at(const std::string& directory) {
+    std::error_code error;
+    if (!std::filesystem::is_directory(directory, error)) {
+        return fail(Errc::not_found, directory + " is not a directory");
+    }
+    if (::access(directory.c_str(), W_OK | X_OK) != 0) {
+        return fail(errc_of_errno(), errno_text(directory));
+    }
+    struct statvfs s;
+    if (::statvfs(directory.c_str(), &s) != 0) {
+        return fail(errc_of_errno(), errno_text(directory));
+    }
+    uint64_t room = uint64_t{s.f_bavail} * s.f_frsize;
+    if (is_memory(file_system_of(directory))) {
+        room = std::min({room, meminfo_bytes("MemAvailable"), group_room_bytes()});
+    }
+    return room;
+}
+
+Result<MediumPlace> choose_place(const std::vector<std::string>& directories, unsigned engines,
+                                 const AreaWish& wish) {
+    MediumPlace best;
+    std::string considered;
+    for (const std::string& directory : directories) {
+        const auto room = room_at(directory);
+        if (!room) {
+            if (directories.size() == 1) return fail(room.error());
+            continue;
+        }
+        MediumPlace place{directory, file_system_of(directory), *room, 0};
+        const uint64_t liked = is_memory(place.file_system) ? wish.memory_bytes : wish.disk_bytes;
+        // A third stays free: pools have overheads, and the machine has other work.
+        const uint64_t fitting = *room / 3 * 2 / engines >> 20 << 20;
+        place.area_bytes = std::min(liked, fitting);
+        if (place.area_bytes == liked) return place;
+        if (place.area_bytes > best.area_bytes) best = place;
+        considered += (considered.empty() ? "" : ", ") + directory + " has " + mib(*room);
+    }
+    if (!wish.exactly && best.area_bytes >= kAreaBytesMin) return best;
+    const uint64_t area = wish.exactly ? wish.memory_bytes : kAreaBytesMin;
+    return fail(Errc::disk_full, "no room for " + std::to_string(engines) + " engines of " +
+                                     mib(area) + " each, a third left free: " + considered);
+}
+
+Result<ScratchDirectory> ScratchDirectory::make(const std::string& parent) {
+    std::string name = parent + "/cinnabar-bench-XXXXXX";
+    if (::mkdtemp(name.data()) == nullptr) return fail(errc_of_errno(), errno_text(parent));
+    return ScratchDirectory(std::move(name));
+}
+
+ScratchDirectory::~ScratchDirectory() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+}
+
+}  // namespace cinnabar::bench

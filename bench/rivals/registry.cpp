@@ -1,0 +1,86 @@
+// Which engines there are, and which of them are in this build.
+#include "rivals/registry.hpp"
+
+#if CINNABAR_BENCH_LOG
+#include "cinnabar/log.hpp"
+#endif
+
+namespace cinnabar::bench {
+
+namespace {
+
+constexpr const char* kLogAbsent = CINNABAR_BENCH_LOG ? nullptr : "this build has no log";
+constexpr const char* kPmemlogAbsent =
+    CINNABAR_BENCH_PMEMLOG ? nullptr : "libpmemlog was not found when this was built";
+constexpr const char* kUringAbsent =
+    CINNABAR_BENCH_URING ? nullptr : "liburing was not found when this was built";
+
+}  // namespace
+
+const std::vector<EngineInfo>& engines() {
+    //   name                  on_disk  ours   models absent
+    static const std::vector<EngineInfo> all = {
+        {"floor", false, true, true, nullptr},
+        {"cinnabar", false, true, true, kLogAbsent},
+        {"cinnabar_cached", false, true, true, kLogAbsent},
+        {"cinnabar_shared", false, true, true, kLogAbsent},
+        {"libpmemlog", false, false, false, kPmemlogAbsent},
+        {"libpmemlog_appendv", false, false, false, kPmemlogAbsent},
+        {"pmemobj_tx", false, false, false, nullptr},
+        {"msync", false, false, false, nullptr},
+        {"fdatasync", true, false, false, nullptr},
+        {"o_dsync", true, false, false, nullptr},
+        {"io_uring", true, false, false, kUringAbsent},
+    };
+    return all;
+}
+
+// What is not in this build is not linked either.
+std::unique_ptr<Engine> make_engine(std::string_view name) {
+#if CINNABAR_BENCH_LOG
+    if (name == "cinnabar") return make_cinnabar(Writers::one, false);
+    if (name == "cinnabar_cached") return make_cinnabar(Writers::one, true);
+    if (name == "cinnabar_shared") return make_cinnabar(Writers::many, false);
+#endif
+#if CINNABAR_BENCH_PMEMLOG
+    if (name == "libpmemlog") return make_pmemlog(false);
+    if (name == "libpmemlog_appendv") return make_pmemlog(true);
+#endif
+#if CINNABAR_BENCH_URING
+    if (name == "io_uring") return make_io_uring();
+#endif
+    if (name == "floor") return make_floor();
+    if (name == "pmemobj_tx") return make_pmemobj_tx();
+    if (name == "msync") return make_msync();
+    if (name == "fdatasync") return make_file(FileSync::fdatasync);
+    if (name == "o_dsync") return make_file(FileSync::o_dsync);
+    return nullptr;
+}
+
+bool measured_in(std::string_view engine, const Cell& cell) {
+    return engine != "libpmemlog_appendv" || cell.records_per_force > 1;
+}
+
+namespace {
+
+constexpr uint64_t Work::*kFields[] = {&Work::records,
+                                       &Work::forces,
+                                       &Work::bytes,
+                                       &Work::fences,
+                                       &Work::lines,
+                                       &Work::medium_bytes,
+                                       &Work::maintenance_fences};
+
+}  // namespace
+
+Work& Work::operator+=(const Work& other) {
+    for (auto field : kFields) this->*field += other.*field;
+    return *this;
+}
+
+Work& Work::operator-=(const Work& other) {
+    for (auto field : kFields) this->*field -= other.*field;
+    return *this;
+}
+
+}  // namespace cinnabar::bench

@@ -1,0 +1,342 @@
+#include "pool/probe.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <string_view>
+#include <tuple>
+
+#include "format/codec.hpp"
+#include "pool/pmemobj_bytes.hpp"
+#include "pool/root.hpp"
+
+namespace cinnabar::pool {
+
+namespace {
+
+using format::Superblock;
+
+// The bytes of libpmemobj's own that are read here, as its format 6 has them: a pool header of one
+// page, then the descriptor.
+constexpr std::array<char, 8> kSignature = {'P', 'M', 'E', 'M', 'O', 'B', 'J', '\0'};
+constexpr std::string_view kPoolsetSignature = "PMEMPOOLSET";
+constexpr uint32_t kPmemobjFormat = 6;
+constexpr uint64_t kDescriptorOffset = 4096;
+constexpr uint64_t kMetadataBytes = 8192;
+
+struct PmemobjHeader {
+    std::array<char, 8> signature;
+    uint32_t major;
+    std::array<uint32_t, 3> features;
+    std::array<uint8_t, 16> poolset_id;
+    std::array<std::array<uint8_t, 16>, 5> part_ids;  // own, two neighbour parts, two replicas
+};
+static_assert(offsetof(PmemobjHeader, part_ids) == 40);
+
+struct PmemobjDescriptor {
+    std::array<char, 1024> layout;
+    uint64_t lanes_offset;
+    uint64_t lanes;
+    uint64_t heap_offset;
+    std::array<uint8_t, 1000> unused;
+    uint64_t root_offset;
+    uint64_t run_id;
+    uint64_t root_bytes;
+    uint64_t conversion_flags;
+    uint64_t heap_bytes;
+};
+static_assert(offsetof(PmemobjDescriptor, heap_offset) == 1040);
+static_assert(offsetof(PmemobjDescriptor, root_offset) == 2048);
+static_assert(offsetof(PmemobjDescriptor, heap_bytes) == 2080);
+
+struct ObjectId {
+    uint64_t pool;
+    uint64_t offset;
+};
+
+constexpr uint64_t kCopyBOffset = offsetof(format::Catalogue, superblock_b);
+
+class Prober {
+  public:
+    explicit Prober(const std::filesystem::path& path) : name_(quoted(path)), path_(path) {}
+
+    Result<Probed> run();
+
+  private:
+    Result<void> open_file();
+    Result<void> check_mappable();
+    Result<void> read(uint64_t offset, void* to, size_t length);
+    Result<void> check_header();
+    Result<void> check_heap(const PmemobjDescriptor& descriptor);
+    Result<void> check_lanes(const PmemobjDescriptor& descriptor);
+    Result<void> find_catalogue();
+    Result<void> read_superblock();
+    Result<void> refuse_both(const Superblock& a, const Superblock& b);
+    Result<void> check_versions();
+    Result<void> check_geometry();
+
+    tl::unexpected<Error> refuse(Errc code, const std::string& predicate) {
+        return fail(code, name_ + " " + predicate);
+    }
+    tl::unexpected<Error> corrupt(uint64_t offset, uint64_t length, const std::string& what) {
+        Error error{Errc::corrupt,
+                    name_ + " is damaged: " + what + " (bytes " + std::to_string(offset) + " to " +
+                        std::to_string(offset + length) +
+                        "); restore it from a copy, or salvage what can be read",
+                    std::nullopt, ByteRange{offset, length}};
+        return fail(std::move(error));
+    }
+
+    std::string name_;
+    std::filesystem::path path_;
+    Descriptor file_{-1};
+    uint64_t heap_offset_ = 0;
+    Probed found_;
+};
+
+std::string kind_of(mode_t mode) {
+    if (S_ISDIR(mode)) return "a directory";
+    if (S_ISCHR(mode) || S_ISBLK(mode)) return "a device";
+    return "no regular file";
+}
+
+Result<Probed> Prober::run() {
+    for (auto step : {&Prober::open_file, &Prober::check_mappable, &Prober::check_header,
+                      &Prober::find_catalogue, &Prober::read_superblock, &Prober::check_versions,
+                      &Prober::check_geometry})
+        if (auto done = (this->*step)(); !done) return fail(done.error());
+    return std::move(found_);
+}
+
+Result<void> Prober::open_file() {
+    struct stat status = {};
+    if (::stat(path_.c_str(), &status) != 0) return fail(system_error(errno, "open " + name_));
+    if (!S_ISREG(status.st_mode))
+        return refuse(Errc::not_a_pool,
+                      "is " + kind_of(status.st_mode) + "; a pool is one regular file");
+    file_ = Descriptor(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!file_.valid()) return fail(system_error(errno, "open " + name_));
+    if (::fstat(file_.get(), &status) != 0) return fail(system_error(errno, "examine " + name_));
+    found_.file_bytes = static_cast<uint64_t>(status.st_size);
+    found_.file = {status.st_dev, status.st_ino};
+    return {};
+}
+
+Result<void> Prober::check_mappable() {
+    const FileSystem file_system = file_system_of(file_.get());
+    found_.file_system = file_system.name;
+    if (file_system.pseudo)
+        return refuse(Errc::cannot_map,
+                      "lies on " + file_system.name +
+                          ", which holds no files that can be mapped; choose a "
+                          "file system on a disk, on persistent memory, or tmpfs");
+    if (found_.file_bytes == 0) return refuse(Errc::not_a_pool, "is empty; create the pool first");
+    void* page = ::mmap(nullptr, 1, PROT_READ, MAP_SHARED, file_.get(), 0);
+    if (page == MAP_FAILED) return fail(system_error(errno, "map " + name_));
+    ::munmap(page, 1);
+    return {};
+}
+
+Result<void> Prober::read(uint64_t offset, void* to, size_t length) {
+    size_t done = 0;
+    while (done < length) {
+        const ssize_t n = ::pread(file_.get(), static_cast<std::byte*>(to) + done, length - done,
+                                  static_cast<off_t>(offset + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return fail(system_error(errno, "read " + name_));
+        if (n == 0)
+            return refuse(Errc::truncated, "ends at byte " + std::to_string(offset + done) +
+                                               ", in the middle of its own header");
+        done += static_cast<size_t>(n);
+    }
+    return {};
+}
+
+Result<void> Prober::check_header() {
+    std::array<char, sizeof(PmemobjHeader)> start = {};
+    const size_t length = std::min<uint64_t>(start.size(), found_.file_bytes);
+    if (auto done = read(0, start.data(), length); !done) return done;
+    if (std::string_view(start.data(), kPoolsetSignature.size()) == kPoolsetSignature)
+        return refuse(Errc::not_a_pool,
+                      "describes a pool set; a cinnabar pool is a single file without replicas");
+    if (std::memcmp(start.data(), kSignature.data(), kSignature.size()) != 0)
+        return refuse(Errc::not_a_pool, "is not a libpmemobj pool; check the path");
+    if (found_.file_bytes < kMetadataBytes)
+        return refuse(Errc::truncated, "has " + std::to_string(found_.file_bytes) +
+                                           " bytes, less than the header of a pool");
+
+    const auto header = std::bit_cast<PmemobjHeader>(start);
+    if (header.major != kPmemobjFormat)
+        return refuse(Errc::unsupported_version, "is of libpmemobj's format " +
+                                                     std::to_string(header.major) +
+                                                     "; this library reads format 6");
+    for (const auto& id : header.part_ids)
+        if (id != header.part_ids[0])
+            return refuse(Errc::not_a_pool,
+                          "is one part or replica of a pool set; a cinnabar pool is a single file "
+                          "without replicas");
+    return {};
+}
+
+// libpmemobj keeps no sum of the heap's size, and dies of a wrong one.
+Result<void> Prober::check_heap(const PmemobjDescriptor& descriptor) {
+    const uint64_t file_bytes = found_.file_bytes;
+    const uint64_t end = descriptor.heap_offset + descriptor.heap_bytes;
+    if (descriptor.heap_offset > end || end > file_bytes)
+        return refuse(Errc::truncated, "has " + std::to_string(file_bytes) +
+                                           " bytes, and its header says " + std::to_string(end) +
+                                           "; the end of the file is lost: restore it from a copy");
+    if (end != file_bytes / format::kPageBytes * format::kPageBytes)
+        return corrupt(kDescriptorOffset + offsetof(PmemobjDescriptor, heap_bytes), 8,
+                       "its header says " + std::to_string(end) + " bytes, and it has " +
+                           std::to_string(file_bytes));
+    return {};
+}
+
+Result<void> Prober::check_lanes(const PmemobjDescriptor& descriptor) {
+    if (descriptor.lanes_offset != kLanesOffset || descriptor.lanes != kLanes ||
+        descriptor.heap_offset < kLanesOffset + kLanes * kLaneBytes)
+        return corrupt(kDescriptorOffset + offsetof(PmemobjDescriptor, lanes_offset), 24,
+                       "the position of libpmemobj's own logs");
+    using Lanes = std::array<std::byte, kLanes * kLaneBytes>;
+    const auto lanes = std::make_unique<Lanes>();
+    if (auto done = read(kLanesOffset, lanes->data(), lanes->size()); !done) return done;
+    if (const auto damaged = find_damaged_log(*lanes, found_.catalogue_offset))
+        return corrupt(damaged->offset_bytes, damaged->length_bytes,
+                       "one of libpmemobj's own logs");
+    return {};
+}
+
+Result<void> Prober::find_catalogue() {
+    PmemobjDescriptor descriptor;
+    if (auto done = read(kDescriptorOffset, &descriptor, sizeof(descriptor)); !done) return done;
+    const std::string layout(descriptor.layout.data(),
+                             ::strnlen(descriptor.layout.data(), descriptor.layout.size()));
+    if (layout != kLayoutName)
+        return refuse(Errc::wrong_layout, "is a libpmemobj pool of the layout '" + layout +
+                                              "', not of '" + kLayoutName + "'");
+    if (auto done = check_heap(descriptor); !done) return done;
+    if (descriptor.root_offset == 0 || descriptor.root_bytes != sizeof(Root))
+        return refuse(Errc::wrong_layout, "has no root object of cinnabar");
+    heap_offset_ = descriptor.heap_offset;
+
+    const uint64_t file_bytes = found_.file_bytes;
+    ObjectId catalogue = {};
+    if (descriptor.root_offset >= file_bytes)
+        return corrupt(kDescriptorOffset + offsetof(PmemobjDescriptor, root_offset), 8,
+                       "the position of its root object");
+    if (auto done = read(descriptor.root_offset, &catalogue, sizeof(catalogue)); !done) return done;
+    if (catalogue.offset < heap_offset_ || catalogue.offset >= file_bytes ||
+        file_bytes - catalogue.offset < sizeof(format::Catalogue) + format::kPageBytes)
+        return corrupt(descriptor.root_offset, sizeof(catalogue), "the position of its catalogue");
+    found_.catalogue_offset =
+        (catalogue.offset + format::kPageBytes - 1) / format::kPageBytes * format::kPageBytes;
+    if (auto done = check_lanes(descriptor); !done) return done;
+    const auto read_at = [this](auto... arguments) { return read(arguments...); };
+    const auto damaged = find_damaged_chunk(read_at, heap_offset_, descriptor.heap_bytes);
+    if (!damaged) return fail(damaged.error());
+    if (*damaged)
+        return corrupt((*damaged)->offset_bytes, (*damaged)->length_bytes, "libpmemobj's heap");
+    return {};
+}
+
+bool intact(const Superblock& copy) {
+    return copy.magic == format::kSuperblockMagic && copy.endian_mark == format::kEndianMark &&
+           copy.sum == format::superblock_sum(copy);
+}
+
+Result<void> Prober::read_superblock() {
+    const uint64_t offset_a = found_.catalogue_offset;
+    const uint64_t offset_b = offset_a + kCopyBOffset;
+    Superblock a, b;
+    if (auto done = read(offset_a, &a, sizeof(a)); !done) return done;
+    if (auto done = read(offset_b, &b, sizeof(b)); !done) return done;
+    if (!intact(a) && !intact(b)) return refuse_both(a, b);
+    found_.superblock = intact(a) ? a : b;
+    found_.copy_a_damaged = !intact(a);
+    found_.copy_b_damaged = !intact(b);
+    for (const auto& [damaged, letter, offset] : {std::tuple(found_.copy_a_damaged, 'A', offset_a),
+                                                  std::tuple(found_.copy_b_damaged, 'B', offset_b)})
+        if (damaged)
+            found_.notes.push_back(std::string("superblock copy ") + letter + " (bytes " +
+                                   std::to_string(offset) + " to " +
+                                   std::to_string(offset + sizeof(Superblock)) +
+                                   ") is damaged; the other copy verifies and was used");
+    return {};
+}
+
+// Neither copy verifies. Where both say the same of another format, that is the reason; else they
+// are damaged.
+Result<void> Prober::refuse_both(const Superblock& a, const Superblock& b) {
+    const bool agree = a.magic == format::kSuperblockMagic &&
+                       std::memcmp(&a, &b, offsetof(Superblock, compatible_features)) == 0;
+    if (agree && a.endian_mark == __builtin_bswap64(format::kEndianMark))
+        return refuse(Errc::unsupported_version,
+                      "was written by a machine of the other byte order; use it there");
+    found_.superblock = a;
+    if (agree && a.endian_mark == format::kEndianMark)
+        if (auto done = check_versions(); !done) return done;
+    return corrupt(found_.catalogue_offset, kCopyBOffset + sizeof(Superblock),
+                   "neither copy of its superblock verifies");
+}
+
+Result<void> Prober::check_versions() {
+    const Superblock& s = found_.superblock;
+    if (s.format_version != format::kFormatVersion)
+        return refuse(Errc::unsupported_version,
+                      "is of format version " + std::to_string(s.format_version) +
+                          "; this library reads version " + std::to_string(format::kFormatVersion) +
+                          ": use a newer one");
+    if (s.checksum_algorithm != format::kChecksumCrc32c)
+        return refuse(Errc::unsupported_version, "uses the unknown checksum algorithm " +
+                                                     std::to_string(s.checksum_algorithm) +
+                                                     ": use a newer library");
+    const uint64_t unknown = s.incompatible_features & ~format::kKnownIncompatible;
+    if (unknown != 0)
+        return refuse(Errc::unsupported_version,
+                      "needs the incompatible feature bit " +
+                          std::to_string(std::countr_zero(unknown)) +
+                          ", which this library does not know: use a newer one");
+    return {};
+}
+
+// The sum verifies, so what is wrong here was written so.
+Result<void> Prober::check_geometry() {
+    const Superblock& s = found_.superblock;
+    bool sane = std::has_single_bit(s.segment_bytes) &&
+                s.segment_bytes >= format::kSegmentBytesMin &&
+                s.segment_bytes <= format::kSegmentBytesMax &&
+                s.stream_rows == format::kStreamRows && s.service_rows == format::kServiceRows &&
+                s.extent_count >= 1 && s.extent_count <= format::kExtentsMax;
+    uint64_t end = 0;
+    for (uint32_t i = 0; sane && i < s.extent_count; ++i) {
+        const format::Extent& extent = s.extents[i];
+        sane = extent.segment_count != 0 && extent.file_offset % format::kPageBytes == 0 &&
+               extent.file_offset >= heap_offset_ && extent.file_offset < uint64_t{1} << 62;
+        end = std::max(end, extent.file_offset + extent.segment_count * s.segment_bytes);
+    }
+    if (!sane)
+        return corrupt(found_.catalogue_offset, sizeof(Superblock),
+                       "its superblock states an impossible geometry");
+    if (end > found_.file_bytes)
+        return refuse(Errc::truncated, "has " + std::to_string(found_.file_bytes) +
+                                           " bytes, and its segments end at " +
+                                           std::to_string(end) +
+                                           "; the end of the file is lost: restore it from a copy");
+    return {};
+}
+
+}  // namespace
+
+Result<Probed> probe(const std::filesystem::path& path) {
+    return Prober(path).run();
+}
+
+}  // namespace cinnabar::pool

@@ -1,0 +1,217 @@
+"""What people do wrong and what the machine refuses: a clear sentence, the right exit code, and
+nothing lost."""
+import os
+import resource
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+import unittest
+
+from program import (CORRUPT, IO, LOCKED, OK, PROGRAM, REFUSED, TIMEOUT_S, USAGE, VERSION,
+                     ProgramTest, length_prefixed)
+
+NOBODY = 65534
+TEXT = b"just some text\n" * 10000
+
+
+class BadInput(ProgramTest):
+    def test_not_a_pool(self):
+        path = os.path.join(self.folder, "text")
+        with open(path, "wb") as file:
+            file.write(TEXT)
+        for words in (["info"], ["check"], ["append", "--stream", "s"], ["stream", "list"]):
+            done = self.expect(IO, *words, path)
+            self.assertIn(b"'" + path.encode() + b"'", done.stderr)
+        with open(path, "rb") as file:
+            self.assertEqual(file.read(), TEXT)
+        for other in (self.folder, os.path.join(self.folder, "no", "such"), "/dev/null",
+                      "/proc/self/mem"):
+            self.expect(IO, "info", other)
+
+    def test_a_pool_of_another_layout(self):
+        """A libpmemobj pool that is not ours: its layout name is changed in our own."""
+        self.create()
+        self.append(b"a\n")
+        data = self.file_bytes()
+        place = data.find(b"cinnabar")
+        self.assertTrue(0 < place < 8192, "the layout name is in the pool's header")
+        # libpmemobj sums its header; the probe must not take the file for ours whatever it says.
+        self.patch(place, b"somebody")
+        done = self.run_program("info", self.pool)
+        self.assertIn(done.returncode, (IO, CORRUPT))
+        self.assertIn(self.pool.encode(), done.stderr)
+
+    def test_create_where_it_cannot_be(self):
+        for path in (os.path.join(self.folder, "no", "pool"), "/proc/cinnabar-pool",
+                     "/sys/cinnabar-pool"):
+            done = self.expect(IO, "create", path)
+            self.assertIn(path.encode(), done.stderr)
+        for words in (["--size", "1K"], ["--size", "16M", "--segment-size", "1K"],
+                      ["--segment-size", "2G"], ["--size", "8M", "--segment-size", "64M"]):
+            self.expect(USAGE, "create", self.pool, *words)
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_never_over_a_file(self):
+        with open(self.pool, "wb") as file:
+            file.write(b"mine")
+        self.expect(REFUSED, "create", self.pool)
+        self.assertEqual(self.file_bytes(), b"mine")
+
+    @unittest.skipIf(os.getuid() != 0, "only root can become somebody else")
+    def test_no_permission(self):
+        self.create()
+        os.chmod(self.folder, 0o755)
+        # A place from which somebody else may run the program, wherever it was built.
+        there = tempfile.mkdtemp(prefix="cinnabar-test.")
+        self.addCleanup(shutil.rmtree, there)
+        os.chmod(there, 0o755)
+        program = shutil.copy(PROGRAM, there)
+        os.chmod(program, 0o755)
+        for words in (["info", self.pool], ["append", self.pool, "--stream", "s"],
+                      ["create", os.path.join(self.folder, "other")]):
+            with self.subTest(words):
+                done = subprocess.run([program, *words], input=b"a\n", capture_output=True,
+                                      timeout=TIMEOUT_S, user=NOBODY, group=NOBODY,
+                                      extra_groups=[])
+                self.assertEqual(done.returncode, IO, done.stderr)
+                self.assertIn(b"ermi", done.stderr)
+                self.assertIn(words[1].encode(), done.stderr)
+        self.assertEqual(os.listdir(self.folder), ["pool"])
+
+    def test_disk_full_while_creating(self):
+        """On a small tmpfs where one can be mounted, else under a limit of the file's size."""
+        place = os.path.join(self.folder, "small")
+        os.mkdir(place)
+        mounted = os.getuid() == 0 and subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=12m", "none", place],
+            stderr=subprocess.DEVNULL).returncode == 0
+        limit = {}
+        if mounted:
+            self.addCleanup(subprocess.run, ["umount", place])
+        else:
+            limit = {"restore_signals": False, "preexec_fn": lambda: resource.setrlimit(
+                resource.RLIMIT_FSIZE, (12 << 20, 12 << 20))}
+        done = self.expect(IO, "create", os.path.join(place, "pool"), "--size", "64M", **limit)
+        self.assertRegex(done.stderr, rb"free some space|smaller")
+        self.assertEqual(os.listdir(place), [], "no half pool stays behind")
+
+    def holder(self):
+        """A process that has the pool open until its input ends."""
+        process = subprocess.Popen([PROGRAM, "append", self.pool, "--stream", "s", "--ack"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL)
+        self.addCleanup(process.stdout.close)
+        process.stdin.write(b"held\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        return process
+
+    def test_open_in_another_process(self):
+        self.create()
+        process = self.holder()
+        for words in (["append", "--stream", "s"], ["info"], ["check"]):
+            done = self.expect(LOCKED, *words, self.pool, stdin=b"a\n")
+            command = os.path.basename(PROGRAM)[:15]    # as much of it as the system keeps
+            self.assertIn(f"process {process.pid} ({command})".encode(), done.stderr)
+        begin = time.monotonic()
+        self.expect(LOCKED, "info", self.pool, "--lock-timeout", 300)
+        self.assertGreaterEqual(time.monotonic() - begin, 0.3)
+        waiting = subprocess.Popen([PROGRAM, "append", self.pool, "--stream", "s",
+                                    "--lock-timeout", str(TIMEOUT_S * 1000)],
+                                   stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(0.2)
+        self.assertIsNone(waiting.poll())
+        process.stdin.close()
+        self.assertEqual(process.wait(TIMEOUT_S), OK)
+        waiting.communicate(b"waited\n", timeout=TIMEOUT_S)
+        self.assertEqual(waiting.returncode, OK)
+        self.assertEqual(self.dump(), b"held\nwaited\n")
+
+    def test_record_over_the_limit(self):
+        self.create()
+        line = b"x" * (64 << 10) + b"\n"
+        for words, data in (([], b"before\n" + line + b"after\n"),
+                            (["--length-prefixed"], length_prefixed([b"before\n", line])),
+                            (["--length-prefixed"], length_prefixed([b"before\n"]) +
+                             b"\xff\xff\xff\xff")):
+            with self.subTest(words):
+                done = self.expect(REFUSED, "append", self.pool, "--stream", "s", *words,
+                                   stdin=data)
+                self.assertIn(b"record 2 of the standard input", done.stderr)
+        self.assertEqual(self.dump(), b"before\n" * 3)
+
+    def test_the_longest_record(self):
+        self.create()
+        low, high = 1, 64 << 10
+        while low + 1 < high:
+            middle = (low + high) // 2
+            done = self.run_program("append", self.pool, "--stream", "s", "--length-prefixed",
+                                    stdin=length_prefixed([b"x" * middle]))
+            self.assertIn(done.returncode, (OK, REFUSED))
+            low, high = (middle, high) if done.returncode == OK else (low, middle)
+        self.assertTrue((15 << 10) < low < (16 << 10), low)
+        self.assertIn(b"x" * low, self.dump())
+
+    def test_an_empty_record(self):
+        self.create()
+        done = self.expect(USAGE, "append", self.pool, "--stream", "s", "--length-prefixed",
+                           stdin=length_prefixed([b"a", b"", b"b"]))
+        self.assertIn(b"record 2 of the standard input", done.stderr)
+        self.assertEqual(self.dump("--length-prefixed"), length_prefixed([b"a"]))
+
+    def test_input_that_is_cut_off(self):
+        self.create()
+        for tail in (b"\x05", struct.pack("<I", 5) + b"abcd"):
+            done = self.expect(USAGE, "append", self.pool, "--stream", "s", "--length-prefixed",
+                               stdin=length_prefixed([b"whole"]) + tail)
+            self.assertIn(b"cut off", done.stderr)
+        self.assertEqual(self.dump(), b"wholewhole")
+
+    def test_a_newer_format(self):
+        """Version 2 in both copies, with sums that fit: only the version is refused."""
+        self.create()
+        data = self.file_bytes()
+        place = data.find(b"CINNABAR")
+        while place >= 0:
+            block = bytearray(data[place:place + 512])
+            struct.pack_into("<I", block, 16, 2)
+            struct.pack_into("<I", block, 508, crc32c(bytes(block[:508])))
+            self.patch(place, bytes(block))
+            place = data.find(b"CINNABAR", place + 1)
+        for words in (["info"], ["check"], ["append", "--stream", "s"]):
+            self.expect(VERSION, *words, self.pool)
+
+    def test_a_file_that_shrinks_while_it_is_open(self):
+        self.create()
+        for emulate in ([], ["--emulate", "cache_line"]):
+            with self.subTest(emulate):
+                with subprocess.Popen([PROGRAM, "append", self.pool, "--stream", "s", "--ack",
+                                       *emulate], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE) as process:
+                    process.stdin.write(b"before\n")
+                    process.stdin.flush()
+                    process.stdout.readline()
+                    sound = self.file_bytes()
+                    os.truncate(self.pool, 4096)
+                    _, talk = process.communicate(b"after\n" * 10, timeout=TIMEOUT_S)
+                self.assertEqual(process.returncode, IO, talk)
+                self.assertIn(self.pool.encode(), talk)
+                self.assertIn(b"shorter", talk)
+                with open(self.pool, "wb") as file:
+                    file.write(sound)
+
+
+def crc32c(data):
+    """Seed and bit order as the superblock has them: 0xFFFFFFFF, not inverted at the end."""
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value
+
+
+if __name__ == "__main__":
+    unittest.main()

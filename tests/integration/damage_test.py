@@ -1,0 +1,173 @@
+"""Flipped bits and cut files: found with position and exit code 3; never a crash, never an endless
+loop. Positions are found by what stands in the file, not by knowing its layout."""
+import json
+import os
+import random
+import unittest
+
+from program import CORRUPT, IO, OK, VERSION, ProgramTest
+
+LINE = 64
+MARKS = [b"CINNABAR", b"CSEGMENT"]
+
+
+class Damage(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.create()
+        self.ok("service", "add", self.pool, "reader", "--stream", "s")
+        self.lines = [b"record number %06d, %s\n" % (i, b"y" * (i % 150)) for i in range(2000)]
+        self.append(b"".join(self.lines), "--force", "10", "--emulate", "cache_line")
+        self.sound = self.file_bytes()
+        self.lsns = [record["lsn"] for record in self.records()]
+
+    def mend(self):
+        with open(self.pool, "r+b") as file:
+            file.write(self.sound)
+
+    def flip(self, offset, bit=0):
+        self.patch(offset, bytes([self.sound[offset] ^ 1 << bit]))
+
+    def place_of(self, number):
+        """Where the payload of a record begins in the file."""
+        place = self.sound.find(self.lines[number])
+        self.assertGreater(place, 0)
+        return place
+
+    def damage(self):
+        done = self.expect(CORRUPT, "check", self.pool, "--json")
+        return json.loads(done.stdout)["damage"]
+
+    def expect_damage_at(self, number, place):
+        found = [one for one in self.damage() if one["stream"] == "s"]
+        self.assertEqual([one["lsn"] for one in found], [self.lsns[number]])
+        begin = found[0]["offset_bytes"]
+        self.assertLessEqual(begin, place)
+        self.assertLess(place, begin + found[0]["length_bytes"])
+        done = self.expect(CORRUPT, "check", self.pool)
+        self.assertIn(f"LSN {self.lsns[number]}, file bytes {begin} to".encode(), done.stdout)
+
+    def test_every_byte_of_a_frame(self):
+        """The frame's header of 32 bytes before the payload, and the payload."""
+        number = 700
+        place = self.place_of(number)
+        for offset in list(range(-32, 0)) + [0, len(self.lines[number]) - 1]:
+            with self.subTest(offset=offset):
+                self.mend()
+                self.flip(place + offset, bit=offset % 8)
+                self.expect_damage_at(number, place)
+
+    def test_dump_gives_what_stands_before(self):
+        self.flip(self.place_of(700))
+        done = self.expect(CORRUPT, "dump", self.pool, "--stream", "s")
+        self.assertEqual(done.stdout, b"".join(self.lines[:700]))
+        self.assertIn(f"LSN {self.lsns[700]}".encode(), done.stderr)
+        later = 1500    # in a later segment
+        self.assertGreater(self.lsns[later], self.lsns[700] + (64 << 10))
+        self.assertEqual(self.dump("--from", self.lsns[later]), b"".join(self.lines[later:]))
+
+    def test_the_last_record_of_a_closed_log(self):
+        self.flip(self.place_of(1999))
+        self.expect_damage_at(1999, self.place_of(1999))
+
+    def test_two_places_are_two_damages(self):
+        for number in (300, 1500):
+            self.flip(self.place_of(number))
+        self.assertEqual([one["lsn"] for one in self.damage() if one["stream"] == "s"],
+                         [self.lsns[300], self.lsns[1500]])
+
+    def places_of(self, mark):
+        place, places = self.sound.find(mark), []
+        while place >= 0:
+            places.append(place)
+            place = self.sound.find(mark, place + 1)
+        return places
+
+    def test_one_copy_of_the_superblock(self):
+        """The other copy serves: the records are there, and check names the bytes."""
+        copies = self.places_of(b"CINNABAR")
+        self.assertEqual(len(copies), 2)
+        for copy in copies:
+            with self.subTest(copy=copy):
+                self.mend()
+                self.flip(copy + 100)
+                self.assertEqual(self.dump(), b"".join(self.lines))
+                done = self.run_program("check", self.pool)
+                self.assertIn(done.returncode, (OK, CORRUPT))
+                self.assertIn(f"bytes {copy} to {copy + 512}".encode(),
+                              done.stdout + done.stderr)
+
+    def test_both_copies_of_the_superblock(self):
+        for copy in self.places_of(b"CINNABAR"):
+            self.flip(copy + 100)
+        for words in (["check"], ["info"], ["dump", "--stream", "s"], ["append", "--stream", "s"]):
+            done = self.expect(CORRUPT, *words, self.pool)
+            self.assertRegex(done.stderr, rb"superblock")
+
+    def test_segment_headers(self):
+        headers = self.places_of(b"CSEGMENT")
+        self.assertGreater(len(headers), 4)
+        self.flip(headers[0] + 8)
+        self.assertEqual(self.dump(), b"".join(self.lines))
+        one = [one for one in self.damage() if "header" in one["verdict"]]
+        self.assertLessEqual(one[0]["offset_bytes"], headers[0] + 8)
+        self.flip(headers[1] + 8)
+        damage = self.damage()
+        self.assertTrue(any("header" in one["verdict"] for one in damage), damage)
+        self.expect(CORRUPT, "append", self.pool, "--stream", "s", stdin=b"x\n")
+
+    def test_damage_is_never_written_over(self):
+        headers = self.places_of(b"CSEGMENT")
+        self.flip(headers[0] + 8)
+        self.flip(headers[1] + 8)
+        damaged = self.file_bytes()
+        self.expect(CORRUPT, "append", self.pool, "--stream", "s", "--emulate", "cache_line",
+                    stdin=b"x\n")
+        self.expect(CORRUPT, "stream", "add", self.pool, "t", "--emulate", "cache_line")
+        # libpmemobj keeps notes of each open in its own header, ahead of our data.
+        ours = self.sound.find(b"CINNABAR")
+        self.assertTrue(damaged[ours:] == self.file_bytes()[ours:])
+
+    def test_names_of_streams_and_services(self):
+        for name in (b"reader\0",):
+            self.mend()
+            self.flip(self.sound.find(name))
+            done = self.expect(CORRUPT, "check", self.pool)
+            self.assertRegex(done.stdout + done.stderr, rb"bytes \d+ to \d+")
+
+    def test_flips_anywhere_never_crash(self):
+        seed = int(os.environ.get("CINNABAR_SEED", random.randrange(2**32)))
+        print(f"CINNABAR_SEED={seed}", flush=True)
+        source = random.Random(seed)
+        edges = [place for mark in MARKS for place in self.places_of(mark)]
+        last = self.place_of(1999) + 4096
+        for turn in range(60):
+            self.mend()
+            for _ in range(source.choice([1, 1, 3, 20])):
+                offset = source.choice([source.randrange(len(self.sound)),
+                                        source.choice(edges) + source.randrange(512),
+                                        source.randrange(4096),
+                                        source.randrange(min(last, len(self.sound)))])
+                self.flip(offset, source.randrange(8))
+            with self.subTest(turn=turn):
+                for words in (["check"], ["dump", "--stream", "s"], ["info"],
+                              ["append", "--stream", "s"]):
+                    done = self.run_program(*words, self.pool, stdin=b"one more\n")
+                    self.assertIn(done.returncode, (OK, IO, CORRUPT, VERSION), done.stderr)
+
+    def test_a_file_that_was_cut(self):
+        for size in (0, 1, 4096, 8192, 100_000, len(self.sound) // 2, len(self.sound) - 1):
+            with self.subTest(size=size):
+                with open(self.pool, "wb") as file:
+                    file.write(self.sound[:size])
+                for words in (["check"], ["dump", "--stream", "s"], ["append", "--stream", "s"]):
+                    done = self.run_program(*words, self.pool, stdin=b"x\n")
+                    self.assertIn(done.returncode, (IO, CORRUPT), done.stderr)
+                    if size > 8192:
+                        self.assertEqual(done.returncode, CORRUPT, done.stderr)
+                        self.assertIn(str(size).encode(), done.stderr)
+                self.assertEqual(os.path.getsize(self.pool), size)
+
+
+if __name__ == "__main__":
+    unittest.main()

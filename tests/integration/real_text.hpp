@@ -1,0 +1,25 @@
+// A real text of several megabytes, as the lines that a test appends.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cinnabar::integration {
+
+// The machine's own package database: /var/lib/dpkg/status and, until `bytes_min` are together,
+// the lists of files of its packages, in the order of their names, then its documentation.
+std::string real_text(uint64_t bytes_min);
+
+std::string content_of(const std::filesystem::path& path);
+
+// The lines with their newlines. One longer than `bytes_max` becomes several records.
+std::vector<std::string_view> records_of(std::string_view text, uint64_t bytes_max);
+
+// What thread `thread` of `threads` appends: every threads-th record.
+std::vector<std::string_view> share_of(const std::vector<std::string_view>& records,
+                                       unsigned thread, unsigned threads);
+
+}  // namespace cinnabar::integration

@@ -1,0 +1,163 @@
+"""Every verb: its JSON, what is on which stream, and that the reading verbs change nothing."""
+import json
+import os
+import subprocess
+import unittest
+
+from program import IO, OK, PROGRAM, REFUSED, USAGE, ProgramTest
+
+
+class Verbs(ProgramTest):
+    def test_every_verb_speaks_json(self):
+        made = self.ok_json("create", self.pool, "--size", "16M", "--segment-size", "64K")
+        self.assertEqual((made["pool_bytes"], made["segment_bytes"]), (16 << 20, 64 << 10))
+        self.assertEqual(self.ok_json("stream", "add", self.pool, "s")["stream"], "s")
+        self.ok_json("stream", "add", self.pool, "t", "--writers", "many")
+        self.assertEqual(self.ok_json("stream", "list", self.pool)["streams"],
+                         [{"name": "s", "writers": "one"}, {"name": "t", "writers": "many"}])
+        service = self.ok_json("service", "add", self.pool, "v", "--stream", "t")["service"]
+        appended = self.ok_json("append", self.pool, "--stream", "t", "--service", "v",
+                                stdin=b"ab\nc\n")
+        self.assertEqual((appended["records"], appended["payload_bytes"]), (2, 5))
+
+        first, second = self.json_lines("dump", self.pool, "--stream", "t")
+        self.assertEqual(first["lsn"], appended["first_lsn"])
+        self.assertEqual(second["lsn"], appended["last_lsn"])
+        self.assertEqual((first["payload_bytes"], first["payload_base64"]), (3, "YWIK"))
+        self.assertEqual(second["payload_base64"], "Ywo=")
+        self.assertEqual(first["service"], service["number"])
+        self.assertEqual(first["durability"], "forced")
+
+        released = self.ok_json("release", self.pool, "--service", "v", "--to", second["lsn"])
+        self.assertEqual(released["low_water_lsn"], second["lsn"])
+        self.assertEqual(self.ok_json("service", "list", self.pool)["services"],
+                         [{"name": "v", "number": service["number"], "stream": "t",
+                           "low_water_lsn": second["lsn"]}])
+        info = self.ok_json("info", self.pool)
+        self.assertEqual(info["segment_bytes"], 64 << 10)
+        self.assertEqual({stream["name"] for stream in info["streams"]}, {"s", "t"})
+        self.assertEqual(info["services"][0]["low_water_lsn"], second["lsn"])
+        self.assertIn("page", info["medium"]["sentence"])
+        self.assertTrue(info["recovery"]["clean"])
+        self.assertEqual(self.ok_json("check", self.pool)["damage"], [])
+        self.ok_json("service", "remove", self.pool, "v")
+        self.ok_json("stream", "remove", self.pool, "t")
+        self.assertEqual(self.ok_json("stream", "list", self.pool)["streams"],
+                         [{"name": "s", "writers": "one"}])
+        self.assertEqual(self.ok_json("service", "list", self.pool)["services"], [])
+
+    def json_lines(self, *words, **options):
+        documents = [json.loads(line)
+                     for line in self.ok(*words, "--json", **options).splitlines()]
+        for document in documents:
+            self.assertEqual(document["schema"], 1)
+        return documents
+
+    def test_acknowledgements_in_json(self):
+        self.create()
+        *acks, summary = self.json_lines("append", self.pool, "--stream", "s", "--ack",
+                                         stdin=b"a\nb\n")
+        self.assertEqual([ack["acknowledged_lsn"] for ack in acks],
+                         [summary["first_lsn"], summary["last_lsn"]])
+
+    def test_errors_in_json(self):
+        done = self.expect(IO, "info", self.pool, "--json")
+        self.assertEqual(json.loads(done.stdout)["error"]["code"], "not_found")
+
+    def test_data_on_stdout_talk_on_stderr(self):
+        done = self.expect(OK, "create", self.pool, "--size", "16M")
+        self.assertEqual(done.stdout, b"")
+        self.assertIn(b"16 MiB", done.stderr)
+        self.ok("stream", "add", self.pool, "s")
+        done = self.expect(OK, "append", self.pool, "--stream", "s", stdin=b"a\n")
+        self.assertEqual(done.stdout, b"")
+        done = self.expect(OK, "dump", self.pool, "--stream", "s")
+        self.assertEqual((done.stdout, done.stderr), (b"a\n", b""))
+
+    def test_reading_verbs_change_nothing(self):
+        self.create()
+        self.ok("service", "add", self.pool, "v", "--stream", "s")
+        self.append(b"a\nb\n")
+        before = self.file_bytes()
+        for words in (["info"], ["check"], ["stream", "list"], ["service", "list"],
+                      ["dump", "--stream", "s"]):
+            self.ok(*words, self.pool)
+            self.assertEqual(self.file_bytes(), before, words)
+
+    def test_usage_errors(self):
+        self.create()
+        for words in ([], ["no-such-verb"], ["create"], ["create", self.pool, "--size", "many"],
+                      ["create", self.pool, "--size", "1T"], ["info", self.pool, "--nonsense"],
+                      ["create", self.pool + "2", "--segment-size", "3K"],
+                      ["create", self.pool + "2", "--size", "99999999999G"],
+                      ["stream"], ["stream", "add", self.pool, "x", "--writers", "some"],
+                      ["stream", "add", self.pool, "a/b"], ["append", self.pool],
+                      ["append", self.pool, "--stream", "s", "--force", "0"],
+                      ["append", self.pool, "--stream", "s", "--force", "often"],
+                      ["append", self.pool, "--stream", "s", "--emulate", "magic"],
+                      ["append", self.pool, "--stream", "s", "--lock-timeout", "-1"],
+                      ["release", self.pool, "--service", "v"], ["bench"],
+                      ["bench", "force", "--record-bytes", "7"],
+                      ["bench", "force", "--segments", "cold"]):
+            with self.subTest(words):
+                done = self.expect(USAGE, *words)
+                self.assertEqual(done.stdout, b"")
+                self.assertNotEqual(done.stderr, b"")
+        self.assertEqual(os.listdir(self.folder), ["pool"])
+
+    def test_help_and_version(self):
+        self.assertIn(b"append", self.ok("--help"))
+        self.assertIn(b"--length-prefixed", self.ok("append", "--help"))
+        self.assertRegex(self.ok("--version"), rb"^cinnabar \d+\.\d+\.\d+\n$")
+
+    def test_names_that_are_not_there_or_are_already(self):
+        self.create()
+        self.ok("service", "add", self.pool, "v", "--stream", "s")
+        for words in (["append", "--stream", "x"], ["dump", "--stream", "x"],
+                      ["append", "--stream", "s", "--service", "x"],
+                      ["append", "--stream", "s", self.folder + "/no-file"],
+                      ["release", "--service", "x", "--to", "0"],
+                      ["stream", "remove", self.pool, "x"], ["service", "remove", self.pool, "x"],
+                      ["service", "add", self.pool, "y", "--stream", "x"]):
+            with self.subTest(words):
+                if self.pool not in words:
+                    words.insert(1, self.pool)
+                self.expect(IO, *words)
+        for words in (["create", self.pool], ["stream", "add", self.pool, "s"],
+                      ["service", "add", self.pool, "v", "--stream", "s"]):
+            with self.subTest(words):
+                self.expect(REFUSED, *words)
+        done = self.run_program("stream", "remove", self.pool, "s")
+        self.assertIn(done.returncode, (USAGE, REFUSED))
+        self.assertIn(b"'v'", done.stderr)
+
+    def test_output_that_cannot_be_written(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full here")
+        self.create()
+        self.append(b"a\n" * 1000)
+        for words in (["dump", self.pool, "--stream", "s"], ["info", self.pool],
+                      ["check", self.pool, "--json"]):
+            with self.subTest(words), open("/dev/full", "wb") as full:
+                done = subprocess.run([PROGRAM, *words], stdout=full, stderr=subprocess.PIPE,
+                                      timeout=60)
+                self.assertEqual(done.returncode, IO)
+                self.assertIn(b"standard output", done.stderr)
+
+    def test_bench_force(self):
+        bench = ["bench", "force", "--quick", "--rounds", "1", "--slice-ms", "2",
+                 "--record-bytes", "256", "--only", "cinnabar", "--area", "16M"]
+        if b"bench" not in self.ok("--help"):
+            self.skipTest("built without the benchmark")
+        path = os.path.join(self.folder, "results.json")
+        done = self.expect(OK, *bench, "--json", path)
+        with open(path, "rb") as file:
+            results = json.load(file)
+        self.assertEqual(results["schema"], 1)
+        self.assertIn("cinnabar", {row["engine"] for row in results["results"]})
+        self.assertIn(b"cinnabar", done.stdout)
+        self.assertEqual(json.loads(self.ok(*bench, "--json"))["schema"], 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

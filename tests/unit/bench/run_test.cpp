@@ -1,0 +1,262 @@
+// A whole run, small: its report, its JSON, its table, and its refusals.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "force/force_bench.hpp"
+#include "force/place.hpp"
+
+namespace cinnabar::bench {
+namespace {
+
+class Silent final : public Progress {
+  public:
+    void at(double fraction, std::string_view) override {
+        EXPECT_GE(fraction, last_);
+        last_ = fraction;
+    }
+
+  private:
+    double last_ = 0;
+};
+
+class Run : public testing::Test {
+  protected:
+    void SetUp() override {
+        directory_ = testing::TempDir() + "cinnabar-run-" + std::to_string(::getpid());
+        std::filesystem::create_directory(directory_);
+        options_.directory = options_.disk_directory = directory_;
+        options_.emulate = Emulate::cache_line;
+        options_.record_bytes = {64};
+        options_.rounds = 2;
+        options_.slice_ms = 2;
+        options_.area_bytes = 8u << 20;
+    }
+    void TearDown() override {
+        EXPECT_TRUE(std::filesystem::is_empty(directory_)) << "files were left behind";
+        std::filesystem::remove_all(directory_);
+    }
+    Result<ForceBenchReport> run() {
+        Silent progress;
+        return run_force_bench(options_, progress);
+    }
+    Errc refusal() {
+        const auto report = run();
+        EXPECT_FALSE(report);
+        return report ? Errc{} : report.error().code;
+    }
+
+    std::string directory_;
+    ForceBenchOptions options_;
+};
+
+TEST_F(Run, EveryEngineHasAVerifiedRowOrAReason) {
+    options_.records_per_force = {1, 4};
+    const auto report = run();
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_TRUE(report->all_verified());
+    for (const EngineInfo& engine : engines()) {
+        const Row* row = report->find(engine.name, {64, 1, 4});
+        const auto skipped =
+            std::find_if(report->skipped.begin(), report->skipped.end(),
+                         [&](const Skipped& s) { return s.engine == engine.name; });
+        EXPECT_NE(row != nullptr, skipped != report->skipped.end()) << engine.name;
+        if (skipped != report->skipped.end()) {
+            EXPECT_NE(skipped->reason, "") << engine.name;
+        }
+    }
+    EXPECT_EQ(report->find("libpmemlog_appendv", {64, 1, 1}), nullptr);
+}
+
+TEST_F(Run, JsonHasEveryKeyOfTheSchema) {
+    const auto report = run();
+    ASSERT_TRUE(report) << report.error().message;
+    const auto json = nlohmann::json::parse(to_json(*report).dump());
+    EXPECT_EQ(json.at("schema"), 1);
+    for (const char* key : {"cpu", "kernel", "cores", "governor", "medium", "checksum_path",
+                            "compiler", "build_type", "version", "timer_ns", "clock", "pinned",
+                            "noise_of_floor", "disk", "quick", "slice_ms"}) {
+        EXPECT_TRUE(json.at("environment").contains(key)) << key;
+    }
+    for (const char* key : {"file_system", "domain", "emulated", "modelled", "directory"}) {
+        EXPECT_TRUE(json.at("environment").at("medium").contains(key)) << key;
+    }
+    ASSERT_GE(json.at("results").size(), 3u);
+    for (const auto& row : json.at("results")) {
+        for (const char* key : {"engine",           "record_bytes",
+                                "threads",          "records_per_force",
+                                "segments",         "rounds",
+                                "record_ns_mean",   "force_ns_p50",
+                                "force_ns_p90",     "force_ns_p99",
+                                "force_ns_p999",    "force_ns_p9999",
+                                "records_per_s",    "fences_per_record",
+                                "lines_per_record", "bytes_written_per_byte",
+                                "domain",           "emulated",
+                                "file_system",      "counts"}) {
+            EXPECT_TRUE(row.contains(key)) << row.at("engine") << " " << key;
+        }
+        for (const char* key : {"q1", "median", "q3"}) {
+            EXPECT_GT(row.at("ratio_to_floor").at(key), 0) << row.at("engine");
+        }
+        EXPECT_EQ(row.at("record_bytes"), 64);
+        EXPECT_EQ(row.at("segments"), "warm");
+        EXPECT_EQ(row.at("rounds"), 2);
+        EXPECT_EQ(row.at("verified"), true);
+        EXPECT_GT(row.at("record_ns_mean"), 0);
+    }
+    const auto& floor = json.at("results").at(0);
+    EXPECT_EQ(floor.at("engine"), "floor");
+    EXPECT_EQ(floor.at("ratio_to_floor").at("median"), 1.0);
+    EXPECT_EQ(floor.at("fences_per_record"), 1.0);
+    EXPECT_EQ(floor.at("bytes_written_per_byte"), 2.0);
+}
+
+// libpmem's process-wide switch is set where it was asked for, and every row says what it did.
+TEST_F(Run, EveryRowSaysWhichDomainItReallyTook) {
+    options_.only = {"libpmemlog", "pmemobj_tx", "msync"};
+    const auto emulated = run();
+    options_.emulate = Emulate::no;
+    const auto honest = run();
+    ASSERT_TRUE(emulated && honest);
+    if (!emulated->environment.floor.emulated) GTEST_SKIP() << "real persistent memory";
+    for (const char* name : {"libpmemlog", "pmemobj_tx"}) {
+        const Row* row = emulated->find(name, {64});
+        if (row == nullptr) continue;  // not in this build
+        EXPECT_EQ(row->taken.domain, Domain::cache_line) << name;
+        EXPECT_TRUE(row->taken.emulated) << name;
+        row = honest->find(name, {64});
+        ASSERT_NE(row, nullptr) << name;
+        EXPECT_EQ(row->taken.domain, Domain::page) << name;
+        EXPECT_FALSE(row->taken.emulated) << name;
+    }
+    EXPECT_EQ(emulated->find("msync", {64})->taken.domain, Domain::page);
+    EXPECT_FALSE(emulated->find("msync", {64})->taken.emulated);
+}
+
+TEST_F(Run, TableSaysWhatIsFloorAndWhatIsEmulated) {
+    options_.only = {"msync"};
+    const auto report = run();
+    ASSERT_TRUE(report) << report.error().message;
+    std::ostringstream out;
+    print_table(*report, out);
+    EXPECT_NE(out.str().find("The floor is the least"), std::string::npos);
+    EXPECT_NE(out.str().find("msync"), std::string::npos);
+    if (report->environment.floor.emulated) {
+        EXPECT_NE(out.str().find("EMULATED"), std::string::npos);
+    }
+}
+
+TEST_F(Run, TableShowsWhatDidNotVerify) {
+    options_.only = {"msync"};
+    auto report = run();
+    ASSERT_TRUE(report) << report.error().message;
+    report->rows.back().verified = false;
+    report->rows.back().verify_message = "a byte differs";
+    std::ostringstream out;
+    print_table(*report, out);
+    EXPECT_FALSE(report->all_verified());
+    EXPECT_NE(out.str().find("NOT VERIFIED: msync, 64 B"), std::string::npos);
+    EXPECT_NE(out.str().find("a byte differs"), std::string::npos);
+    EXPECT_EQ(to_json(*report).at("results").back().at("verified"), false);
+}
+
+TEST_F(Run, TraceGivesTheMeanOfItsLengths) {
+    const std::string trace = directory_ + "/trace";
+    std::ofstream(trace) << std::string(99, 'a') << "\n" << std::string(199, 'b') << "\n";
+    options_.record_bytes.clear();
+    options_.trace = trace;
+    options_.threads = {1};
+    options_.only = {"msync"};
+    const auto report = run();
+    std::filesystem::remove(trace);
+    ASSERT_TRUE(report) << report.error().message;
+    const Row* row = report->find("msync", {0});
+    ASSERT_NE(row, nullptr);
+    EXPECT_TRUE(row->verified) << row->verify_message;
+    EXPECT_NEAR(report->find("floor", {0})->bytes_mean, 150, 1);
+}
+
+TEST_F(Run, EnginesThatCannotModelLatencyAreLeftOut) {
+    options_.only = {"msync"};
+    options_.modelled.fence_ns = 100'000;
+    const auto report = run();
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_GE(report->find("floor", {64})->record_ns_mean, 100'000);
+    EXPECT_EQ(report->find("msync", {64}), nullptr);
+    ASSERT_EQ(report->skipped.size(), 1u);
+    EXPECT_EQ(report->skipped[0].reason, "cannot add modelled latency");
+}
+
+TEST_F(Run, CellsTooLargeForTheAreaAreSkippedAndNamed) {
+    options_.only = {"msync"};
+    options_.record_bytes = {64, 65536};
+    options_.records_per_force = {128};
+    const auto report = run();
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_NE(report->find("msync", {64, 1, 128}), nullptr);
+    EXPECT_EQ(report->find("msync", {65536, 1, 128}), nullptr);
+    ASSERT_EQ(report->skipped.size(), 2u);
+    EXPECT_EQ(report->skipped[1].cell, (Cell{65536, 1, 128}));
+}
+
+TEST_F(Run, RefusesARecordOfNoBytes) {
+    options_.record_bytes = {0};
+    EXPECT_EQ(refusal(), Errc::invalid_argument);
+}
+
+TEST_F(Run, RefusesADirectoryThatIsNotThere) {
+    options_.directory = directory_ + "/nowhere";
+    EXPECT_EQ(refusal(), Errc::not_found);
+    options_.directory = directory_;
+    options_.disk_directory = directory_ + "/nowhere";
+    EXPECT_EQ(refusal(), Errc::not_found);
+}
+
+TEST_F(Run, RefusesAFileForADirectory) {
+    options_.directory = directory_ + "/file";
+    std::ofstream(options_.directory) << "x";
+    const Errc code = refusal();
+    std::filesystem::remove(options_.directory);
+    EXPECT_EQ(code, Errc::not_found);
+}
+
+TEST_F(Run, RefusesAnAreaForWhichThereIsNoRoom) {
+    options_.area_bytes = uint64_t{1} << 60;
+    Silent progress;
+    const auto report = run_force_bench(options_, progress);
+    ASSERT_FALSE(report);
+    EXPECT_EQ(report.error().code, Errc::disk_full);
+    EXPECT_NE(report.error().message.find(directory_), std::string::npos);
+}
+
+TEST_F(Run, RefusesATraceThatIsNotThere) {
+    options_.trace = directory_ + "/nowhere";
+    EXPECT_EQ(refusal(), Errc::not_found);
+}
+
+TEST(Place, PrefersTheFirstWithRoomAndElseTheLargest) {
+    const std::string here = testing::TempDir();
+    const auto room = room_at(here);
+    ASSERT_TRUE(room);
+    const auto enough =
+        choose_place({"/nonexistent", here}, 1, {kAreaBytesMin, kAreaBytesMin, true});
+    ASSERT_TRUE(enough) << enough.error().message;
+    EXPECT_EQ(enough->directory, here);
+    EXPECT_EQ(enough->area_bytes, kAreaBytesMin);
+    // So many engines that each gets less than it would like, yet enough.
+    const auto engines_fitting = static_cast<unsigned>(*room / 3 * 2 / kAreaBytesMin / 2);
+    const auto squeezed = choose_place({here}, engines_fitting, {*room, *room, false});
+    ASSERT_TRUE(squeezed) << squeezed.error().message;
+    EXPECT_GE(squeezed->area_bytes, kAreaBytesMin);
+    EXPECT_LE(squeezed->area_bytes * engines_fitting, *room);
+    const auto refused = choose_place({here}, engines_fitting, {*room, *room, true});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::disk_full);
+}
+
+}  // namespace
+}  // namespace cinnabar::bench

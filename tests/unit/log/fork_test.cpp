@@ -1,0 +1,144 @@
+// A child after fork: every call is refused, and nothing that it does changes the pool.
+#include <sys/wait.h>
+
+#include <functional>
+
+#include "fixture.hpp"
+
+namespace cinnabar::log_test {
+namespace {
+
+class ForkTest : public LogTest {
+  protected:
+    // Runs `body` in a child and returns how many of its expectations failed; -1 after a signal.
+    static int failures_in_child(const std::function<int()>& body) {
+        const pid_t child = ::fork();
+        if (child == 0) ::_exit(body());
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Log, ForkTest, kBoth, medium_name);
+
+// Counts what is not as expected: a child's EXPECT would print and be forgotten.
+class Tally {
+  public:
+    void expect(bool holds, const char* what) {
+        if (holds) return;
+        std::fprintf(stderr, "in the child: %s\n", what);
+        ++failures_;
+    }
+    template <class T>
+    void forked(const Result<T>& result, const char* what) {
+        expect(!result && result.error().code == Errc::forked, what);
+    }
+    int failures() const { return failures_; }
+
+  private:
+    int failures_ = 0;
+};
+
+TEST_P(ForkTest, EveryCallIsRefusedAndNothingChanges) {
+    create();
+    Log log = open();
+    auto one = std::make_unique<Stream>(must(log.add_stream("one", Writers::one)));
+    auto many = std::make_unique<Stream>(must(log.add_stream("many", Writers::many)));
+    const ServiceId service = must(log.add_service("one", "service"));
+    const Lsn lsn = must(one->append(pattern(1, 100)));
+    must(many->append(pattern(2, 100), lazy()));
+    auto reader = std::make_unique<Reader>(must(one->read()));
+    const auto before = file_bytes(path_);
+
+    const int failures = failures_in_child([&] {
+        Tally tally;
+        tally.forked(one->append(pattern(3, 10)), "append");
+        tally.forked(many->append(pattern(3, 10), lazy()), "lazy append");
+        tally.forked(one->force(lsn), "force");
+        tally.forked(many->force(lsn), "force of a shared stream");
+        tally.forked(one->wait_durable(lsn), "wait_durable");
+        tally.forked(one->read(), "read");
+        tally.forked(reader->next(), "next");
+        tally.forked(log.add_stream("t", Writers::one), "add_stream");
+        tally.forked(log.remove_stream("one"), "remove_stream");
+        tally.forked(log.stream("one"), "stream");
+        tally.forked(log.add_service("one", "t"), "add_service");
+        tally.forked(log.remove_service(service), "remove_service");
+        tally.forked(log.release(service, lsn), "release");
+        tally.forked(log.check(), "check");
+        tally.forked(log.close(), "close");
+        {
+            const Log ends_here = std::move(log);
+        }
+        reader.reset();
+        one.reset();
+        many.reset();
+        return tally.failures();
+    });
+    EXPECT_EQ(failures, 0);
+    EXPECT_TRUE(file_bytes(path_) == before);
+
+    // The parent goes on, and still holds the lock.
+    EXPECT_EQ(code_of(Log::open(path_, options())), Errc::locked);
+    must(one->append(pattern(4, 100)));
+    must(many->append(pattern(5, 100)));
+    EXPECT_EQ(must(reader->next())->lsn, lsn);
+    EXPECT_EQ(read_all(*one).size(), 2u);
+    must(log.close());
+    Log again = open();
+    EXPECT_EQ(read_all(must(again.stream("many"))).size(), 2u);
+}
+
+TEST_P(ForkTest, TheParentsPoolIsLockedForTheChild) {
+    create();
+    Log log = open();
+    EXPECT_EQ(failures_in_child([&] {
+                  Tally tally;
+                  tally.expect(code_of(Log::open(path_, options())) == Errc::locked, "open");
+                  return tally.failures();
+              }),
+              0);
+    must(log.add_stream("s", Writers::one));
+}
+
+// What the error's sentence advises: a log that the child opened itself is its own.
+TEST_P(ForkTest, AChildMayOpenALogOfItsOwn) {
+    create();
+    must(Log::create(folder_ / "own", {.pool_bytes = 2 * kPoolBytes}));
+    Log log = open();
+    Stream stream = must(log.add_stream("s", Writers::one));
+    EXPECT_EQ(failures_in_child([&] {
+                  Tally tally;
+                  auto own = Log::open(folder_ / "own", options());
+                  tally.expect(own.has_value(), "open of another pool");
+                  if (!own) return tally.failures();
+                  auto added = own->add_stream("c", Writers::one);
+                  tally.expect(added.has_value(), "add_stream in the child's own log");
+                  if (added) tally.expect(added->append(pattern(1, 10)).has_value(), "append");
+                  tally.expect(own->close().has_value(), "close of the child's own log");
+                  tally.forked(stream.append(pattern(2, 10)), "the parent's stream, still");
+                  return tally.failures();
+              }),
+              0);
+    must(stream.append(pattern(3, 10)));
+}
+
+// exit() runs destructors of static objects: the child's copy of a log must not disturb the pool.
+TEST_P(ForkTest, AChildThatAppendsToNothingLeavesNoTrace) {
+    create();
+    Log log = open();
+    Stream stream = must(log.add_stream("s", Writers::many));
+    for (uint64_t i = 0; i < 20; ++i) {
+        must(stream.append(pattern(i, 100)));
+        EXPECT_EQ(failures_in_child([&] {
+                      Log copy = std::move(log);
+                      return copy.close() ? 1 : 0;
+                  }),
+                  0);
+    }
+    EXPECT_EQ(read_all(stream).size(), 20u);
+    EXPECT_TRUE(must(log.check()).empty());
+}
+
+}  // namespace
+}  // namespace cinnabar::log_test

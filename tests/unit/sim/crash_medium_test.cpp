@@ -1,0 +1,299 @@
+// The crash medium, rule by rule: what a crash may leave of stores, flushes and fences.
+#include "sim/crash_medium.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <set>
+
+#include "base/crc32c.hpp"
+#include "sim/scheduler.hpp"
+
+namespace cinnabar::sim {
+namespace {
+
+constexpr size_t kBytes = 3 * 4096;
+
+class CrashMediumTest : public ::testing::Test {
+  protected:
+    struct Free {
+        void operator()(std::byte* p) const { std::free(p); }
+    };
+
+    CrashMediumTest() : bytes_(static_cast<std::byte*>(std::aligned_alloc(4096, kBytes))) {
+        std::memset(bytes_.get(), 0, kBytes);
+    }
+    CrashMedium make(Domain domain = Domain::cache_line) {
+        return CrashMedium({bytes_.get(), kBytes}, domain);
+    }
+    uint64_t* word(size_t n) { return reinterpret_cast<uint64_t*>(bytes_.get()) + n; }
+    std::byte* at(size_t offset) { return bytes_.get() + offset; }
+
+    static uint64_t word_in(std::span<const std::byte> image, size_t n) {
+        uint64_t value = 0;
+        std::memcpy(&value, image.data() + n * 8, 8);
+        return value;
+    }
+    // Every combination of these words that some image holds.
+    static std::set<std::vector<uint64_t>> states(const CrashMedium& medium,
+                                                  const std::vector<size_t>& words) {
+        std::set<std::vector<uint64_t>> seen;
+        medium.visit_images([&](std::span<const std::byte> image) {
+            std::vector<uint64_t> state;
+            for (const size_t n : words) state.push_back(word_in(image, n));
+            seen.insert(state);
+            return true;
+        });
+        return seen;
+    }
+    using States = std::set<std::vector<uint64_t>>;
+
+    std::unique_ptr<std::byte, Free> bytes_;
+};
+
+TEST_F(CrashMediumTest, StoresOfALineSurviveAsAPrefix) {
+    CrashMedium medium = make();
+    medium.store8(Site::mark_store, word(0), 1);
+    medium.store8(Site::mark_store, word(1), 2);
+    medium.store8(Site::mark_store, word(0), 3);
+    EXPECT_EQ(states(medium, {0, 1}), (States{{0, 0}, {1, 0}, {1, 2}, {3, 2}}));
+    EXPECT_EQ(*word(0), 3u);  // visible at once
+}
+
+TEST_F(CrashMediumTest, LinesAreIndependent) {
+    CrashMedium medium = make();
+    medium.store8(Site::mark_store, word(0), 1);
+    medium.store8(Site::mark_store, word(8), 2);
+    EXPECT_EQ(states(medium, {0, 8}), (States{{0, 0}, {1, 0}, {0, 2}, {1, 2}}));
+}
+
+TEST_F(CrashMediumTest, AFlushAloneProvesNothing) {
+    CrashMedium medium = make();
+    medium.store8(Site::mark_store, word(0), 1);
+    medium.flush(Site::mark_flush, at(0), 8);
+    EXPECT_EQ(states(medium, {0}), (States{{0}, {1}}));
+    medium.fence(Site::mark_fence);
+    EXPECT_EQ(states(medium, {0}), (States{{1}}));
+    EXPECT_TRUE(medium.pending().empty());
+}
+
+TEST_F(CrashMediumTest, AFenceWithoutAFlushProvesNothing) {
+    CrashMedium medium = make();
+    medium.store8(Site::mark_store, word(0), 1);
+    medium.fence(Site::mark_fence);
+    EXPECT_EQ(states(medium, {0}), (States{{0}, {1}}));
+}
+
+TEST_F(CrashMediumTest, AFlushCoversWhatWasThere) {
+    CrashMedium medium = make();
+    medium.store8(Site::mark_store, word(0), 1);
+    medium.flush(Site::mark_flush, at(0), 8);
+    medium.store8(Site::mark_store, word(1), 2);
+    medium.fence(Site::mark_fence);
+    EXPECT_EQ(states(medium, {0, 1}), (States{{1, 0}, {1, 2}}));
+}
+
+TEST_F(CrashMediumTest, AFlushTakesEveryLineItTouches) {
+    CrashMedium medium = make();
+    medium.store8(Site::mark_store, word(7), 1);
+    medium.store8(Site::mark_store, word(8), 2);
+    medium.store8(Site::mark_store, word(16), 3);
+    medium.flush(Site::mark_flush, at(63), 2);
+    medium.fence(Site::mark_fence);
+    EXPECT_EQ(states(medium, {7, 8, 16}), (States{{1, 2, 0}, {1, 2, 3}}));
+}
+
+TEST_F(CrashMediumTest, ABulkCopyMayTearAnywhere) {
+    CrashMedium medium = make();
+    const uint64_t from[3] = {1, 2, 3};
+    medium.copy(Site::link_store, at(0), reinterpret_cast<const std::byte*>(from), sizeof from);
+    const States seen = states(medium, {0, 1, 2});
+    for (const std::vector<uint64_t>& state :
+         {std::vector<uint64_t>{0, 0, 0}, {1, 0, 0}, {0, 2, 0}, {0, 0, 3}, {0, 2, 3}, {1, 0, 3},
+          {1, 2, 0}, {1, 2, 3}})
+        EXPECT_TRUE(seen.count(state)) << state[0] << state[1] << state[2];
+}
+
+TEST_F(CrashMediumTest, ZeroIsAStoreToo) {
+    std::memset(bytes_.get(), 0xFF, kBytes);
+    CrashMedium medium = make();
+    medium.zero(Site::erase_store, at(64), 64);
+    const States seen = states(medium, {8, 9});
+    EXPECT_TRUE(seen.count({UINT64_MAX, UINT64_MAX}) && seen.count({0, 0}) &&
+                seen.count({0, UINT64_MAX}) && seen.count({UINT64_MAX, 0}));
+}
+
+class FrameStore : public CrashMediumTest {
+  protected:
+    void store_frame(CrashMedium& medium, size_t offset, StoreKind kind) {
+        const FrameWords header{{1, 2, 3, 4}};
+        const std::vector<std::byte> payload(40, std::byte{0x11});
+        const Bytes part(payload);
+        medium.store_frame(Site::forced_frame_store, at(offset), header, {&part, 1}, 7, kind);
+    }
+};
+
+TEST_F(FrameStore, IsSummedAndZeroFilled) {
+    std::memset(bytes_.get(), 0xFF, kBytes);
+    CrashMedium medium = make();
+    store_frame(medium, 64, StoreKind::cached);
+    uint64_t second = *word(9);
+    EXPECT_EQ(second >> 32, 0u);
+    *word(9) = 2;
+    EXPECT_EQ(static_cast<uint32_t>(second), crc32c(7, at(64), 128));
+    EXPECT_EQ(*word(8), 1u);
+    EXPECT_EQ(*word(11), 4u);
+    EXPECT_EQ(*word(16), 0x1111111111111111u);
+    EXPECT_EQ(*word(17), 0u);   // the fill
+    EXPECT_EQ(*word(23), 0u);
+    EXPECT_EQ(*word(24), UINT64_MAX);
+}
+
+TEST_F(FrameStore, NonTemporalIsDurableByItsOwnThreadsFence) {
+    CrashMedium medium = make();
+    store_frame(medium, 0, StoreKind::non_temporal);
+    EXPECT_TRUE(states(medium, {0}).count({0}));
+    medium.fence(Site::forced_fence);
+    EXPECT_EQ(states(medium, {0, 3}), (States{{1, 4}}));
+}
+
+TEST_F(FrameStore, CachedNeedsAFlush) {
+    CrashMedium medium = make();
+    store_frame(medium, 0, StoreKind::cached);
+    medium.fence(Site::forced_fence);
+    EXPECT_TRUE(states(medium, {0}).count({0}));
+    medium.flush(Site::forced_frame_flush, at(0), 128);
+    medium.fence(Site::forced_fence);
+    EXPECT_EQ(states(medium, {0, 3, 8}), (States{{1, 4, 0x1111111111111111}}));
+}
+
+TEST_F(FrameStore, AnotherThreadsFenceDrainsNothingOfMine) {
+    CrashMedium medium = make();
+    bool stored = false;
+    bool fenced = false;
+    run_interleaved(1, {[&] {
+                            store_frame(medium, 0, StoreKind::non_temporal);
+                            medium.store8(Site::mark_store, word(64), 5);
+                            medium.flush(Site::mark_flush, at(512), 8);
+                            stored = true;
+                            while (!fenced) switch_point();
+                        },
+                        [&] {
+                            while (!stored) switch_point();
+                            medium.fence(Site::forced_fence);
+                            EXPECT_TRUE(states(medium, {0}).count({0}));
+                            EXPECT_TRUE(states(medium, {64}).count({0}));
+                            // But a flush of mine takes cached stores of his.
+                            medium.flush(Site::forcer_flush, at(0), 1024);
+                            medium.fence(Site::forced_fence);
+                            EXPECT_EQ(states(medium, {64}), (States{{5}}));
+                            EXPECT_TRUE(states(medium, {0}).count({0}));
+                            fenced = true;
+                        }});
+}
+
+TEST_F(CrashMediumTest, ByteDomainNeedsTheFenceAlone) {
+    CrashMedium medium = make(Domain::byte);
+    medium.store8(Site::mark_store, word(0), 1);
+    EXPECT_TRUE(states(medium, {0}).count({0}));
+    medium.fence(Site::mark_fence);
+    EXPECT_EQ(states(medium, {0}), (States{{1}}));
+}
+
+TEST_F(CrashMediumTest, PageDomainSyncsWholePages) {
+    CrashMedium medium = make(Domain::page);
+    medium.store8(Site::mark_store, word(0), 1);
+    medium.store8(Site::mark_store, word(511), 2);
+    medium.store8(Site::mark_store, word(512), 3);
+    EXPECT_TRUE(medium.sync(Site::page_sync, at(100), 8));
+    EXPECT_EQ(states(medium, {0, 511, 512}), (States{{1, 2, 0}, {1, 2, 3}}));
+}
+
+// As on Linux: the error is told once, and the pages count as clean until they are stored to.
+TEST_F(CrashMediumTest, AFailedSyncIsForgottenByTheNext) {
+    CrashMedium medium = make(Domain::page);
+    medium.store8(Site::mark_store, word(0), 1);
+    medium.fail_next_sync();
+    const auto failed = medium.sync(Site::page_sync, at(0), 64);
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().code, Errc::io);
+    EXPECT_TRUE(medium.sync(Site::page_sync, at(0), 64));
+    EXPECT_TRUE(states(medium, {0}).count({0}));
+    medium.store8(Site::accept_store, word(0), 1);
+    EXPECT_TRUE(medium.sync(Site::page_sync, at(0), 64));
+    EXPECT_EQ(states(medium, {0}), (States{{1}}));
+}
+
+TEST_F(CrashMediumTest, ADroppedSiteDoesNothing) {
+    CrashMedium medium = make();
+    medium.drop(Site::mark_fence);
+    medium.store8(Site::mark_store, word(0), 1);
+    medium.flush(Site::mark_flush, at(0), 8);
+    medium.fence(Site::mark_fence);
+    EXPECT_TRUE(states(medium, {0}).count({0}));
+    medium.fence(Site::forced_fence);  // another site's fence drains what was flushed
+    EXPECT_EQ(states(medium, {0}), (States{{1}}));
+    medium.drop(Site::mark_store);
+    medium.store8(Site::mark_store, word(0), 9);
+    EXPECT_EQ(*word(0), 1u);
+}
+
+TEST_F(FrameStore, ASwappedSiteGoesTheOtherWay) {
+    CrashMedium medium = make();
+    medium.swap_kind(Site::forced_frame_store);
+    store_frame(medium, 0, StoreKind::non_temporal);
+    medium.fence(Site::forced_fence);
+    EXPECT_TRUE(states(medium, {0}).count({0}));
+}
+
+TEST_F(FrameStore, KindsMixedOnALineAreCounted) {
+    CrashMedium medium = make();
+    store_frame(medium, 0, StoreKind::non_temporal);
+    EXPECT_EQ(medium.counts().lines_mixed, 0u);
+    medium.store8(Site::mark_store, word(1), 1);
+    EXPECT_EQ(medium.counts().lines_mixed, 1u);
+}
+
+TEST_F(CrashMediumTest, CrashPointsComeBeforeTheFence) {
+    CrashMedium medium = make();
+    std::vector<Site> points;
+    medium.on_crash_point([&](Site site) {
+        points.push_back(site);
+        EXPECT_TRUE(states(medium, {0}).count({0}));
+    });
+    medium.store8(Site::mark_store, word(0), 1);
+    medium.flush(Site::mark_flush, at(0), 8);
+    medium.fence(Site::mark_fence);
+    ASSERT_EQ(points.size(), 1u);
+    EXPECT_EQ(points[0], Site::mark_fence);
+}
+
+TEST_F(CrashMediumTest, BeginHereForgetsThePast) {
+    CrashMedium medium = make();
+    medium.store8(Site::mark_store, word(0), 1);
+    medium.begin_here();
+    EXPECT_EQ(states(medium, {0}), (States{{1}}));
+    EXPECT_EQ(word_in(medium.durable(), 0), 1u);
+}
+
+TEST_F(CrashMediumTest, AVisitorMayStop) {
+    CrashMedium medium = make();
+    for (size_t i = 0; i < 20; ++i) medium.store8(Site::mark_store, word(8 * i), 1);
+    uint64_t calls = 0;
+    const uint64_t visited = medium.visit_images([&](std::span<const std::byte>) {
+        return ++calls < 5;
+    });
+    EXPECT_EQ(calls, 5u);
+    EXPECT_EQ(visited, 5u);
+}
+
+TEST_F(CrashMediumTest, AStoreOutsideIsABug) {
+    CrashMedium medium = make();
+    EXPECT_DEATH(medium.store8(Site::mark_store, word(kBytes / 8), 1), "check failed");
+    EXPECT_DEATH((void)medium.sync(Site::page_sync, at(0), 8), "check failed");
+}
+
+}  // namespace
+}  // namespace cinnabar::sim

@@ -1,0 +1,46 @@
+// cinnabar: the command line. Verbs are in files of their own; this one finds which was meant.
+#include "output.hpp"
+#include "verbs.hpp"
+
+#if CINNABAR_TOOL_BENCH
+#include "force/force_bench.hpp"
+#endif
+
+namespace cinnabar::tool {
+namespace {
+
+constexpr const char* kFooter =
+    "Exit codes: 0 done; 1 usage; 2 not found, or the system failed a call; 3 damage found;\n"
+    "4 salvaged with gaps; 5 another process has the pool open; 6 a newer format; 7 refused,\n"
+    "for example because the log is full; 8 a violation was found.\n";
+
+int run(int argc, char** argv) {
+    CLI::App program("A transactional log engine on storage-class memory", "cinnabar");
+    program.footer(kFooter);
+    program.set_version_flag("--version", "cinnabar " CINNABAR_TOOL_VERSION);
+    program.require_subcommand(1);
+    Chosen chosen;
+    for (const auto add : {add_create, add_info, add_stream, add_service, add_append, add_dump,
+                           add_check, add_release})
+        add(program, chosen);
+#if CINNABAR_TOOL_BENCH
+    add_bench(program, chosen);
+#endif
+    try {
+        program.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return program.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::usage);
+    }
+    return static_cast<int>(chosen());
+}
+
+}  // namespace
+}  // namespace cinnabar::tool
+
+int main(int argc, char** argv) {
+#if CINNABAR_TOOL_BENCH
+    if (argc > 1 && std::string_view(argv[1]) == cinnabar::bench::kWorkerVerb)
+        return cinnabar::bench::bench_worker_main(argc, argv);
+#endif
+    return cinnabar::tool::run(argc, argv);
+}

@@ -1,0 +1,109 @@
+#include "output.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+namespace cinnabar::tool {
+
+namespace {
+
+int output_failure = 0;  // errno of the first write that failed
+
+void note_failure() {
+    if (output_failure == 0) output_failure = errno == 0 ? EIO : errno;
+}
+
+}  // namespace
+
+Json document() {
+    return Json{{"schema", 1}};
+}
+
+Json json_of(const Damage& damage) {
+    Json json{{"stream", damage.stream.empty() ? Json() : Json(damage.stream)},
+              {"verdict", damage.verdict},
+              {"lsn", damage.lsn ? Json(damage.lsn->value) : Json()},
+              {"offset_bytes", damage.range.offset_bytes},
+              {"length_bytes", damage.range.length_bytes}};
+    return json;
+}
+
+std::string text_of(const Damage& damage) {
+    std::string text = damage.verdict + " in ";
+    text += damage.stream.empty() ? "the pool" : "stream '" + damage.stream + "'";
+    if (damage.lsn) text += " at LSN " + std::to_string(damage.lsn->value);
+    return text + ", file bytes " + std::to_string(damage.range.offset_bytes) + " to " +
+           std::to_string(damage.range.offset_bytes + damage.range.length_bytes);
+}
+
+// The position, where the sentence does not hold it already.
+std::string text_of(const Error& error) {
+    std::string text = error.message;
+    const auto add = [&](const std::string& what, uint64_t number) {
+        if (error.message.find(std::to_string(number)) == std::string::npos)
+            text += " (" + what + " " + std::to_string(number) + ")";
+    };
+    if (error.lsn) add("LSN", error.lsn->value);
+    if (error.range) add("file byte", error.range->offset_bytes);
+    return text;
+}
+
+void put(std::string_view bytes) {
+    if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size()) note_failure();
+}
+
+void put_line(std::string_view text) {
+    put(text);
+    put("\n");
+}
+
+// Names of files need not be UTF-8: what is not is replaced, never thrown about.
+void put_json(const Json& json) {
+    put_line(json.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+Result<void> flush_output() {
+    if (std::fflush(stdout) != 0) note_failure();
+    if (output_failure == 0) return {};
+    return fail(Errc::io, std::string("cannot write to the standard output: ") +
+                              std::strerror(output_failure));
+}
+
+void say(std::string_view text) {
+    std::fprintf(stderr, "cinnabar: %.*s\n", static_cast<int>(text.size()), text.data());
+}
+
+ExitCode end_with(const Error& error, bool json) {
+    (void)flush_output();  // what was found before the error comes first
+    say(text_of(error));
+    if (json) {
+        Json out = document();
+        out["error"] = {{"code", name_of(error.code)}, {"message", error.message}};
+        if (error.lsn) out["error"]["lsn"] = error.lsn->value;
+        if (error.range) {
+            out["error"]["offset_bytes"] = error.range->offset_bytes;
+            out["error"]["length_bytes"] = error.range->length_bytes;
+        }
+        put_json(out);
+        (void)flush_output();
+    }
+    return exit_code_of(error.code);
+}
+
+ExitCode end_with(ExitCode code, bool) {
+    if (auto done = flush_output(); !done) return end_with(done.error(), false);
+    return code;
+}
+
+std::string size_text(uint64_t bytes) {
+    static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    size_t unit = 0;
+    while (unit + 1 < std::size(kUnits) && bytes != 0 && bytes % 1024 == 0) {
+        bytes /= 1024;
+        ++unit;
+    }
+    return std::to_string(bytes) + " " + kUnits[unit];
+}
+
+}  // namespace cinnabar::tool

@@ -1,0 +1,117 @@
+// cinnabar dump POOL --stream S: gives back the bytes that were appended. Changes nothing.
+#include <array>
+#include <memory>
+#include <optional>
+
+#include "output.hpp"
+#include "pool_options.hpp"
+
+namespace cinnabar::tool {
+
+namespace {
+
+struct DumpVerb {
+    PoolOptions pool;
+    std::string stream;
+    std::optional<uint64_t> from;
+    bool length_prefixed = false;
+};
+
+std::string base64(Bytes bytes) {
+    static constexpr char kDigits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string text;
+    text.reserve((bytes.size() + 2) / 3 * 4);
+    for (size_t i = 0; i < bytes.size(); i += 3) {
+        const size_t count = std::min<size_t>(3, bytes.size() - i);
+        uint32_t group = 0;
+        for (size_t k = 0; k < 3; ++k)
+            group = group << 8 | (k < count ? std::to_integer<uint32_t>(bytes[i + k]) : 0);
+        for (size_t k = 0; k < 4; ++k)
+            text += k <= count ? kDigits[group >> (18 - 6 * k) & 63] : '=';
+    }
+    return text;
+}
+
+void put_record_json(const DumpVerb& verb, const Record& record) {
+    Json out = document();
+    out["stream"] = verb.stream;
+    out["lsn"] = record.lsn.value;
+    out["durability"] = record.durability == Durability::forced ? "forced" : "lazy";
+    out["service"] = record.service.value == 0 ? Json() : Json(record.service.value);
+    out["kind"] = record.kind;
+    out["previous_lsn"] = record.previous ? Json(record.previous->value) : Json();
+    out["known_durable"] = record.known_durable;
+    out["payload_bytes"] = record.payload.size();
+    out["payload_base64"] = base64(record.payload);
+    put_json(out);
+}
+
+void put_record(const DumpVerb& verb, const Record& record) {
+    if (verb.pool.json) return put_record_json(verb, record);
+    if (verb.length_prefixed) {
+        std::array<char, 4> prefix;
+        for (size_t i = 0; i < prefix.size(); ++i)
+            prefix[i] = static_cast<char>(record.payload.size() >> (8 * i) & 0xFF);
+        put({prefix.data(), prefix.size()});
+    }
+    put({reinterpret_cast<const char*>(record.payload.data()), record.payload.size()});
+}
+
+// Records up to the frontier; how many of them a power failure might take.
+Result<uint64_t> put_records(const DumpVerb& verb, Reader& reader) {
+    uint64_t not_known_durable = 0;
+    for (;;) {
+        auto record = reader.next();
+        if (!record) return fail(std::move(record.error()));
+        if (!*record) return not_known_durable;
+        if (!(*record)->known_durable) ++not_known_durable;
+        put_record(verb, **record);
+    }
+}
+
+// Damage that the open found, in this stream or in what all streams stand on.
+std::optional<Error> damage_of(const Log& log, const std::string& stream) {
+    for (const Damage& damage : log.report().damage)
+        if (damage.stream.empty() || damage.stream == stream)
+            return Error{Errc::corrupt,
+                         text_of(damage) + "; records behind it are missing from this dump",
+                         damage.lsn, damage.range};
+    return std::nullopt;
+}
+
+ExitCode dump(const DumpVerb& verb) {
+    const bool json = verb.pool.json;
+    auto log = verb.pool.open(true);
+    if (!log) return end_with(log.error(), json);
+    auto stream = log->stream(verb.stream);
+    if (!stream) return end_with(stream.error(), json);
+    std::optional<Lsn> from;
+    if (verb.from) from = Lsn{*verb.from};
+    auto reader = stream->read(from);
+    if (!reader) return end_with(reader.error(), json);
+    auto uncertain = put_records(verb, *reader);
+    if (!uncertain) return end_with(uncertain.error(), json);
+    if (const auto damage = damage_of(*log, verb.stream)) return end_with(*damage, json);
+    if (*uncertain != 0)
+        say("the last " + std::to_string(*uncertain) +
+            " records are not known to survive a power failure; opening the pool for writing, for "
+            "example to append, makes them durable");
+    return end_with(ExitCode::ok, json);
+}
+
+}  // namespace
+
+void add_dump(CLI::App& program, Chosen& chosen) {
+    auto* app = program.add_subcommand("dump", "Write the records of a stream");
+    auto verb = std::make_shared<DumpVerb>();
+    add_pool_options(*app, verb->pool);
+    app->add_option("--stream", verb->stream, "The stream")->required()->type_name("NAME");
+    app->add_option("--from", verb->from, "The first record [the oldest there is]")
+        ->type_name("LSN");
+    app->add_flag("--length-prefixed", verb->length_prefixed,
+                  "Each record behind its length as 32 bits, little-endian");
+    run_when_chosen(*app, chosen, [verb] { return dump(*verb); });
+}
+
+}  // namespace cinnabar::tool

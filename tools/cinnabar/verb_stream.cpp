@@ -1,0 +1,92 @@
+// cinnabar stream list|add|remove POOL [NAME].
+#include <map>
+#include <memory>
+
+#include "output.hpp"
+#include "pool_options.hpp"
+
+namespace cinnabar::tool {
+
+namespace {
+
+struct StreamVerb {
+    PoolOptions pool;
+    std::string name;
+    Writers writers = Writers::one;
+};
+
+const char* writers_text(Writers writers) {
+    return writers == Writers::one ? "one" : "many";
+}
+
+ExitCode list(const StreamVerb& verb) {
+    auto log = verb.pool.open(true);
+    if (!log) return end_with(log.error(), verb.pool.json);
+    Json out = document();
+    out["streams"] = Json::array();
+    for (const StreamInfo& stream : log->streams()) {
+        if (!verb.pool.json) put_line(stream.name + "\t" + writers_text(stream.writers));
+        out["streams"].push_back(
+            {{"name", stream.name}, {"writers", writers_text(stream.writers)}});
+    }
+    if (verb.pool.json) put_json(out);
+    return end_with(ExitCode::ok, verb.pool.json);
+}
+
+ExitCode finish(const StreamVerb& verb, Log& log, const std::string& done) {
+    if (auto closed = log.close(); !closed) return end_with(closed.error(), verb.pool.json);
+    if (verb.pool.json) {
+        Json out = document();
+        out["stream"] = verb.name;
+        out["done"] = done;
+        put_json(out);
+    } else {
+        say(done + " stream '" + verb.name + "'");
+    }
+    return end_with(ExitCode::ok, verb.pool.json);
+}
+
+ExitCode add(const StreamVerb& verb) {
+    auto log = verb.pool.open(false);
+    if (!log) return end_with(log.error(), verb.pool.json);
+    if (auto added = log->add_stream(verb.name, verb.writers); !added)
+        return end_with(added.error(), verb.pool.json);
+    return finish(verb, *log, "added");
+}
+
+ExitCode remove(const StreamVerb& verb) {
+    auto log = verb.pool.open(false);
+    if (!log) return end_with(log.error(), verb.pool.json);
+    if (auto removed = log->remove_stream(verb.name); !removed)
+        return end_with(removed.error(), verb.pool.json);
+    return finish(verb, *log, "removed");
+}
+
+}  // namespace
+
+void add_stream(CLI::App& program, Chosen& chosen) {
+    static const std::map<std::string, Writers> kWriters = {{"one", Writers::one},
+                                                            {"many", Writers::many}};
+    auto* group = program.add_subcommand("stream", "List, add and remove streams");
+    group->require_subcommand(1);
+    auto verb = std::make_shared<StreamVerb>();
+
+    auto* app = group->add_subcommand("list", "Names and writers of all streams");
+    add_pool_options(*app, verb->pool);
+    run_when_chosen(*app, chosen, [verb] { return list(*verb); });
+
+    app = group->add_subcommand("add", "Add a stream");
+    add_pool_options(*app, verb->pool);
+    app->add_option("name", verb->name, "The new stream")->required()->type_name("NAME");
+    app->add_option("--writers", verb->writers, "How many threads append to it [one]")
+        ->transform(CLI::CheckedTransformer(kWriters).description(""))
+        ->type_name("one|many");
+    run_when_chosen(*app, chosen, [verb] { return add(*verb); });
+
+    app = group->add_subcommand("remove", "Remove a stream with all its records");
+    add_pool_options(*app, verb->pool);
+    app->add_option("name", verb->name, "The stream")->required()->type_name("NAME");
+    run_when_chosen(*app, chosen, [verb] { return remove(*verb); });
+}
+
+}  // namespace cinnabar::tool

@@ -1,0 +1,24 @@
+// The verbs. Each declares its words and options on the command line, and leaves its work in
+// `chosen` when it is the one that was asked for.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+#include "exit_code.hpp"
+
+namespace cinnabar::tool {
+
+using Chosen = std::function<ExitCode()>;
+
+void add_create(CLI::App& program, Chosen& chosen);
+void add_info(CLI::App& program, Chosen& chosen);
+void add_stream(CLI::App& program, Chosen& chosen);
+void add_service(CLI::App& program, Chosen& chosen);
+void add_append(CLI::App& program, Chosen& chosen);
+void add_dump(CLI::App& program, Chosen& chosen);
+void add_check(CLI::App& program, Chosen& chosen);
+void add_release(CLI::App& program, Chosen& chosen);
+void add_bench(CLI::App& program, Chosen& chosen);
+
+}  // namespace cinnabar::tool
