@@ -1,3 +1,4 @@
+// Opens a log, appends one record, and reads back all there are.
 #include <cinnabar/log.hpp>
 #include <cstdio>
 #include <cstring>
@@ -7,14 +8,14 @@ int main(int argc, char** argv) {
     auto created = cinnabar::Log::create(path);
     if (!created && created.error().code != cinnabar::Errc::already_exists)
         return std::puts(created.error().message.c_str()), 1;
-    auto log = cinnabar::Log::open(path);    // recovers whatever a crash left
+    auto log = cinnabar::Log::open(path);  // recovers whatever a crash left
     if (!log) return std::puts(log.error().message.c_str()), 1;
     auto stream = log->stream("orders");
     if (!stream) stream = log->add_stream("orders", cinnabar::Writers::one);
     if (!stream) return std::puts(stream.error().message.c_str()), 1;
     const char* text = "ten tons of cinnabar";
     auto lsn = stream->append(std::as_bytes(std::span(text, std::strlen(text))));
-    if (!lsn) return std::puts(lsn.error().message.c_str()), 1;    // forced: durable at return
+    if (!lsn) return std::puts(lsn.error().message.c_str()), 1;  // forced: durable at return
     auto reader = stream->read();
     for (auto record = reader->next(); record && *record; record = reader->next())
         std::printf("%llu: %.*s\n", static_cast<unsigned long long>((*record)->lsn.value),

@@ -211,12 +211,9 @@ using Path = uint32_t (*)(uint32_t, const std::byte*, size_t);
 
 Path function_of(Crc32cPath path) {
     switch (path) {
-        case Crc32cPath::table:
-            return by_table;
-        case Crc32cPath::instruction:
-            return by_instruction;
-        case Crc32cPath::fold512:
-            return by_fold512;
+        case Crc32cPath::table: return by_table;
+        case Crc32cPath::instruction: return by_instruction;
+        case Crc32cPath::fold512: return by_fold512;
     }
     return by_table;
 }
@@ -243,10 +240,8 @@ bool available(Crc32cPath path) {
     __builtin_cpu_init();
     const bool instruction = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul");
     switch (path) {
-        case Crc32cPath::table:
-            return true;
-        case Crc32cPath::instruction:
-            return instruction;
+        case Crc32cPath::table: return true;
+        case Crc32cPath::instruction: return instruction;
         case Crc32cPath::fold512:
             return instruction && __builtin_cpu_supports("avx512f") &&
                    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
@@ -268,12 +263,9 @@ Crc32cPath crc32c_path() {
 
 std::string_view name_of(Crc32cPath path) {
     switch (path) {
-        case Crc32cPath::table:
-            return "table";
-        case Crc32cPath::instruction:
-            return "instruction";
-        case Crc32cPath::fold512:
-            return "fold512";
+        case Crc32cPath::table: return "table";
+        case Crc32cPath::instruction: return "instruction";
+        case Crc32cPath::fold512: return "fold512";
     }
     return "unknown";
 }

@@ -8,6 +8,7 @@ namespace cinnabar::format {
 
 namespace {
 
+using V = Verdict;
 constexpr Ask any = Ask::any, no = Ask::no, yes = Ask::yes;
 constexpr int zero = static_cast<int>(GenerationSeen::zero);
 constexpr int same = static_cast<int>(GenerationSeen::same);
@@ -15,19 +16,19 @@ constexpr int other = static_cast<int>(GenerationSeen::other);
 
 // clang-format off
 constexpr std::array kVerdictTable = {
-    //          label                    below read   gen    len  sum  lsn
-    VerdictRow{"unreadable",             any,  no,    -1,    any, any, any, Verdict::corrupt_unreadable},
-    VerdictRow{"valid",                  any,  yes,   same,  yes, yes, yes, Verdict::valid},
-    VerdictRow{"foreign",                any,  yes,   same,  yes, yes, no,  Verdict::corrupt_foreign},
-    VerdictRow{"future",                 any,  yes,   other, yes, yes, any, Verdict::corrupt_future},
-    VerdictRow{"below: unwritten",       yes,  yes,   zero,  any, any, any, Verdict::corrupt_unwritten},
-    VerdictRow{"below: stale",           yes,  yes,   other, any, no,  any, Verdict::corrupt_stale},
-    VerdictRow{"below: length",          yes,  yes,   same,  no,  no,  any, Verdict::corrupt_length},
-    VerdictRow{"below: sum",             yes,  yes,   same,  yes, no,  any, Verdict::corrupt_sum},
-    VerdictRow{"above: unwritten",       no,   yes,   zero,  any, any, any, Verdict::unwritten},
-    VerdictRow{"above: stale",           no,   yes,   other, any, no,  any, Verdict::stale},
-    VerdictRow{"above: torn length",     no,   yes,   same,  no,  no,  any, Verdict::torn},
-    VerdictRow{"above: torn sum",        no,   yes,   same,  yes, no,  any, Verdict::torn},
+    //          label                below read   gen    len  sum  lsn
+    VerdictRow{"unreadable",        any,  no,    -1,    any, any, any, V::corrupt_unreadable},
+    VerdictRow{"valid",             any,  yes,   same,  yes, yes, yes, V::valid},
+    VerdictRow{"foreign",           any,  yes,   same,  yes, yes, no,  V::corrupt_foreign},
+    VerdictRow{"future",            any,  yes,   other, yes, yes, any, V::corrupt_future},
+    VerdictRow{"below: unwritten",  yes,  yes,   zero,  any, any, any, V::corrupt_unwritten},
+    VerdictRow{"below: stale",      yes,  yes,   other, any, no,  any, V::corrupt_stale},
+    VerdictRow{"below: length",     yes,  yes,   same,  no,  no,  any, V::corrupt_length},
+    VerdictRow{"below: sum",        yes,  yes,   same,  yes, no,  any, V::corrupt_sum},
+    VerdictRow{"above: unwritten",  no,   yes,   zero,  any, any, any, V::unwritten},
+    VerdictRow{"above: stale",      no,   yes,   other, any, no,  any, V::stale},
+    VerdictRow{"above: torn length",no,   yes,   same,  no,  no,  any, V::torn},
+    VerdictRow{"above: torn sum",   no,   yes,   same,  yes, no,  any, V::torn},
 };
 // clang-format on
 
@@ -49,16 +50,12 @@ uint64_t frame_bytes(const SegmentLife& life, uint64_t offset, const FrameHeader
     switch (header.type()) {
         case FrameType::link:
             return offset == kFramesOffset && payload == sizeof(LinkPayload) ? kLineBytes : 0;
-        case FrameType::pad:
-            return payload == room - kHeaderBytes ? room : 0;
-        case FrameType::close:
-            return payload == 0 && offset != kFramesOffset ? kLineBytes : 0;
+        case FrameType::pad: return payload == room - kHeaderBytes ? room : 0;
+        case FrameType::close: return payload == 0 && offset != kFramesOffset ? kLineBytes : 0;
         case FrameType::gap:
         case FrameType::carried:
-        case FrameType::record:
-            break;
-        default:
-            return 0;
+        case FrameType::record: break;
+        default: return 0;
     }
     if (payload == 0 || payload > payload_bytes_max(life.segment_bytes)) return 0;
     if (offset == kFramesOffset || padded_bytes(payload) > room) return 0;
@@ -69,28 +66,17 @@ uint64_t frame_bytes(const SegmentLife& life, uint64_t offset, const FrameHeader
 
 std::string_view name_of(Verdict verdict) {
     switch (verdict) {
-        case Verdict::valid:
-            return "valid";
-        case Verdict::unwritten:
-            return "unwritten";
-        case Verdict::stale:
-            return "stale";
-        case Verdict::torn:
-            return "torn";
-        case Verdict::corrupt_unwritten:
-            return "corrupt_unwritten";
-        case Verdict::corrupt_stale:
-            return "corrupt_stale";
-        case Verdict::corrupt_sum:
-            return "corrupt_sum";
-        case Verdict::corrupt_length:
-            return "corrupt_length";
-        case Verdict::corrupt_foreign:
-            return "corrupt_foreign";
-        case Verdict::corrupt_future:
-            return "corrupt_future";
-        case Verdict::corrupt_unreadable:
-            return "corrupt_unreadable";
+        case Verdict::valid: return "valid";
+        case Verdict::unwritten: return "unwritten";
+        case Verdict::stale: return "stale";
+        case Verdict::torn: return "torn";
+        case Verdict::corrupt_unwritten: return "corrupt_unwritten";
+        case Verdict::corrupt_stale: return "corrupt_stale";
+        case Verdict::corrupt_sum: return "corrupt_sum";
+        case Verdict::corrupt_length: return "corrupt_length";
+        case Verdict::corrupt_foreign: return "corrupt_foreign";
+        case Verdict::corrupt_future: return "corrupt_future";
+        case Verdict::corrupt_unreadable: return "corrupt_unreadable";
     }
     return "unknown";
 }

@@ -19,12 +19,15 @@ class LogCoreOn final : public LogCore {
         : LogCore(std::move(pool), read_only), medium_(std::forward<Args>(of_medium)...) {}
 
     Result<void> recover(log::EngineOptions options) {
+        const bool read_only = options.read_only;
         const auto begin = std::chrono::steady_clock::now();
         report_.notes = pool_.notes();
         auto engine = log::Engine<W>::open(pool_.space(), medium_, std::move(options), report_);
         report_.recovery_ns = static_cast<uint64_t>(
             std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count());
         if (!engine) return fail(std::move(engine.error()));
+        if (!read_only)
+            if (auto kept = pool_.keep_medium(); !kept) return kept;
         return start(std::unique_ptr<log::EngineBase>(std::move(*engine)));
     }
 

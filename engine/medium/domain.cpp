@@ -32,12 +32,9 @@ FlushInstruction best_flush_instruction() {
 
 std::string_view flush_instruction() {
     switch (best_flush_instruction()) {
-        case FlushInstruction::clwb:
-            return "clwb";
-        case FlushInstruction::clflushopt:
-            return "clflushopt";
-        case FlushInstruction::clflush:
-            return "clflush";
+        case FlushInstruction::clwb: return "clwb";
+        case FlushInstruction::clflushopt: return "clflushopt";
+        case FlushInstruction::clflush: return "clflush";
     }
     return "unknown";
 }

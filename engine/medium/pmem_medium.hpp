@@ -74,15 +74,11 @@ class PmemMedium {
     // processor that has them. The choice never changes, so its branches are always foreseen.
     void flush_line(const std::byte* line) {
         switch (flush_) {
-            case FlushInstruction::clwb:
-                asm volatile("clwb %0" : : "m"(*line) : "memory");
-                return;
+            case FlushInstruction::clwb: asm volatile("clwb %0" : : "m"(*line) : "memory"); return;
             case FlushInstruction::clflushopt:
                 asm volatile("clflushopt %0" : : "m"(*line) : "memory");
                 return;
-            case FlushInstruction::clflush:
-                _mm_clflush(line);
-                return;
+            case FlushInstruction::clflush: _mm_clflush(line); return;
         }
     }
 

@@ -366,12 +366,9 @@ constinit std::atomic<StoreFrame> store_frame_here = choose_and_store;
 StoreFrame store_frame_by(Crc32cPath path) {
     CNB_CHECK(available(path), {"path", static_cast<uint64_t>(path)});
     switch (path) {
-        case Crc32cPath::table:
-            return store_by<Portable>;
-        case Crc32cPath::instruction:
-            return store_by<Fold128>;
-        case Crc32cPath::fold512:
-            return store_by_fold512;
+        case Crc32cPath::table: return store_by<Portable>;
+        case Crc32cPath::instruction: return store_by<Fold128>;
+        case Crc32cPath::fold512: return store_by_fold512;
     }
     return store_by<Portable>;
 }

@@ -290,9 +290,13 @@ Result<Pool> Pool::open(const std::filesystem::path& path, const OpenOptions& op
             return fail(done.error());
     }
     impl->find_medium(opened->probed, options);
-    if (!options.read_only)
-        if (auto done = impl->keep_medium(); !done) return fail(done.error());
     return Pool(std::move(impl));
+}
+
+Result<void> Pool::keep_medium() {
+    const std::lock_guard lock(impl_->tables);
+    if (auto done = impl_->writable(); !done) return done;
+    return impl_->keep_medium();
 }
 
 Result<void> Pool::close() {
@@ -359,9 +363,8 @@ Result<void> Pool::remove_stream(uint32_t stream) {
     for (const ServiceRow& row : catalogue.services)
         if (row.stream == stream) services += (services.empty() ? "'" : ", '") + name_in(row) + "'";
     if (!services.empty())
-        return fail(Errc::invalid_argument,
-                    "stream '" + name_in(catalogue.streams[*index]) +
-                        "' still has services; remove them first: " + services);
+        return fail(Errc::pinned, "stream '" + name_in(catalogue.streams[*index]) +
+                                      "' still has services; remove them first: " + services);
     return impl_->change(catalogue.streams[*index], StreamRow{});
 }
 

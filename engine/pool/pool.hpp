@@ -80,6 +80,10 @@ class Pool {
     // What open found and survived, a sentence each.
     const std::vector<std::string>& notes() const;
 
+    // The pool remembers what its medium is now, for whoever opens it later. Not done by open: a
+    // pool whose log turns out to be damaged is left as it was. read_only, io.
+    Result<void> keep_medium();
+
     // Table changes are durable at return, and whole or not at all after a crash. Each may return
     // read_only, and io where the change could not be made.
     //
@@ -87,7 +91,7 @@ class Pool {
     // invalid_argument (name), already_exists, full.
     Result<uint32_t> add_stream(std::string_view name, bool shared);
 
-    // not_found; invalid_argument, naming its services, while it has any.
+    // not_found; pinned, naming its services, while it has any.
     Result<void> remove_stream(uint32_t stream);
 
     // A service of `stream` whose low-water mark is `mark` at once. Numbers of removed services

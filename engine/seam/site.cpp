@@ -15,6 +15,8 @@ constexpr std::array kNames = {
 
 }  // namespace
 
-std::string_view name_of(Site site) { return kNames.at(static_cast<size_t>(site)); }
+std::string_view name_of(Site site) {
+    return kNames.at(static_cast<size_t>(site));
+}
 
 }  // namespace cinnabar

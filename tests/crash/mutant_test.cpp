@@ -81,9 +81,8 @@ std::string failing(Life::Options options) {
     life.kill();
     if (auto opened = life.open(); !opened) return opened.error().message;
     life.note_durable(history, "s");
-    Explorer explorer(life, [&](auto image) {
-        return recover_and_compare(pool, image, history, options);
-    });
+    Explorer explorer(
+        life, [&](auto image) { return recover_and_compare(pool, image, history, options); });
     explorer.look("after recovery");
     return explorer.failure;
 }
@@ -177,7 +176,7 @@ INSTANTIATE_TEST_SUITE_P(
                true},
         Mutant{"page_sync", Site::page_sync, std::nullopt, Domain::page},
         Mutant{"page_accept_sync", Site::accept_fence, std::nullopt, Domain::page},
-                    Mutant{"page_accept_store", Site::accept_store, std::nullopt, Domain::page},
+        Mutant{"page_accept_store", Site::accept_store, std::nullopt, Domain::page},
         Mutant{"forced_frame_cached", std::nullopt, Site::forced_frame_store},
         Mutant{"lazy_frame_non_temporal", std::nullopt, Site::lazy_frame_store}),
     [](const auto& mutant) { return std::string(mutant.param.name); });

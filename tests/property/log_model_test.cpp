@@ -87,7 +87,8 @@ class Play {
         std::filesystem::remove(path_);
         options_.emulate = emulate;
         options_.spare_segments = 2;
-        sound(Log::create(path_, {uint64_t{segment_bytes < 65536 ? 8u : 16u} << 20, segment_bytes}));
+        sound(
+            Log::create(path_, {uint64_t{segment_bytes < 65536 ? 8u : 16u} << 20, segment_bytes}));
         open();
         for (const char* name : {"one", "many"}) {
             Model model;
@@ -103,29 +104,19 @@ class Play {
         Stream stream = *log_->stream(model.name);
         switch (step.act) {
             case Act::lazy:
-            case Act::forced:
-                append(stream, model, step.size, step.act == Act::forced);
-                break;
+            case Act::forced: append(stream, model, step.size, step.act == Act::forced); break;
             case Act::burst:
                 for (uint64_t i = 0; i < 30; ++i)
                     append(stream, model, step.size * (i + 1), (step.choice >> i) & 1);
                 break;
-            case Act::force:
-                force(stream, model, step.choice);
-                break;
-            case Act::release:
-                release(stream, model, step.choice);
-                break;
-            case Act::read:
-                compare(stream, model, step.choice);
-                break;
+            case Act::force: force(stream, model, step.choice); break;
+            case Act::release: release(stream, model, step.choice); break;
+            case Act::read: compare(stream, model, step.choice); break;
             case Act::reopen:
                 log_.reset();
                 open();
                 break;
-            case Act::kill:
-                kill();
-                break;
+            case Act::kill: kill(); break;
             case Act::check: {
                 const auto damage = log_->check();
                 RC_ASSERT(damage.has_value());

@@ -93,11 +93,11 @@ struct Damage {
 struct StreamReport {
     std::string name;
     uint32_t segments = 0;
-    Lsn begin;                // of the oldest segment kept
-    Lsn low_water;            // nothing below it is needed
-    Lsn testified;            // greatest durable frontier that any frame states
-    Lsn end;                  // recovery's cut: the log ends here
-    std::string end_verdict;  // why: "unwritten", "stale", "torn", or "end of segment"
+    Lsn begin;                     // of the oldest segment kept
+    Lsn low_water;                 // nothing below it is needed
+    Lsn testified;                 // greatest durable frontier that any frame states
+    Lsn end;                       // recovery's cut: the log ends here
+    std::string end_verdict;       // why: "unwritten", "stale", "torn", or "end of segment"
     uint64_t frames_verified = 0;  // from the testified frontier on, link frames and pads too
     uint64_t bytes_verified = 0;
     uint64_t bytes_flushed = 0;     // made durable before anything was delivered

@@ -24,13 +24,29 @@ TEST(ResultTest, EveryCodeHasANameOfItsOwn) {
 
 // Released numbers keep their meaning for ever.
 TEST(ResultTest, NumbersStay) {
-    const std::string_view expected[] = {
-        "invalid_argument", "not_found",      "already_exists",  "permission",
-        "io",               "disk_full",      "cannot_map",      "locked",
-        "not_a_pool",       "wrong_layout",   "truncated",       "unsupported_version",
-        "corrupt",          "full",           "record_too_large", "read_only",
-        "never_appended",   "below_low_water", "wrong_thread",   "forked",
-        "failed",           "timed_out",      "pinned"};
+    const std::string_view expected[] = {"invalid_argument",
+                                         "not_found",
+                                         "already_exists",
+                                         "permission",
+                                         "io",
+                                         "disk_full",
+                                         "cannot_map",
+                                         "locked",
+                                         "not_a_pool",
+                                         "wrong_layout",
+                                         "truncated",
+                                         "unsupported_version",
+                                         "corrupt",
+                                         "full",
+                                         "record_too_large",
+                                         "read_only",
+                                         "never_appended",
+                                         "below_low_water",
+                                         "wrong_thread",
+                                         "forked",
+                                         "failed",
+                                         "timed_out",
+                                         "pinned"};
     int32_t number = 0;
     for (const std::string_view name : expected)
         EXPECT_EQ(name_of(static_cast<Errc>(++number)), name);

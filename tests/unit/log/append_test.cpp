@@ -22,10 +22,10 @@ TEST_P(Append, RecordsOfEverySizeComeBackAfterReopen) {
             const uint64_t most = stream.record_bytes_max();
             written.clear();
             uint64_t number = 0;
-            for (const uint64_t size : {uint64_t{1}, uint64_t{2}, uint64_t{31}, uint64_t{32},
-                                        uint64_t{33}, uint64_t{95}, uint64_t{96}, uint64_t{97},
-                                        uint64_t{160}, uint64_t{161}, uint64_t{1000}, most - 1,
-                                        most, most, most, most, uint64_t{1}, most}) {
+            for (const uint64_t size :
+                 {uint64_t{1}, uint64_t{2}, uint64_t{31}, uint64_t{32}, uint64_t{33}, uint64_t{95},
+                  uint64_t{96}, uint64_t{97}, uint64_t{160}, uint64_t{161}, uint64_t{1000},
+                  most - 1, most, most, most, most, uint64_t{1}, most}) {
                 const auto bytes = pattern(++number, size);
                 const AppendOptions how = number % 3 == 0 ? lazy() : AppendOptions{};
                 written.push_back({must(stream.append(bytes, how)), bytes});
@@ -117,9 +117,8 @@ TEST_P(Append, EveryOptionComesBack) {
     {
         Log log = open();
         Stream stream = must(log.add_stream("s", Writers::many));
-        lsns.push_back(must(stream.append(pattern(1, 10), {.durability = Durability::lazy,
-                                                           .service = {7},
-                                                           .kind = 9})));
+        lsns.push_back(must(stream.append(
+            pattern(1, 10), {.durability = Durability::lazy, .service = {7}, .kind = 9})));
         lsns.push_back(must(stream.append(pattern(2, 10), {.service = {65535}, .kind = 65535})));
         for (int i = 0; i < 200; ++i) must(stream.append(pattern(3, 100), lazy()));
         lsns.push_back(must(stream.append(pattern(4, 10), {.previous = lsns[0]})));
@@ -235,8 +234,7 @@ TEST_P(Append, ForcedCachedStoresGiveTheSameLog) {
     {
         Log log = open(with);
         for (const char* name : {"one", "many"}) {
-            Stream stream = must(
-                log.add_stream(name, *name == 'o' ? Writers::one : Writers::many));
+            Stream stream = must(log.add_stream(name, *name == 'o' ? Writers::one : Writers::many));
             for (uint64_t i = 0; i < 100; ++i)
                 must(stream.append(pattern(i, 1 + i * 7), i % 3 == 0 ? lazy() : AppendOptions{}));
         }

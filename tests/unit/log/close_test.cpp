@@ -99,8 +99,7 @@ TEST_P(CloseTest, MakesLazyRecordsDurable) {
     {
         Log log = open();
         for (const char* name : {"one", "many"}) {
-            Stream stream =
-                must(log.add_stream(name, *name == 'o' ? Writers::one : Writers::many));
+            Stream stream = must(log.add_stream(name, *name == 'o' ? Writers::one : Writers::many));
             for (uint64_t i = 0; i < 10; ++i) must(stream.append(pattern(i, 100), lazy()));
         }
     }
@@ -134,8 +133,7 @@ TEST_P(CloseTest, ItsFrameIsNotDelivered) {
     size_t records = 0;
     for (int life = 0; life < 30; ++life) {
         Log log = open();
-        Stream stream =
-            life == 0 ? must(log.add_stream("s", Writers::one)) : must(log.stream("s"));
+        Stream stream = life == 0 ? must(log.add_stream("s", Writers::one)) : must(log.stream("s"));
         EXPECT_EQ(read_all(stream).size(), records);
         for (int i = 0; i <= life % 4; ++i, ++records) must(stream.append(pattern(1, 30 + i)));
     }

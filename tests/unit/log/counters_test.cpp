@@ -21,8 +21,7 @@ TEST_P(CountersTest, OneFenceForAForceInAOneWriterStream) {
     for (uint64_t i = 0; i < 500; ++i) {
         const uint64_t size = 1 + i % 400;
         const bool forced = i % 4 == 0;
-        const Lsn lsn =
-            must(stream.append(pattern(i, size), forced ? AppendOptions{} : lazy()));
+        const Lsn lsn = must(stream.append(pattern(i, size), forced ? AppendOptions{} : lazy()));
         payload += size;
         bytes += padded(size);
         forces += forced;

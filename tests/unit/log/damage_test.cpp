@@ -65,8 +65,7 @@ TEST_P(DamageTest, OfTheLastRecordAfterAKillLooksLikeATornTail) {
     create(2048);
     Log log = open();
     Stream stream = must(log.add_stream("s", Writers::many));
-    for (uint64_t i = 0; i < kRecords; ++i)
-        lsns_.push_back(must(stream.append(pattern(i, kSize))));
+    for (uint64_t i = 0; i < kRecords; ++i) lsns_.push_back(must(stream.append(pattern(i, kSize))));
     const auto killed = as_killed(log);
     flip_byte(killed, offset_in_file(killed, pattern(kRecords - 1, kSize)));
     Log again = open_at(killed);
@@ -79,8 +78,7 @@ TEST_P(DamageTest, BeforeTheLastAcknowledgedRecordIsFoundAfterAKill) {
     create(2048);
     Log log = open();
     Stream stream = must(log.add_stream("s", Writers::one));
-    for (uint64_t i = 0; i < kRecords; ++i)
-        lsns_.push_back(must(stream.append(pattern(i, kSize))));
+    for (uint64_t i = 0; i < kRecords; ++i) lsns_.push_back(must(stream.append(pattern(i, kSize))));
     const auto killed = as_killed(log);
     const uint64_t at = offset_in_file(killed, pattern(kRecords - 2, kSize));
     flip_byte(killed, at);

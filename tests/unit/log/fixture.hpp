@@ -152,7 +152,8 @@ class LogTest : public ::testing::TestWithParam<Medium> {
 
     void create(uint64_t segment_bytes = 4096, uint64_t pool_bytes = kPoolBytes) {
         // In a death test's child the parent made it.
-        if (std::getenv("CINNABAR_TEST_FOLDER") != nullptr && std::filesystem::exists(path_)) return;
+        if (std::getenv("CINNABAR_TEST_FOLDER") != nullptr && std::filesystem::exists(path_))
+            return;
         must(Log::create(path_, {.pool_bytes = pool_bytes, .segment_bytes = segment_bytes}));
     }
     // How the pool is opened here: emulated where the place is.

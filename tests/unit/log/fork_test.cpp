@@ -67,9 +67,7 @@ TEST_P(ForkTest, EveryCallIsRefusedAndNothingChanges) {
         tally.forked(log.release(service, lsn), "release");
         tally.forked(log.check(), "check");
         tally.forked(log.close(), "close");
-        {
-            const Log ends_here = std::move(log);
-        }
+        { const Log ends_here = std::move(log); }
         reader.reset();
         one.reset();
         many.reset();

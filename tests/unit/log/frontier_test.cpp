@@ -40,8 +40,8 @@ TEST_P(FrontierTest, StayInOrderUnderASampler) {
         });
         const auto append_some = [&] {
             for (uint64_t i = 0; i < 2000; ++i)
-                must(stream.append(pattern(i, 1 + i % 300),
-                                   i % 20 == 0 ? AppendOptions{} : lazy()));
+                must(
+                    stream.append(pattern(i, 1 + i % 300), i % 20 == 0 ? AppendOptions{} : lazy()));
         };
         if (writers == Writers::one) {
             append_some();
@@ -127,7 +127,8 @@ TEST_P(FrontierTest, NoWakeUpIsLost) {
                 uint64_t lsn = 0;
                 while ((lsn = announced.load()) == last) std::this_thread::yield();
                 last = lsn;
-                // A sleeper that nobody woke looks again when its time is over, and finds it durable.
+                // A sleeper that nobody woke looks again when its time is over, and finds it
+                // durable.
                 const auto begin = std::chrono::steady_clock::now();
                 const auto done = stream.wait_durable(Lsn{lsn}, std::chrono::seconds(5));
                 EXPECT_EQ(code_of(done), Errc{});

@@ -213,8 +213,8 @@ TEST_P(ReaderTest, ReadsWhileAWriterWritesAndReleases) {
         });
         for (uint64_t i = 0; i < records; ++i) {
             while (true) {
-                const auto done = stream.append(pattern(i, 8 + i % 200),
-                                                i % 10 == 0 ? AppendOptions{} : lazy());
+                const auto done =
+                    stream.append(pattern(i, 8 + i % 200), i % 10 == 0 ? AppendOptions{} : lazy());
                 if (done) break;
                 ASSERT_EQ(done.error().code, Errc::full);
                 std::this_thread::yield();

@@ -141,8 +141,7 @@ TEST_P(RecoveryTest, AfterAKillEverythingPublishedIsThere) {
             const auto records = read_all(stream);
             ASSERT_EQ(records.size(), 100u);
             for (uint64_t k = 0; k < 100; ++k)
-                EXPECT_TRUE(records[k].payload ==
-                            pattern((i == 0 ? 0 : 1000) + k, 1 + k * 3));
+                EXPECT_TRUE(records[k].payload == pattern((i == 0 ? 0 : 1000) + k, 1 + k * 3));
         }
     }
 }
@@ -226,10 +225,9 @@ TEST_P(RecoveryTest, ManyLivesCostBytesAndNotSegments) {
     for (int life = 0; life < 40; ++life) {
         Log log = open();
         for (const char* name : {"one", "many"}) {
-            Stream stream = life == 0
-                                ? must(log.add_stream(
-                                      name, *name == 'o' ? Writers::one : Writers::many))
-                                : must(log.stream(name));
+            Stream stream =
+                life == 0 ? must(log.add_stream(name, *name == 'o' ? Writers::one : Writers::many))
+                          : must(log.stream(name));
             ASSERT_EQ(read_all(stream).size(), static_cast<size_t>(life));
             must(stream.append(pattern(number++, 100), life % 2 == 0 ? lazy() : AppendOptions{}));
         }
@@ -242,8 +240,8 @@ TEST_P(RecoveryTest, ManyStreamsOfManySegments) {
     Log log = open();
     std::vector<Stream> streams;
     for (int i = 0; i < 12; ++i)
-        streams.push_back(must(log.add_stream("s" + std::to_string(i),
-                                              i % 2 == 0 ? Writers::one : Writers::many)));
+        streams.push_back(must(
+            log.add_stream("s" + std::to_string(i), i % 2 == 0 ? Writers::one : Writers::many)));
     for (uint64_t k = 0; k < 100; ++k)
         for (uint64_t i = 0; i < 12; ++i)
             must(streams[i].append(pattern(i * 1000 + k, 20 + i * 20),
@@ -283,10 +281,8 @@ TEST_P(RecoveryTest, ReadOnlyChangesNoByte) {
             EXPECT_EQ(code_of(log.add_stream("t", Writers::one)), Errc::read_only);
             EXPECT_EQ(code_of(log.remove_stream("s")), Errc::read_only);
             EXPECT_EQ(code_of(log.add_service("s", "t")), Errc::read_only);
-            EXPECT_EQ(code_of(log.remove_service(log.services().at(0).service)),
-                      Errc::read_only);
-            EXPECT_EQ(code_of(log.release(log.services().at(0).service, forced)),
-                      Errc::read_only);
+            EXPECT_EQ(code_of(log.remove_service(log.services().at(0).service)), Errc::read_only);
+            EXPECT_EQ(code_of(log.release(log.services().at(0).service, forced)), Errc::read_only);
             EXPECT_EQ(must(log.check()).size(), 0u);
             EXPECT_EQ(log.streams().size(), 1u);
             must(log.close());

@@ -35,9 +35,8 @@ TEST_P(Tables, NamesAreChecked) {
     create();
     Log log = open();
     must(log.add_stream("s", Writers::one));
-    for (const std::string& name :
-         {std::string(), std::string(64, 'x'), std::string("a\0b", 3), std::string("a\nb"),
-          std::string("\xff\xfe")}) {
+    for (const std::string& name : {std::string(), std::string(64, 'x'), std::string("a\0b", 3),
+                                    std::string("a\nb"), std::string("\xff\xfe")}) {
         EXPECT_EQ(code_of(log.add_stream(name, Writers::one)), Errc::invalid_argument) << name;
         EXPECT_EQ(code_of(log.add_service("s", name)), Errc::invalid_argument) << name;
     }

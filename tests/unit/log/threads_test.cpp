@@ -118,8 +118,8 @@ TEST_P(Threads, RecyclingUnderLoad) {
     for (uint64_t t = 0; t < 4; ++t)
         threads.emplace_back([&, t] {
             for (uint64_t i = 0; Clock::now() < end;) {
-                const auto done = stream.append(record(t, i), i % 9 == 0 ? AppendOptions{}
-                                                                         : lazy());
+                const auto done =
+                    stream.append(record(t, i), i % 9 == 0 ? AppendOptions{} : lazy());
                 if (done) {
                     ++i;
                     ++total;

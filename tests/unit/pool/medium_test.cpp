@@ -56,10 +56,12 @@ TEST_P(MediumOf, ThePoolRemembersItsLastWritableOpen) {
         EXPECT_EQ(kept.sum, format::row_sum(pool.id(), kept));
         return kept;
     };
+    EXPECT_TRUE(open({}).keep_medium());
     EXPECT_EQ(row().domain, static_cast<uint32_t>(Domain::page));
     EXPECT_EQ(row().emulated, 0u);
-    open({.emulate = Emulate::byte, .modelled = {7, 8}});
-    open({.read_only = true, .emulate = Emulate::cache_line});
+    EXPECT_TRUE(open({.emulate = Emulate::byte, .modelled = {7, 8}}).keep_medium());
+    EXPECT_EQ(open({.read_only = true, .emulate = Emulate::cache_line}).keep_medium().error().code,
+              Errc::read_only);
     EXPECT_EQ(row().domain, static_cast<uint32_t>(Domain::byte));
     EXPECT_EQ(row().emulated, 1u);
     EXPECT_EQ(row().modelled_fence_ns, 7u);

@@ -88,7 +88,7 @@ TEST_P(Tables, AStreamWithServicesStays) {
     ASSERT_TRUE(pool.add_service(1, "stock", 0));
     const auto refused = pool.remove_stream(1);
     ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, Errc::invalid_argument);
+    EXPECT_EQ(refused.error().code, Errc::pinned);
     EXPECT_TRUE(contains(refused.error().message, "'billing', 'stock'")) << refused.error().message;
     EXPECT_TRUE(pool.remove_stream(2));
     EXPECT_TRUE(pool.remove_service(ServiceId{1}));

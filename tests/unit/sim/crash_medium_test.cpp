@@ -110,9 +110,14 @@ TEST_F(CrashMediumTest, ABulkCopyMayTearAnywhere) {
     const uint64_t from[3] = {1, 2, 3};
     medium.copy(Site::link_store, at(0), reinterpret_cast<const std::byte*>(from), sizeof from);
     const States seen = states(medium, {0, 1, 2});
-    for (const std::vector<uint64_t>& state :
-         {std::vector<uint64_t>{0, 0, 0}, {1, 0, 0}, {0, 2, 0}, {0, 0, 3}, {0, 2, 3}, {1, 0, 3},
-          {1, 2, 0}, {1, 2, 3}})
+    for (const std::vector<uint64_t>& state : {std::vector<uint64_t>{0, 0, 0},
+                                               {1, 0, 0},
+                                               {0, 2, 0},
+                                               {0, 0, 3},
+                                               {0, 2, 3},
+                                               {1, 0, 3},
+                                               {1, 2, 0},
+                                               {1, 2, 3}})
         EXPECT_TRUE(seen.count(state)) << state[0] << state[1] << state[2];
 }
 
@@ -146,7 +151,7 @@ TEST_F(FrameStore, IsSummedAndZeroFilled) {
     EXPECT_EQ(*word(8), 1u);
     EXPECT_EQ(*word(11), 4u);
     EXPECT_EQ(*word(16), 0x1111111111111111u);
-    EXPECT_EQ(*word(17), 0u);   // the fill
+    EXPECT_EQ(*word(17), 0u);  // the fill
     EXPECT_EQ(*word(23), 0u);
     EXPECT_EQ(*word(24), UINT64_MAX);
 }
@@ -282,9 +287,8 @@ TEST_F(CrashMediumTest, AVisitorMayStop) {
     CrashMedium medium = make();
     for (size_t i = 0; i < 20; ++i) medium.store8(Site::mark_store, word(8 * i), 1);
     uint64_t calls = 0;
-    const uint64_t visited = medium.visit_images([&](std::span<const std::byte>) {
-        return ++calls < 5;
-    });
+    const uint64_t visited =
+        medium.visit_images([&](std::span<const std::byte>) { return ++calls < 5; });
     EXPECT_EQ(calls, 5u);
     EXPECT_EQ(visited, 5u);
 }
