@@ -182,11 +182,14 @@ void print_advice(const ForceBenchReport& report, std::ostream& out) {
 
 void print_words(const ForceBenchReport& report, std::ostream& out) {
     const Environment& e = report.environment;
-    out << "\nThe floor is the least the hardware asks: the same padded bytes stored past the\n"
-           "caches, and one fence per force; it checks nothing and recovers nothing. Times are of\n"
-           "one record as one thread sees it, the median of the rounds; the ratio is the median "
-           "of\n"
-           "the rounds' own ratios. libpmemlog forces every record whatever the group;\n"
+    out << "\nThe floor is what a force asks of the hardware and no more: the same padded bytes "
+           "stored\n"
+           "past the caches, and one fence per force. It checks nothing and recovers nothing. "
+           "Where\n"
+           "storing through the caches is cheaper, a ratio below 1 can be real.\n"
+           "Times are of one record as one thread sees it, the median of the rounds; the ratio is "
+           "the\n"
+           "median of the rounds' own ratios. libpmemlog forces every record whatever the group;\n"
            "libpmemlog_appendv hands over a group at once.\n";
     if (e.floor.emulated && e.emulate != Emulate::no) {
         out << "Emulated: " << e.medium.file_system

@@ -1,12 +1,13 @@
 // The worker process: one engine, its threads, and the orders of the benchmark.
 #include <pthread.h>
 #include <sched.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include <barrier>
 #include <condition_variable>
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -163,31 +164,41 @@ class Worker {
     std::unique_ptr<Crew> crew_;
 };
 
+// What is left behind when the benchmark dies under a running slice, by Ctrl-C or worse.
+char file_left[sizeof(Order::path)];
+char directory_left[sizeof(Order::path)];
+
+void clean_up_and_leave(int) {
+    ::unlink(file_left);
+    ::rmdir(directory_left);  // goes with the last worker; a fuller one stays
+    ::_exit(1);
+}
+
+// A worker outlives a Ctrl-C, which reaches all of the process group, until its benchmark is gone.
+void end_with_the_benchmark() {
+    std::signal(SIGINT, SIG_IGN);
+    std::signal(SIGTERM, SIG_IGN);
+    std::signal(SIGHUP, clean_up_and_leave);
+    ::prctl(PR_SET_PDEATHSIG, SIGHUP);
+}
+
 }  // namespace
 
 int bench_worker_main(int argc, char** argv) {
     if (argc < 3) return 1;
     const int socket = std::atoi(argv[2]);
-    // A Ctrl-C reaches the whole process group: the benchmark goes, its workers then see the end
-    // of the socket and remove their files.
-    std::signal(SIGINT, SIG_IGN);
-    std::signal(SIGTERM, SIG_IGN);
-    std::filesystem::path scratch;
-    {
-        Worker worker;
-        Order order;
-        while (receive_all(socket, &order, sizeof order)) {
-            if (order.verb == Verb::quit) return 0;
-            if (order.verb == Verb::open) {
-                scratch = std::filesystem::path(order.path.data()).parent_path();
-            }
-            const Reply reply = worker.obey(order);
-            if (!send_all(socket, &reply, sizeof reply)) break;
+    end_with_the_benchmark();
+    Worker worker;
+    Order order;
+    while (receive_all(socket, &order, sizeof order) && order.verb != Verb::quit) {
+        if (order.verb == Verb::open) {
+            const std::string path = order.path.data();
+            path.copy(file_left, sizeof file_left - 1);
+            path.substr(0, path.rfind('/')).copy(directory_left, sizeof directory_left - 1);
         }
+        const Reply reply = worker.obey(order);
+        if (!send_all(socket, &reply, sizeof reply)) break;
     }
-    // The benchmark died. Its directory goes with the last worker; a fuller one stays.
-    std::error_code ignored;
-    if (!scratch.empty()) std::filesystem::remove(scratch, ignored);
     return 0;
 }
 

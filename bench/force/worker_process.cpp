@@ -2,12 +2,14 @@
 #include "force/worker_process.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <vector>
 
@@ -19,6 +21,9 @@ extern char** environ;
 namespace cinnabar::bench {
 
 namespace {
+
+// A slice lasts 50 ms at most; the slowest order is to write a file to a slow disk.
+constexpr int kPatience_ms = 60'000;
 
 constexpr const char* kForceVariable = "PMEM_IS_PMEM_FORCE";
 
@@ -71,9 +76,17 @@ WorkerProcess::~WorkerProcess() {
 }
 
 Result<const Reply*> WorkerProcess::call(const Order& order) {
-    if (!send_all(socket_, &order, sizeof order) || !receive_all(socket_, &reply_, sizeof reply_)) {
-        return fail(how_it_ended());
+    if (!send_all(socket_, &order, sizeof order)) return fail(how_it_ended());
+    pollfd answer{socket_, POLLIN, 0};
+    int ready = 0;
+    do ready = ::poll(&answer, 1, kPatience_ms);
+    while (ready < 0 && errno == EINTR);
+    if (ready == 0) {
+        ::kill(child_, SIGKILL);  // its file goes with the run's directory
+        return fail(Errc::timed_out, "no answer for " + std::to_string(kPatience_ms / 1000) +
+                                         " s: the engine hangs");
     }
+    if (!receive_all(socket_, &reply_, sizeof reply_)) return fail(how_it_ended());
     if (reply_.code != 0) return fail(reply_.error());
     return &reply_;
 }

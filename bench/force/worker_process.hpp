@@ -20,7 +20,8 @@ class WorkerProcess {
     WorkerProcess(const WorkerProcess&) = delete;
     WorkerProcess& operator=(const WorkerProcess&) = delete;
 
-    // Sends an order and waits for its reply. Error: what the worker reports, or io if it died.
+    // Sends an order and waits for its reply. Error: what the worker reports, timed_out if it
+    // hangs, io if it died.
     Result<const Reply*> call(const Order& order);
 
   private:

@@ -103,7 +103,8 @@ class Engine final : public EngineBase {
     Result<void> remove_stream(const std::string& name, const Change& change) override {
         std::lock_guard lock(mutex_);
         const auto found = streams_.find(name);
-        CNB_CHECK(found != streams_.end());
+        if (found == streams_.end())
+            return fail(Errc::not_found, "no stream named '" + name + "' in this pool");
         if (found->second.use_count() > 1)
             return fail(Errc::pinned, "stream '" + name + "' is in use: drop its Streams first");
         if (auto done = change(); !done) return done;
@@ -295,7 +296,7 @@ class Engine final : public EngineBase {
                 damage.verdict + " in " + where + ", pool file bytes " +
                     std::to_string(damage.range.offset_bytes) + " to " +
                     std::to_string(damage.range.offset_bytes + damage.range.length_bytes) +
-                    "; nothing was changed. Open read-only to read what verifies",
+                    "; nothing of the log was changed. Open read-only to read what verifies",
                 damage.lsn, damage.range};
     }
 

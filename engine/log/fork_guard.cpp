@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <new>
 
@@ -28,7 +29,7 @@ Guard make() {
         guard.word = &plain_word;
         pthread_atfork(nullptr, nullptr, [] { plain_word.store(0); });
     }
-    guard.word->store(1);
+    guard.word->store(0);
     return guard;
 }
 
@@ -41,6 +42,12 @@ const Guard& guard() {
 
 const std::atomic<uint32_t>& alive_word() {
     return *guard().word;
+}
+
+uint32_t begin_life() {
+    std::atomic<uint32_t>& word = *guard().word;
+    if (word.load() == 0) word.store(static_cast<uint32_t>(getpid()));
+    return word.load();
 }
 
 std::string_view fork_guard_kind() {

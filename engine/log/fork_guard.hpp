@@ -1,5 +1,6 @@
-// A word that is 1 in the process that opened a log and 0 in any child it forks, at the price of
-// one load to look. A page that the kernel wipes on fork; where that is missing, a fork handler.
+// A word that names the process, at the price of one load to look: in a child it differs from what
+// it was in the parent. A page that the kernel wipes on fork; where that is missing, a fork
+// handler.
 #pragma once
 
 #include <atomic>
@@ -8,8 +9,12 @@
 
 namespace cinnabar::log {
 
-// One word for the process; made at the first call.
+// One word for the process. What begin_life() returned as long as it is the same process; 0 in a
+// child, until the child begins a life of its own.
 const std::atomic<uint32_t>& alive_word();
+
+// The present value, never 0. A log keeps it from its open on, and is refused where they differ.
+uint32_t begin_life();
 
 // "wipe-on-fork" or "fork handler".
 std::string_view fork_guard_kind();

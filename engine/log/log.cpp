@@ -162,6 +162,7 @@ Result<Stream> Log::stream(std::string_view name) {
 
 std::vector<StreamInfo> Log::streams() const {
     std::vector<StreamInfo> streams;
+    if (!core_->usable()) return streams;
     for (const pool::StreamInfo& info : core_->pool().streams())
         streams.push_back({info.name, info.shared ? Writers::many : Writers::one});
     return streams;
@@ -186,6 +187,7 @@ Result<void> Log::remove_service(ServiceId service) {
 
 std::vector<ServiceInfo> Log::services() const {
     std::vector<ServiceInfo> services;
+    if (!core_->usable()) return services;
     for (const pool::ServiceInfo& info : core_->pool().services()) {
         ServiceInfo service{info.service, info.name, "", core_->engine().mark(info.service)};
         for (const pool::StreamInfo& stream : core_->pool().streams())

@@ -57,7 +57,6 @@ Result<std::shared_ptr<LogCore>> open_on(pool::Pool pool, const OpenOptions& opt
 
 Result<std::shared_ptr<LogCore>> LogCore::open(const std::filesystem::path& path,
                                                const OpenOptions& options) {
-    log::alive_word();  // before anything can fork
     pool::OpenOptions pool_options;
     pool_options.read_only = options.read_only;
     pool_options.emulate = options.emulate;
@@ -78,10 +77,10 @@ Result<void> LogCore::start(Result<std::unique_ptr<log::EngineBase>> engine) {
 }
 
 Result<void> LogCore::usable() const {
-    if (log::alive_word().load(std::memory_order_relaxed) == 0)
+    if (log::alive_word().load(std::memory_order_relaxed) != life_)
         return fail(
             Errc::forked,
-            "the log was opened before fork: open it in the child, after the parent closed");
+            "the log was opened before fork: the child opens it anew once the parent closed it");
     if (closed_) return fail(Errc::failed, "the log was closed");
     return {};
 }
@@ -108,7 +107,7 @@ Result<pool::ServiceInfo> LogCore::find_service(ServiceId service) const {
 // In a forked child only the memory is given back: the log is the parent's.
 Result<void> LogCore::close() {
     if (closed_) return {};
-    if (log::alive_word().load(std::memory_order_relaxed) == 0) return usable();
+    if (log::alive_word().load(std::memory_order_relaxed) != life_) return usable();
     closed_ = true;
     auto done = engine_->close();
     auto unmapped = pool_.close();

@@ -8,6 +8,7 @@
 
 #include "cinnabar/log.hpp"
 #include "log/engine.hpp"
+#include "log/fork_guard.hpp"
 #include "pool/pool.hpp"
 
 namespace cinnabar {
@@ -41,6 +42,7 @@ class LogCore {
 
   private:
     const bool read_only_;
+    const uint32_t life_ = log::begin_life();
     bool closed_ = false;
     std::unique_ptr<log::EngineBase> engine_;
 };

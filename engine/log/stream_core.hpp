@@ -83,9 +83,7 @@ class StreamCore final : public StreamCoreBase {
     uint64_t appended() const override { return lsn_of(tail_.load(std::memory_order_acquire)); }
     uint64_t low_water() const override { return mark_.load(std::memory_order_acquire); }
     uint64_t known_durable() const override { return known_durable_; }
-    uint64_t record_bytes_max() const override {
-        return format::payload_bytes_max(medium_.space().segment_bytes);
-    }
+    uint64_t record_bytes_max() const override { return record_bytes_max_; }
     Counters counters() const override;
     uint64_t offset_in_pool(const std::byte* p) const override {
         return medium_.space().offset_of(p);
@@ -169,7 +167,12 @@ class StreamCore final : public StreamCoreBase {
 
     Result<void> writable();
     static void touch(std::span<const Bytes> pieces);
-    Result<Place> take(uint64_t lines, const AppendOptions& options, uint32_t& back_lines);
+    static Result<uint32_t> back_to(Lsn previous, uint64_t lsn);
+    bool is_writable() const;
+    Result<void> admissible(uint64_t size);
+    bool try_take(uint64_t lines, Place& place);
+    Result<void> take(uint64_t lines, const AppendOptions& options, Place& place,
+                      uint32_t& back_lines);
     bool advance_tail(uint64_t word, uint64_t lines);
     Result<void> cross(uint64_t lines);
     Result<bool> cross_locked(uint64_t lines);
@@ -198,11 +201,13 @@ class StreamCore final : public StreamCoreBase {
     const bool many_;
     const StreamMode mode_;
     const bool page_domain_;
+    const uint64_t record_bytes_max_;
     const uint64_t span_;  // LSNs per segment
     const uint32_t segment_lines_;
     const uint64_t known_durable_;
     const Hooks hooks_;
-    const std::atomic<uint32_t>& alive_;  // 0 in a forked child
+    const std::atomic<uint32_t>& alive_;
+    const uint32_t life_;  // of the process; alive_ differs in a child after fork
 
     alignas(128) std::atomic<uint64_t> tail_;
     std::atomic<const void*> writer_{nullptr};  // of a one-writer stream, from its first append

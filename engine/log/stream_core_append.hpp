@@ -7,10 +7,10 @@ namespace cinnabar::log {
 
 template <World W>
 Result<void> StreamCore<W>::usable() const {
-    if (alive_.load(std::memory_order_relaxed) == 0) [[unlikely]]
+    if (alive_.load(std::memory_order_relaxed) != life_) [[unlikely]]
         return fail(
             Errc::forked,
-            "the log was opened before fork: open it in the child, after the parent closed");
+            "the log was opened before fork: the child opens it anew once the parent closed it");
     if (closed_.load(std::memory_order_acquire)) [[unlikely]]
         return fail(Errc::failed, "stream '" + name() + "': the log was closed");
     if (medium_.failed()) [[unlikely]]
@@ -34,18 +34,31 @@ Result<void> StreamCore<W>::writable() {
                                         "create the stream with Writers::many");
 }
 
+// May this thread append? The answer of writable() without its words.
+template <World W>
+bool StreamCore<W>::is_writable() const {
+    return alive_.load(std::memory_order_relaxed) == life_ &&
+           !closed_.load(std::memory_order_acquire) && !medium_.failed() && !mode_.read_only &&
+           (many_ || writer_.load(std::memory_order_relaxed) == thread_token());
+}
+
+template <World W>
+Result<void> StreamCore<W>::admissible(uint64_t size) {
+    if (auto ok = writable(); !ok) return ok;
+    if (size == 0)
+        return fail(Errc::invalid_argument, "an empty record: a record holds 1 byte or more");
+    if (size <= record_bytes_max_) return {};
+    return fail(Errc::record_too_large,
+                "a record of " + std::to_string(size) + " bytes; the limit is " +
+                    std::to_string(record_bytes_max_) +
+                    " (a quarter segment): split it, or create the pool with larger segments");
+}
+
 template <World W>
 Result<Lsn> StreamCore<W>::append(std::span<const Bytes> pieces, uint64_t size,
                                   const AppendOptions& options) {
-    if (auto ok = writable(); !ok) [[unlikely]]
-        return fail(std::move(ok.error()));
-    if (size == 0) [[unlikely]]
-        return fail(Errc::invalid_argument, "an empty record: a record holds 1 byte or more");
-    if (size > record_bytes_max()) [[unlikely]]
-        return fail(Errc::record_too_large,
-                    "a record of " + std::to_string(size) + " bytes; the limit is " +
-                        std::to_string(record_bytes_max()) +
-                        " (a quarter segment): split it, or create the pool with larger segments");
+    if (!is_writable() || size - 1 >= record_bytes_max_) [[unlikely]]
+        if (auto ok = admissible(size); !ok) return fail(std::move(ok.error()));
 
     Frame frame;
     frame.payload_bytes = size;
@@ -54,9 +67,10 @@ Result<Lsn> StreamCore<W>::append(std::span<const Bytes> pieces, uint64_t size,
     frame.kind = options.kind;
     const uint64_t lines = format::padded_bytes(size) / format::kLineBytes;
     touch(pieces);
-    auto place = take(lines, options, frame.back_lines);
-    if (!place) [[unlikely]]
-        return fail(std::move(place.error()));
+    Place place;
+    if (options.previous || !try_take(lines, place)) [[unlikely]]
+        if (auto taken = take(lines, options, place, frame.back_lines); !taken)
+            return fail(std::move(taken.error()));
 
     CounterStripes::Work work;
     work.records = 1;
@@ -65,20 +79,23 @@ Result<Lsn> StreamCore<W>::append(std::span<const Bytes> pieces, uint64_t size,
     Result<void> done;
     if (frame.forced) {
         const bool cached = page_domain_ || mode_.forced_cached;
-        store(*place, frame, pieces, Site::forced_frame_store,
+        store(place, frame, pieces, Site::forced_frame_store,
               cached ? StoreKind::cached : StoreKind::non_temporal);
-        done = finish_forced(*place, cached, work);
+        done = finish_forced(place, cached, work);
     } else {
-        store(*place, frame, pieces, Site::lazy_frame_store, StoreKind::cached);
-        frontiers_.publish(place->lsn, lines, false);
+        store(place, frame, pieces, Site::lazy_frame_store, StoreKind::cached);
+        frontiers_.publish(place.lsn, lines, false);
         // A forcer must not find a mountain of unflushed bytes: lazy writers clear it as they go.
-        if (!page_domain_ && frontiers_.durable() + kUnflushedMax < place->end())
-            done = force_published(work);
+        if (!page_domain_ && frontiers_.durable() + kUnflushedMax < place.end()) {
+            CounterStripes::Work behind;
+            done = force_published(behind);
+            count({behind.fences, behind.lines, 0});
+        }
     }
     counters_.add(work);
     if (!done) [[unlikely]]
         return fail(std::move(done.error()));
-    return Lsn{place->lsn};
+    return Lsn{place.lsn};
 }
 
 // Reads a byte of every page of the source: if that faults, it faults before space is taken, and
@@ -92,36 +109,52 @@ void StreamCore<W>::touch(std::span<const Bytes> pieces) {
     }
 }
 
-// Space for a frame of `lines`. On error nothing was taken.
+// How many lines a transaction's previous record is back from a record at `lsn`.
 template <World W>
-Result<typename StreamCore<W>::Place> StreamCore<W>::take(uint64_t lines,
-                                                          const AppendOptions& options,
-                                                          uint32_t& back_lines) {
+Result<uint32_t> StreamCore<W>::back_to(Lsn previous, uint64_t lsn) {
+    const uint64_t back = (lsn - previous.value) / format::kLineBytes;
+    if (previous.value < lsn && previous.value % format::kLineBytes == 0 && back <= UINT32_MAX / 2)
+        return static_cast<uint32_t>(back);
+    return fail(Errc::invalid_argument,
+                "previous = " + std::to_string(previous.value) +
+                    " is not an earlier LSN within 2^31 lines of this record at " +
+                    std::to_string(lsn));
+}
+
+// Space for a frame of `lines` where nothing stands in the way.
+template <World W>
+bool StreamCore<W>::try_take(uint64_t lines, Place& place) {
+    W::point();
+    const uint64_t word = tail_.load(std::memory_order_acquire);
+    if (line_of(word) + lines > segment_lines_) return false;
+    const uint64_t lsn = lsn_of(word);
+    W::point();
+    if (!frontiers_.in_window(lsn) || !advance_tail(word, lines)) return false;
+    place = {&live(ordinal_of(word)), lsn, lines};
+    return true;
+}
+
+// The same, crossing and waiting as needed. On error nothing was taken.
+template <World W>
+Result<void> StreamCore<W>::take(uint64_t lines, const AppendOptions& options, Place& place,
+                                 uint32_t& back_lines) {
     for (;;) {
-        W::point();
         const uint64_t word = tail_.load(std::memory_order_acquire);
-        if (line_of(word) + lines > segment_lines_) [[unlikely]] {
-            if (auto crossed = cross(lines); !crossed) return fail(std::move(crossed.error()));
-            continue;
-        }
-        const uint64_t lsn = lsn_of(word);
         if (options.previous) {
-            const uint64_t previous = options.previous->value;
-            const uint64_t back = (lsn - previous) / format::kLineBytes;
-            if (previous >= lsn || previous % format::kLineBytes != 0 || back > UINT32_MAX)
-                return fail(Errc::invalid_argument,
-                            "previous = " + std::to_string(previous) +
-                                " is not an earlier LSN within 2^32 lines of this record at " +
-                                std::to_string(lsn));
-            back_lines = static_cast<uint32_t>(back);
+            auto back = back_to(*options.previous, lsn_of(word));
+            if (!back) return fail(std::move(back.error()));
         }
-        W::point();
-        if (!frontiers_.in_window(lsn)) [[unlikely]] {
-            frontiers_.wait([&] { return frontiers_.in_window(lsn); });
+        if (line_of(word) + lines > segment_lines_) {
+            if (auto crossed = cross(lines); !crossed) return crossed;
             continue;
         }
-        if (!advance_tail(word, lines)) continue;
-        return Place{&live(ordinal_of(word)), lsn, lines};
+        frontiers_.wait([&] { return frontiers_.in_window(lsn_of(word)); });
+        if (!try_take(lines, place)) continue;
+        // Others may have come between: it is the place taken that counts.
+        if (options.previous)
+            back_lines =
+                static_cast<uint32_t>((place.lsn - options.previous->value) / format::kLineBytes);
+        return {};
     }
 }
 

@@ -17,11 +17,13 @@ StreamCore<W>::StreamCore(PoolMedium<W>& medium, SegmentPool<W>& segments, const
       many_(start.writers == Writers::many),
       mode_(mode),
       page_domain_(medium.domain() == Domain::page),
+      record_bytes_max_(format::payload_bytes_max(medium.space().segment_bytes)),
       span_(format::frame_space(medium.space().segment_bytes)),
       segment_lines_(static_cast<uint32_t>(medium.space().segment_bytes / format::kLineBytes)),
       known_durable_(start.known_durable),
       hooks_(std::move(hooks)),
       alive_(alive_word()),
+      life_(begin_life()),
       frontiers_(many_, start.end),
       live_(std::bit_ceil(medium.space().segments.size() + 1)),
       first_ordinal_(start.first_ordinal),
@@ -81,6 +83,7 @@ Result<bool> StreamCore<W>::cross_locked(uint64_t lines) {
                                         std::memory_order_acq_rel)) {
     }
     if (auto opened = open_next(*segment, word); !opened) return fail(std::move(opened.error()));
+    give_back_released();  // the segment that the tail left may have been released before
     return true;
 }
 
@@ -108,14 +111,14 @@ Result<void> StreamCore<W>::open_next(const PreparedSegment& segment, uint64_t w
 
     live(next_ordinal_) = next;
     ++next_ordinal_;
+    tail_.store(pack(static_cast<uint32_t>(next_ordinal_ - 1),
+                     format::kFramesOffset / format::kLineBytes + 1),
+                std::memory_order_release);
     for (const Place& place : {pad, link}) {
         if (place.live == nullptr) continue;
         frontiers_.wait([&] { return frontiers_.in_window(place.lsn); });
         frontiers_.publish(place.lsn, place.lines, true);
     }
-    tail_.store(pack(static_cast<uint32_t>(next_ordinal_ - 1),
-                     format::kFramesOffset / format::kLineBytes + 1),
-                std::memory_order_release);
     return {};
 }
 

@@ -1,15 +1,16 @@
 // The log: streams of records in one pool file on storage-class memory, or on an ordinary file.
 //
 // Threads. A Log and its Streams may be used from any thread at any time, except that a stream
-// created with one writer is appended to by one thread (a second one is refused, wrong_thread).
-// close(), moving and destruction need that no other call is running. The library starts no
-// thread but those of its parallel recovery, which end before open returns, and installs no
-// signal handler. In a child process after fork every call fails with `forked`.
+// created with one writer is appended to and forced by one thread, the first that does so (another
+// one is refused, wrong_thread). close(), moving and destruction need that no other call is
+// running. The library starts no thread but those of its parallel recovery, and installs no signal
+// handler. In a child process after fork every call on the parent's log fails with `forked`; the
+// child may open logs of its own.
 //
 // Ownership. A Stream and a Reader keep the log's insides alive; after Log::close they fail with
 // `failed`. Bytes handed to append are copied before it returns. Bytes of a Record stay valid as
 // long as its Reader stands on that record or a later one of the same segment, and never longer
-// than the Reader.
+// than the Reader or the open log.
 //
 // Errors that any call may return: forked; failed (the log was closed, or an earlier force failed:
 // what was not durable then may be lost; reopen the log to learn what survived).
@@ -167,7 +168,7 @@ class Stream {
     // stream is durable at return. Lazy: it is published at return, as soon as its predecessors
     // are. On error nothing was appended, but for `failed`: then the record may or may not survive.
     // Errors: invalid_argument (an empty record; `previous` not below this record or more than
-    // 2^32 lines back), record_too_large (over record_bytes_max()), full (who holds the space is
+    // 2^31 lines back), record_too_large (over record_bytes_max()), full (who holds the space is
     // named; release() makes room), read_only, wrong_thread, failed.
     Result<Lsn> append(Bytes record, const AppendOptions& options = {});
     // The same with the record gathered from several pieces.
@@ -235,7 +236,7 @@ class Log {
     // what it accepts, erases what it cuts; only then returns.
     // Errors: not_found, permission, locked (the message names the process), not_a_pool,
     // wrong_layout, truncated, unsupported_version, cannot_map, io; corrupt (not when read_only:
-    // nothing was written; open read-only to read what verifies).
+    // nothing of the log was written; open read-only to read what verifies).
     static Result<Log> open(const std::filesystem::path& path, const OpenOptions& options = {});
 
     Log(Log&&) noexcept;
@@ -254,7 +255,7 @@ class Log {
     Result<Stream> add_stream(std::string_view name, Writers writers);
     Result<void> remove_stream(std::string_view name);
     Result<Stream> stream(std::string_view name);
-    std::vector<StreamInfo> streams() const;
+    std::vector<StreamInfo> streams() const;  // empty after close, as services()
 
     // Services hold log space: a stream keeps everything from the lowest low-water mark of its
     // services on. A stream without a service releases nothing. A new service's mark is the

@@ -2,41 +2,44 @@
 #include "force/records.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <set>
 
 namespace cinnabar::bench {
 namespace {
 
-std::string file_with(const std::string& text) {
-    const std::string path = testing::TempDir() + "cinnabar-trace-" +
-                             testing::UnitTest::GetInstance()->current_test_info()->name();
+Result<std::vector<uint32_t>> trace_of(const std::string& text) {
+    const std::string path = testing::TempDir() + "cinnabar-trace-" + std::to_string(::getpid());
     std::ofstream(path, std::ios::binary) << text;
-    return path;
+    auto sizes = read_trace(path);
+    std::filesystem::remove(path);
+    return sizes;
 }
 
 TEST(Trace, LengthsCountTheNewline) {
-    const auto sizes = read_trace(file_with("123456789\n1234567890123\n"));
+    const auto sizes = trace_of("123456789\n1234567890123\n");
     ASSERT_TRUE(sizes) << sizes.error().message;
     EXPECT_EQ(*sizes, (std::vector<uint32_t>{10, 14}));
 }
 
 TEST(Trace, LastLineWithoutNewlineHasNone) {
-    const auto sizes = read_trace(file_with("123456789\n1234567890123"));
+    const auto sizes = trace_of("123456789\n1234567890123");
     ASSERT_TRUE(sizes);
     EXPECT_EQ(*sizes, (std::vector<uint32_t>{10, 13}));
 }
 
 TEST(Trace, LengthsOutsideTheLimitsAreTheNearerLimit) {
-    const auto sizes = read_trace(file_with("\n" + std::string(70'000, 'x') + "\n"));
+    const auto sizes = trace_of("\n" + std::string(70'000, 'x') + "\n");
     ASSERT_TRUE(sizes);
     EXPECT_EQ(*sizes, (std::vector<uint32_t>{kRecordBytesMin, kRecordBytesMax}));
 }
 
 TEST(Trace, RepeatsUpToAPowerOfTwo) {
-    const auto sizes = read_trace(file_with("123456789\n1234567890\n12345678901\n"));
+    const auto sizes = trace_of("123456789\n1234567890\n12345678901\n");
     ASSERT_TRUE(sizes);
     EXPECT_EQ(*sizes, (std::vector<uint32_t>{10, 11, 12, 10}));
 }
@@ -44,7 +47,7 @@ TEST(Trace, RepeatsUpToAPowerOfTwo) {
 TEST(Trace, TakesLongFilesAtEvenDistances) {
     std::string text;
     for (size_t i = 0; i < 4 * kTraceCycle; ++i) text += std::string(10 + i / 1000, 'x') + "\n";
-    const auto sizes = read_trace(file_with(text));
+    const auto sizes = trace_of(text);
     ASSERT_TRUE(sizes);
     ASSERT_EQ(sizes->size(), kTraceCycle);
     EXPECT_EQ(sizes->front(), 11u);
@@ -59,7 +62,7 @@ TEST(Trace, MissingFileIsNotFound) {
 }
 
 TEST(Trace, EmptyFileIsRefused) {
-    const auto sizes = read_trace(file_with(""));
+    const auto sizes = trace_of("");
     ASSERT_FALSE(sizes);
     EXPECT_EQ(sizes.error().code, Errc::invalid_argument);
 }
