@@ -294,6 +294,7 @@ TEST(Trap, L10_APayloadThatHoldsFramesAndATornLengthLeadNobodyAstray) {
     ASSERT_TRUE(core->append({&piece, 1}, mimic.size(), {.durability = Durability::forced}));
     setup.life.medium().on_crash_point(nullptr);
     EXPECT_TRUE(quiet);
+    core.reset();  // it must not outlive its engine
     // A length that rotted, at the end of the log: bounds come before the sum.
     std::byte* line = frame_at(setup.pool, setup.life, Lsn{before});
     for (const uint32_t length : {0u, 0x0FFFFFFFu, 1u << 20}) {
@@ -373,7 +374,7 @@ TEST(Trap, L13_LazyWritersFlushBehindThemselves) {
     OneStream setup({}, {.segment_bytes = 1 << 20, .segments = 4});
     ASSERT_TRUE(setup.life.open());
     auto core = setup.life.engine().stream("s");
-    for (int i = 0; i < 10; ++i) setup.append(60'000, Durability::lazy);
+    for (int i = 0; i < 9; ++i) setup.append(60'000, Durability::lazy);
     EXPECT_GE(core->durable() + 256 * 1024, core->published());
     EXPECT_LT(core->durable(), core->published());
 }
