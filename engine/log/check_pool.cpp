@@ -16,42 +16,6 @@ void report(const pool::Space& space, std::vector<Damage>& damage, const std::st
     damage.push_back({stream, std::string(verdict), lsn, {space.offset_of(at), bytes}});
 }
 
-void check_frames(const pool::Space& space, const CheckedStream& stream,
-                  std::vector<Damage>& damage) {
-    for (const format::SegmentLife& life : stream.segments) {
-        uint64_t offset = format::kFramesOffset;
-        while (offset < life.segment_bytes && life.lsn_at(offset) < stream.end) {
-            const format::Seen seen = format::look(life, offset, true);
-            if (seen.verdict == Verdict::valid) {
-                offset += seen.frame_bytes;
-                continue;
-            }
-            const uint64_t next = next_valid(life, offset + format::kLineBytes);
-            report(space, damage, stream.name, name_of(seen.verdict), Lsn{life.lsn_at(offset)},
-                   life.base + offset, next - offset);
-            offset = next;
-        }
-    }
-}
-
-// A segment that no stream uses may stand between the stores of its two copies.
-void check_headers(const pool::Space& space, const std::vector<CheckedStream>& streams,
-                   std::vector<Damage>& damage) {
-    std::set<uint32_t> live;
-    for (const CheckedStream& stream : streams)
-        for (const format::SegmentLife& life : stream.segments) live.insert(life.segment);
-    const format::PoolId& pool = space.id;
-    for (uint32_t i = 0; i < space.segments.size(); ++i) {
-        const format::HeaderReading reading =
-            format::read_segment_header(pool, i, space.segments[i]);
-        const bool damaged = reading.state == format::HeaderState::corrupt;
-        const bool one_copy = reading.one_copy && live.contains(i);
-        if (damaged || one_copy)
-            report(space, damage, "", damaged ? "corrupt_segment_header" : "one_header_copy",
-                   std::nullopt, space.segments[i], format::kFramesOffset);
-    }
-}
-
 void check_registers(const pool::Space& space, std::vector<Damage>& damage) {
     const format::Catalogue& catalogue = *space.catalogue;
     const auto verify = [&](uint32_t key, const format::RegisterLine& line) {
@@ -77,8 +41,7 @@ void check_rows(const pool::Space& space, const std::array<Row, count>& rows,
 
 }  // namespace
 
-std::vector<Damage> check_pool(const pool::Space& space,
-                               const std::vector<CheckedStream>& streams) {
+std::vector<Damage> check_tables(const pool::Space& space) {
     std::vector<Damage> damage;
     const format::Catalogue& catalogue = *space.catalogue;
     for (const format::Superblock* copy : {&catalogue.superblock_a, &catalogue.superblock_b})
@@ -87,9 +50,43 @@ std::vector<Damage> check_pool(const pool::Space& space,
     check_registers(space, damage);
     check_rows(space, catalogue.streams, damage);
     check_rows(space, catalogue.services, damage);
-    check_headers(space, streams, damage);
-    for (const CheckedStream& stream : streams) check_frames(space, stream, damage);
     return damage;
+}
+
+// A segment that no stream uses may stand between the stores of its two copies.
+void check_headers(const pool::Space& space, const std::vector<CheckedStream>& streams,
+                   std::vector<Damage>& damage) {
+    std::set<uint32_t> live;
+    for (const CheckedStream& stream : streams)
+        for (const format::SegmentLife& life : stream.segments) live.insert(life.segment);
+    const format::PoolId& pool = space.id;
+    for (uint32_t i = 0; i < space.segments.size(); ++i) {
+        const format::HeaderReading reading =
+            format::read_segment_header(pool, i, space.segments[i]);
+        const bool damaged = reading.state == format::HeaderState::corrupt;
+        const bool one_copy = reading.one_copy && live.contains(i);
+        if (damaged || one_copy)
+            report(space, damage, "", damaged ? "corrupt_segment_header" : "one_header_copy",
+                   std::nullopt, space.segments[i], format::kFramesOffset);
+    }
+}
+
+void check_frames(const pool::Space& space, const CheckedStream& stream,
+                  std::vector<Damage>& damage) {
+    for (const format::SegmentLife& life : stream.segments) {
+        uint64_t offset = format::kFramesOffset;
+        while (offset < life.segment_bytes && life.lsn_at(offset) < stream.end) {
+            const format::Seen seen = format::look(life, offset, true);
+            if (seen.verdict == Verdict::valid) {
+                offset += seen.frame_bytes;
+                continue;
+            }
+            const uint64_t next = next_valid(life, offset + format::kLineBytes);
+            report(space, damage, stream.name, name_of(seen.verdict), Lsn{life.lsn_at(offset)},
+                   life.base + offset, next - offset);
+            offset = next;
+        }
+    }
 }
 
 }  // namespace cinnabar::log

@@ -18,6 +18,15 @@ struct CheckedStream {
     uint64_t end = 0;
 };
 
-std::vector<Damage> check_pool(const pool::Space& space, const std::vector<CheckedStream>& streams);
+// Superblocks, registers and rows.
+std::vector<Damage> check_tables(const pool::Space& space);
+
+// The headers of all segments. No segment may be prepared meanwhile.
+void check_headers(const pool::Space& space, const std::vector<CheckedStream>& streams,
+                   std::vector<Damage>& damage);
+
+// The frames of a stream. Its segments must stay its own meanwhile.
+void check_frames(const pool::Space& space, const CheckedStream& stream,
+                  std::vector<Damage>& damage);
 
 }  // namespace cinnabar::log

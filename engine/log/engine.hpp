@@ -135,15 +135,22 @@ class Engine final : public EngineBase {
         return fail(Errc::not_found, "the service's stream is gone");
     }
 
-    Lsn mark(ServiceId service) const override { return Lsn{mark_of(row_of(service))}; }
+    Lsn mark(ServiceId service) const override {
+        std::lock_guard lock(mutex_);
+        return Lsn{mark_of(row_of(service))};
+    }
 
     uint32_t segments_free() const override { return segments_.free_count(); }
 
     std::vector<Damage> check() const override {
         std::lock_guard lock(mutex_);
         std::vector<CheckedStream> streams;
-        for (const auto& [name, core] : streams_) streams.push_back(core->for_check());
-        return check_pool(medium_.space(), streams);
+        for (const auto& [name, core] : streams_) streams.push_back(core->pin_all());
+        std::vector<Damage> damage = check_tables(medium_.space());
+        segments_.stand_still([&] { check_headers(medium_.space(), streams, damage); });
+        for (const CheckedStream& stream : streams) check_frames(medium_.space(), stream, damage);
+        for (const CheckedStream& stream : streams) streams_.at(stream.name)->unpin_all(stream);
+        return damage;
     }
 
     Result<void> close() override {

@@ -87,6 +87,13 @@ class SegmentPool {
         return {};
     }
 
+    // Runs `look` while no segment is prepared, taken or given back.
+    template <class Look>
+    void stand_still(Look&& look) const {
+        std::lock_guard lock(mutex_);
+        look();
+    }
+
     uint32_t free_count() const {
         std::lock_guard lock(mutex_);
         return static_cast<uint32_t>(free_.size() + spares_.size());

@@ -100,8 +100,9 @@ class StreamCore final : public StreamCoreBase {
     // The stream is being removed: its segments hold nothing that anybody needs.
     void give_back_all();
 
-    // The live segments, for check_pool.
-    CheckedStream for_check() const;
+    // The live segments, which are not reused before unpin_all.
+    CheckedStream pin_all();
+    void unpin_all(const CheckedStream& checked);
 
     void count(const Maintenance& maintenance);
 

@@ -200,14 +200,21 @@ format::SegmentLife StreamCore<W>::life_of_live(const Live& segment) const {
 }
 
 template <World W>
-CheckedStream StreamCore<W>::for_check() const {
+CheckedStream StreamCore<W>::pin_all() {
     std::lock_guard lock(mutex_);
     CheckedStream checked;
     checked.name = name();
     checked.end = frontiers_.published();
-    for (uint64_t ordinal = first_ordinal_; ordinal < next_ordinal_; ++ordinal)
+    for (uint64_t ordinal = first_ordinal_; ordinal < next_ordinal_; ++ordinal) {
+        ++live(ordinal).pins;
         checked.segments.push_back(life_of_live(live(ordinal)));
+    }
     return checked;
+}
+
+template <World W>
+void StreamCore<W>::unpin_all(const CheckedStream& checked) {
+    for (const format::SegmentLife& life : checked.segments) unpin(life.base_lsn / span_);
 }
 
 template <World W>
