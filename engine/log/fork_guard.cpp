@@ -10,48 +10,33 @@ namespace cinnabar::log {
 
 namespace {
 
-struct Guard {
-    std::atomic<uint32_t>* word = nullptr;
-    bool wiped = false;
-};
-
 constinit std::atomic<uint32_t> plain_word{0};
 
-Guard make() {
+std::atomic<uint32_t>* make_word() {
     constexpr size_t page_bytes = 4096;
-    Guard guard;
     void* page =
         mmap(nullptr, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page != MAP_FAILED && madvise(page, page_bytes, MADV_WIPEONFORK) == 0) {
-        guard.word = new (page) std::atomic<uint32_t>(0);
-        guard.wiped = true;
-    } else {
-        guard.word = &plain_word;
-        pthread_atfork(nullptr, nullptr, [] { plain_word.store(0); });
-    }
-    guard.word->store(0);
-    return guard;
+    if (page != MAP_FAILED && madvise(page, page_bytes, MADV_WIPEONFORK) == 0)
+        return new (page) std::atomic<uint32_t>(0);
+    pthread_atfork(nullptr, nullptr, [] { plain_word.store(0); });
+    return &plain_word;
 }
 
-const Guard& guard() {
-    static const Guard made = make();
-    return made;
+std::atomic<uint32_t>& word_of_process() {
+    static std::atomic<uint32_t>* const word = make_word();
+    return *word;
 }
 
 }  // namespace
 
 const std::atomic<uint32_t>& alive_word() {
-    return *guard().word;
+    return word_of_process();
 }
 
 uint32_t begin_life() {
-    std::atomic<uint32_t>& word = *guard().word;
+    std::atomic<uint32_t>& word = word_of_process();
     if (word.load() == 0) word.store(static_cast<uint32_t>(getpid()));
     return word.load();
-}
-
-std::string_view fork_guard_kind() {
-    return guard().wiped ? "wipe-on-fork" : "fork handler";
 }
 
 }  // namespace cinnabar::log

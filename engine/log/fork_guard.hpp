@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <string_view>
 
 namespace cinnabar::log {
 
@@ -15,8 +14,5 @@ const std::atomic<uint32_t>& alive_word();
 
 // The present value, never 0. A log keeps it from its open on, and is refused where they differ.
 uint32_t begin_life();
-
-// "wipe-on-fork" or "fork handler".
-std::string_view fork_guard_kind();
 
 }  // namespace cinnabar::log

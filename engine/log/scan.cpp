@@ -293,7 +293,6 @@ PoolScan scan_pool(const pool::Space& space, const ParallelFor& parallel_for) {
         if (!usable_row(space, entry, pool.damage)) continue;
         StreamScan stream;
         stream.stream = entry.stream;
-        stream.row = row;
         stream.name = entry.name.data();
         stream.writers = (entry.flags & format::kStreamShared) ? Writers::many : Writers::one;
         const Chain chain = chain_of(pool, space, entry.stream);

@@ -46,7 +46,6 @@ uint64_t next_valid(const format::SegmentLife& life, uint64_t offset);
 
 struct StreamScan {
     uint32_t stream = 0;
-    uint32_t row = 0;
     std::string name;
     Writers writers = Writers::one;
     uint64_t mark = 0;
