@@ -27,6 +27,7 @@ std::string_view name_of(Errc code) {
         case Errc::failed: return "failed";
         case Errc::timed_out: return "timed_out";
         case Errc::pinned: return "pinned";
+        case Errc::gap: return "gap";
     }
     return "unknown";
 }

@@ -9,7 +9,8 @@
 // Word 0 is one atomic store: who reads this life's generation reads this life's length. The
 // checksum is CRC32C over the whole padded frame with the checksum field taken as zero, started
 // from the segment's seed (codec.hpp), which holds the pool, the segment and all 64 bits of the
-// generation; the LSN is summed where it stands. A pad frame is summed over its first line only.
+// generation; the LSN is summed where it stands. Of a pad and of a gap the first line alone is
+// stored and summed.
 // The distance, in lines, testifies that everything below LSN - 64 * distance was durable when the
 // frame was written.
 #pragma once
@@ -28,7 +29,7 @@ enum class FrameType : uint8_t {
     pad = 3,      // fills the segment to its end
     close = 4,    // written by a clean close, for its testimony alone
     carried = 5,  // a copy of an older record: CarriedPrefix, then the record's payload
-    gap = 6,      // stands where salvage found nothing that verified
+    gap = 6,      // written by a salvage over a run of lines in which nothing verified
 };
 
 inline constexpr uint32_t kLengthBits = 28;
@@ -83,11 +84,28 @@ struct LinkPayload {
 };
 static_assert(kHeaderBytes + sizeof(LinkPayload) == kLineBytes);
 
-// Before the payload of a carried copy.
+// Before the payload of a carried copy. A record is known for ever by its origin: the LSN of its
+// first writing.
 struct CarriedPrefix {
-    uint64_t origin_lsn = 0;  // of the first writing of this record
-    uint64_t copied_lsn = 0;  // of the frame that this one was copied from
+    uint64_t origin_lsn = 0;    // of this record
+    uint64_t copied_lsn = 0;    // of the frame that this one was copied from; 0: it is lost
+    uint64_t previous_lsn = 0;  // origin of the same transaction's previous record; 0: none
 };
-static_assert(sizeof(CarriedPrefix) == 16);
+static_assert(sizeof(CarriedPrefix) == 24);
+
+// The greatest frame: the copy of the greatest record.
+constexpr uint64_t frame_bytes_max(uint64_t segment_bytes) {
+    return padded_bytes(payload_bytes_max(segment_bytes) + sizeof(CarriedPrefix));
+}
+
+// The greatest gap, as long as the greatest record: longer runs take several.
+constexpr uint64_t gap_bytes_max(uint64_t segment_bytes) {
+    return padded_bytes(payload_bytes_max(segment_bytes));
+}
+
+// Bytes of the frame that are stored and summed.
+constexpr uint64_t summed_bytes(FrameType type, uint64_t frame_bytes) {
+    return type == FrameType::pad || type == FrameType::gap ? kLineBytes : frame_bytes;
+}
 
 }  // namespace cinnabar::format

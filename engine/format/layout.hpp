@@ -78,7 +78,7 @@ inline constexpr size_t kNameBytesMax = 63;
 // row is zero throughout.
 struct StreamRow {
     uint32_t stream = 0;  // never used twice in a pool; 0: the row is free
-    uint32_t flags = 0;   // kStreamShared
+    uint32_t flags = 0;   // kStreamShared, kStreamReserve
     std::array<char, kNameBytesMax + 1> name = {};
     uint64_t kept_from = 0;  // low-water mark while the stream has no service
     std::array<uint8_t, 44> zero = {};
@@ -88,7 +88,8 @@ struct StreamRow {
 };
 static_assert(sizeof(StreamRow) == 128 && offsetof(StreamRow, kept_from) == 72);
 
-inline constexpr uint32_t kStreamShared = 1;  // many threads append; else one writer
+inline constexpr uint32_t kStreamShared = 1;   // many threads append; else one writer
+inline constexpr uint32_t kStreamReserve = 2;  // the pool keeps a restart reserve for it
 
 struct ServiceRow {
     uint32_t stream = 0;   // the stream whose space it holds; 0: the row is free

@@ -47,19 +47,24 @@ uint64_t later_generation(uint64_t own, uint32_t low) {
 uint64_t frame_bytes(const SegmentLife& life, uint64_t offset, const FrameHeader& header) {
     const uint64_t room = life.segment_bytes - offset;
     const uint64_t payload = header.payload_bytes();
+    const uint64_t payload_max = payload_bytes_max(life.segment_bytes);
+    const uint64_t padded = padded_bytes(payload);
+    const bool first = offset == kFramesOffset;
+    bool possible = false;
     switch (header.type()) {
-        case FrameType::link:
-            return offset == kFramesOffset && payload == sizeof(LinkPayload) ? kLineBytes : 0;
-        case FrameType::pad: return payload == room - kHeaderBytes ? room : 0;
-        case FrameType::close: return payload == 0 && offset != kFramesOffset ? kLineBytes : 0;
-        case FrameType::gap:
+        case FrameType::link: possible = first && payload == sizeof(LinkPayload); break;
+        case FrameType::pad: possible = payload == room - kHeaderBytes; break;
+        case FrameType::close: possible = !first && payload == 0; break;
+        case FrameType::record: possible = !first && payload != 0 && payload <= payload_max; break;
         case FrameType::carried:
-        case FrameType::record: break;
-        default: return 0;
+            possible = !first && payload > sizeof(CarriedPrefix) &&
+                       payload - sizeof(CarriedPrefix) <= payload_max;
+            break;
+        case FrameType::gap:
+            possible = !first && payload == padded - kHeaderBytes && payload <= payload_max;
+            break;
     }
-    if (payload == 0 || payload > payload_bytes_max(life.segment_bytes)) return 0;
-    if (offset == kFramesOffset || padded_bytes(payload) > room) return 0;
-    return padded_bytes(payload);
+    return possible && padded <= room ? padded : 0;
 }
 
 }  // namespace
@@ -117,14 +122,13 @@ Seen look(const SegmentLife& life, uint64_t offset, bool below_testimony) {
     now.length_ok = seen.frame_bytes != 0;
     now.lsn_ok = seen.header.lsn == life.lsn_at(offset);
     if (now.length_ok && now.generation != GenerationSeen::zero) {
-        const bool pad = seen.header.type() == FrameType::pad;
         const uint32_t seed =
             now.generation == GenerationSeen::same
                 ? life.seed
                 : frame_seed(life.pool, life.segment,
                              later_generation(life.generation, seen.header.generation));
-        now.sum_ok =
-            frame_sum(seed, at, pad ? kLineBytes : seen.frame_bytes) == seen.header.checksum;
+        now.sum_ok = frame_sum(seed, at, summed_bytes(seen.header.type(), seen.frame_bytes)) ==
+                     seen.header.checksum;
     }
     seen.verdict = judge(now);
     return seen;

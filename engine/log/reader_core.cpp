@@ -1,5 +1,6 @@
 #include "log/reader_core.hpp"
 
+#include <cstring>
 #include <string>
 
 namespace cinnabar {
@@ -13,6 +14,7 @@ Record record_of(const format::SegmentLife& life, uint64_t offset, const format:
                  uint64_t known_durable) {
     Record record;
     record.lsn = Lsn{seen.header.lsn};
+    record.origin = record.lsn;
     record.durability = seen.header.forced() ? Durability::forced : Durability::lazy;
     record.service = ServiceId{seen.header.service};
     record.kind = seen.header.kind;
@@ -24,10 +26,20 @@ Record record_of(const format::SegmentLife& life, uint64_t offset, const format:
     return record;
 }
 
+// Takes the prefix off a carried copy.
+format::CarriedPrefix unwrap(Record& record) {
+    format::CarriedPrefix prefix;
+    std::memcpy(&prefix, record.payload.data(), sizeof prefix);
+    record.payload = record.payload.subspan(sizeof prefix);
+    record.origin = Lsn{prefix.origin_lsn};
+    if (prefix.previous_lsn != 0) record.previous = Lsn{prefix.previous_lsn};
+    return prefix;
+}
+
 }  // namespace
 
 ReaderCore::ReaderCore(std::shared_ptr<StreamCoreBase> stream, uint64_t position, Frontier frontier)
-    : stream_(std::move(stream)), position_(position), frontier_(frontier) {}
+    : stream_(std::move(stream)), start_(position), position_(position), frontier_(frontier) {}
 
 ReaderCore::~ReaderCore() {
     if (pinned_) stream_->unpin(pinned_->ordinal);
@@ -106,11 +118,28 @@ Result<std::optional<Record>> ReaderCore::next() {
         if (!seen) return fail(std::move(seen.error()));
         const uint64_t offset = pinned_->life.offset_of(position_);
         position_ += seen->frame_bytes;
-        if (seen->header.type() == FrameType::record)
-            return std::optional<Record>(
-                record_of(pinned_->life, offset, *seen, stream_->known_durable()));
+        const FrameType type = seen->header.type();
+        if (type == FrameType::gap) return fail(gap_at(seen->header.lsn, seen->frame_bytes));
+        if (type != FrameType::record && type != FrameType::carried) continue;
+        Record record = record_of(pinned_->life, offset, *seen, stream_->known_durable());
+        if (type == FrameType::carried && delivered_before(unwrap(record))) continue;
+        return std::optional<Record>(record);
     }
     return std::optional<Record>();
+}
+
+// What a copy was made from stands behind `start_`: it, or what it was copied from, was delivered.
+bool ReaderCore::delivered_before(const format::CarriedPrefix& copy) const {
+    return copy.copied_lsn != 0 && copy.copied_lsn >= start_;
+}
+
+Error ReaderCore::gap_at(uint64_t lsn, uint64_t bytes) const {
+    const format::SegmentLife& life = pinned_->life;
+    const uint64_t at = stream_->offset_in_pool(life.base + life.offset_of(lsn));
+    return {Errc::gap,
+            "a gap of " + std::to_string(bytes) + " bytes in stream '" + stream_->name() +
+                "' at LSN " + std::to_string(lsn) + ": what stood here was not to be salvaged",
+            Lsn{lsn}, ByteRange{at, bytes}};
 }
 
 }  // namespace cinnabar

@@ -27,8 +27,11 @@ class ReaderCore {
     Result<void> stand_on(uint64_t lsn);
     Result<void> align(uint64_t from, bool exact);
     Result<format::Seen> look_at(uint64_t lsn);
+    bool delivered_before(const format::CarriedPrefix& copy) const;
+    Error gap_at(uint64_t lsn, uint64_t bytes) const;
 
     const std::shared_ptr<StreamCoreBase> stream_;
+    const uint64_t start_;  // the LSN that reading began at
     uint64_t position_;
     const Frontier frontier_;
     std::optional<StreamCoreBase::Pinned> pinned_;

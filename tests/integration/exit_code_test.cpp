@@ -35,6 +35,7 @@ TEST(ExitCode, OfEveryErrorCode) {
         {Errc::failed, 2},
         {Errc::timed_out, 7},
         {Errc::pinned, 7},
+        {Errc::gap, 4},
     };
     EXPECT_EQ(expected.size(), static_cast<size_t>(kErrcLast));
     for (const auto& [code, number] : expected)

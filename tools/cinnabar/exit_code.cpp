@@ -28,6 +28,7 @@ ExitCode exit_code_of(Errc code) {
         case Errc::forked:
         case Errc::timed_out:
         case Errc::pinned: return ExitCode::refused;
+        case Errc::gap: return ExitCode::salvaged_with_gaps;
     }
     return ExitCode::not_found_or_io;
 }

@@ -69,16 +69,19 @@ struct AppendOptions {
     Durability durability = Durability::forced;
     ServiceId service = {};            // 0: none
     uint16_t kind = 0;                 // the service's own
-    std::optional<Lsn> previous = {};  // the same transaction's previous record in this stream
+    std::optional<Lsn> previous = {};  // origin of the same transaction's previous record
 };
 
+// A record is known by its origin, the LSN that append returned for it. Carried forward, it stands
+// at another LSN and keeps its origin.
 struct Record {
-    Lsn lsn;
+    Lsn lsn;     // where it stands; equals origin, but for a copy
+    Lsn origin;  // where it was first written
     Durability durability = Durability::lazy;
     ServiceId service;
     uint16_t kind = 0;
-    std::optional<Lsn> previous;
-    bool known_durable = true;  // false: seen by a read-only open that could not flush it
+    std::optional<Lsn> previous;  // origin of the same transaction's previous record
+    bool known_durable = true;    // false: seen by a read-only open that could not flush it
     Bytes payload;
 };
 
@@ -139,9 +142,11 @@ class Reader {
     Reader& operator=(Reader&&) noexcept;
     ~Reader();
 
-    // The next record, or nothing when the frontier is reached (call again later).
-    // Errors: corrupt (lsn and range say where; a further call says the same),
-    // below_low_water (the position was released before the reader stood on it).
+    // The next record, or nothing when the frontier is reached (call again later). Of a record and
+    // its copies that were carried forward, the first that the reader meets is delivered.
+    // Errors: corrupt (lsn and range say where; a further call says the same), gap (records stood
+    // here that a salvage could not save; lsn and range say where; a further call goes on behind
+    // it), below_low_water (the position was released before the reader stood on it).
     Result<std::optional<Record>> next();
 
     // The LSN that the next call starts from.

@@ -39,6 +39,7 @@ enum class Errc : int32_t {
     failed = 21,               // an earlier force failed; reopen the log
     timed_out = 22,            // the stated time passed
     pinned = 23,               // a reader still holds what the call wants to remove
+    gap = 24,                  // records stood here that a salvage could not save
 };
 
 // The name of a code as it stands in the enumeration ("corrupt").

@@ -79,18 +79,19 @@ class Look : public testing::Test {
         life_.seed = frame_seed(life_.pool, 3, kGeneration);
     }
 
-    // Writes a record frame that verifies, under the given generation.
-    void write(uint64_t offset, uint32_t payload, uint64_t generation, uint64_t lsn) {
+    // Writes a frame that verifies, under the given generation.
+    void write(uint64_t offset, uint32_t payload, uint64_t generation, uint64_t lsn,
+               FrameType type = FrameType::record) {
         std::byte* at = bytes_.data() + offset;
-        std::memset(at, 0, padded_bytes(payload));
-        std::memset(at + kHeaderBytes, 0xAB, payload);
+        const uint64_t summed = summed_bytes(type, padded_bytes(payload));
+        std::memset(at, 0, summed);
+        std::memset(at + kHeaderBytes, 0xAB, std::min<uint64_t>(payload, summed - kHeaderBytes));
         FrameHeader header;
         header.generation = static_cast<uint32_t>(generation);
-        header.length_and_flags = length_and_flags(FrameType::record, true, payload);
+        header.length_and_flags = length_and_flags(type, true, payload);
         header.lsn = lsn;
         std::memcpy(at, &header, sizeof header);
-        header.checksum =
-            frame_sum(frame_seed(life_.pool, life_.segment, generation), at, padded_bytes(payload));
+        header.checksum = frame_sum(frame_seed(life_.pool, life_.segment, generation), at, summed);
         std::memcpy(at, &header, sizeof header);
     }
 
@@ -172,6 +173,40 @@ TEST_F(Look, UnknownTypesAndLinksInTheMiddleAreNoFrames) {
         std::memcpy(bytes_.data() + kAt + 4, &word, sizeof word);
         EXPECT_EQ(at(kAt, true), Verdict::corrupt_length) << type;
     }
+}
+
+TEST_F(Look, ACopyMayBeLongerThanTheGreatestRecordByItsPrefix) {
+    const auto greatest = static_cast<uint32_t>(payload_bytes_max(kBytes));
+    const struct {
+        uint32_t payload;
+        Verdict verdict;
+    } cases[] = {{sizeof(CarriedPrefix), Verdict::corrupt_length},  // a copy of nothing
+                 {sizeof(CarriedPrefix) + 1, Verdict::valid},
+                 {greatest + sizeof(CarriedPrefix), Verdict::valid},
+                 {greatest + sizeof(CarriedPrefix) + 1, Verdict::corrupt_length}};
+    for (const auto& [payload, verdict] : cases) {
+        write(kAt, payload, kGeneration, life_.lsn_at(kAt), FrameType::carried);
+        EXPECT_EQ(at(kAt, true), verdict) << payload;
+    }
+    EXPECT_EQ(padded_bytes(greatest + sizeof(CarriedPrefix)), frame_bytes_max(kBytes));
+}
+
+// Like a pad, and unlike it, a gap ends anywhere on a line.
+TEST_F(Look, AGapTakesWholeLinesAndIsSummedOverItsFirst) {
+    for (const uint32_t lines : {1u, 2u, 5u}) {
+        std::memset(bytes_.data() + kAt, 0x5A, lines * kLineBytes);
+        write(kAt, lines * 64 - 32, kGeneration, life_.lsn_at(kAt), FrameType::gap);
+        const Seen seen = look(life_, kAt, true);
+        EXPECT_EQ(seen.verdict, Verdict::valid) << lines;
+        EXPECT_EQ(seen.frame_bytes, lines * kLineBytes);
+    }
+    for (const uint32_t payload : {0u, 31u, 33u, 64u}) {
+        write(kAt, payload, kGeneration, life_.lsn_at(kAt), FrameType::gap);
+        EXPECT_EQ(at(kAt, true), Verdict::corrupt_length) << payload;
+    }
+    write(kAt, static_cast<uint32_t>(gap_bytes_max(kBytes)) + 32, kGeneration, life_.lsn_at(kAt),
+          FrameType::gap);
+    EXPECT_EQ(at(kAt, true), Verdict::corrupt_length);
 }
 
 TEST(Testimony, DistanceCountsLinesAndAllOnesSaysNothing) {
