@@ -34,6 +34,7 @@ struct StreamEntry {
     uint32_t stream = 0;
     std::string name;
     Writers writers = Writers::one;
+    Reserve reserve = Reserve::no;
 };
 
 class EngineBase {
@@ -45,7 +46,10 @@ class EngineBase {
     // the change in the catalogue and runs under the engine's lock.
     using Change = std::function<Result<void>()>;
     using AddRow = std::function<Result<ServiceId>(uint64_t mark)>;
-    virtual void add_stream(const StreamEntry& entry) = 0;
+    using AddStreamRow = std::function<Result<uint32_t>()>;
+    // `add` gives the stream its number. Errors: full (segments for its reserve), what `add`
+    // returns.
+    virtual Result<void> add_stream(StreamEntry entry, const AddStreamRow& add) = 0;
     // Errors: pinned (somebody holds the stream), what `change` returns.
     virtual Result<void> remove_stream(const std::string& name, const Change& change) = 0;
     virtual Result<ServiceId> add_service(uint32_t stream, const AddRow& add) = 0;
@@ -56,6 +60,7 @@ class EngineBase {
     virtual Lsn mark(ServiceId service) const = 0;
 
     virtual uint32_t segments_free() const = 0;
+    virtual uint32_t segments_kept_back() const = 0;
     virtual std::vector<Damage> check() const = 0;
     virtual Result<void> close() = 0;
 };
@@ -91,13 +96,28 @@ class Engine final : public EngineBase {
         return found == streams_.end() ? nullptr : found->second;
     }
 
-    void add_stream(const StreamEntry& entry) override {
+    Result<void> add_stream(StreamEntry entry, const AddStreamRow& add) override {
+        std::lock_guard lock(mutex_);
+        const bool reserve = entry.reserve == Reserve::yes;
+        // Beside what is kept back, the stream stands in one segment and crosses into the next.
+        const uint32_t base = kept_back_for(streams_with_reserve() + 1);
+        if (reserve && !segments_.keep_back(base, base + 2))
+            return fail(Errc::full, "a restart reserve for stream '" + entry.name + "' needs " +
+                                        std::to_string(base + 2) + " free segments, and " +
+                                        std::to_string(segments_.free_count()) +
+                                        " are free: release space, or create a larger pool");
+        auto number = add();
+        if (!number) {
+            keep_back();
+            return fail(std::move(number.error()));
+        }
         StreamStart start;
-        start.stream = entry.stream;
+        start.stream = *number;
         start.name = entry.name;
         start.writers = entry.writers;
-        std::lock_guard lock(mutex_);
+        start.reserve = reserve;
         adopt(start);
+        return {};
     }
 
     Result<void> remove_stream(const std::string& name, const Change& change) override {
@@ -110,6 +130,7 @@ class Engine final : public EngineBase {
         if (auto done = change(); !done) return done;
         found->second->give_back_all();
         streams_.erase(found);
+        keep_back();
         return {};
     }
 
@@ -141,6 +162,9 @@ class Engine final : public EngineBase {
     }
 
     uint32_t segments_free() const override { return segments_.free_count(); }
+    uint32_t segments_kept_back() const override {
+        return segments_.free_count() - segments_.open_count();
+    }
 
     std::vector<Damage> check() const override {
         std::lock_guard lock(mutex_);
@@ -200,6 +224,7 @@ class Engine final : public EngineBase {
                 if (auto done = recovery.apply(stream, report.streams[i]); !done) return done;
             adopt(start_of(scan, stream));
         }
+        keep_back();
         return options_.read_only ? Result<void>{} : fill_spares();
     }
 
@@ -208,6 +233,7 @@ class Engine final : public EngineBase {
         start.stream = stream.stream;
         start.name = stream.name;
         start.writers = stream.writers;
+        start.reserve = stream.reserve;
         start.mark = stream.mark;
         start.first_ordinal = stream.first_ordinal;
         start.end = stream.cut;
@@ -224,6 +250,18 @@ class Engine final : public EngineBase {
             hooks());
     }
 
+    // What must be there at a restart, beside what was promised: a segment for each stream with a
+    // reserve, and two into which the records of an oldest segment can be carried.
+    static uint32_t kept_back_for(uint32_t streams) { return streams == 0 ? 0 : streams + 2; }
+
+    uint32_t streams_with_reserve() const {
+        uint32_t count = 0;
+        for (const auto& [name, core] : streams_) count += core->has_reserve() ? 1 : 0;
+        return count;
+    }
+
+    void keep_back() { segments_.keep_back(kept_back_for(streams_with_reserve()), 0); }
+
     static uint32_t row_of(ServiceId service) {
         CNB_CHECK(service.value >= 1 && service.value <= format::kServiceRows,
                   {"service", service.value});
@@ -233,7 +271,7 @@ class Engine final : public EngineBase {
     typename StreamCore<W>::Hooks hooks() {
         return {[this](uint32_t stream) { return holder_of(stream); },
                 [this](const StreamCore<W>& core) {
-                    const uint32_t free = segments_.free_count();
+                    const uint32_t free = segments_.open_count();
                     if (options_.on_low_space && free < options_.low_space_segments)
                         options_.on_low_space({core.name(), free, holder_of(core.stream())});
                 }};
@@ -274,6 +312,7 @@ class Engine final : public EngineBase {
                                    medium_.space().catalogue->marks[row], to.value, maintenance);
         core.count(maintenance);
         if (!raised) return raised;
+        core.forget_checkpoint(ServiceId{static_cast<uint16_t>(row + 1)});
         core.release_below(lowest_mark(core.stream()));
         return fill_spares();
     }

@@ -3,8 +3,10 @@
 
 #include <unistd.h>
 
+#include "log/carry.hpp"
 #include "log/log_core.hpp"
 #include "log/reader_core.hpp"
+#include "log/reserved_space.hpp"
 
 namespace cinnabar {
 
@@ -19,6 +21,16 @@ Result<std::optional<Record>> Reader::next() {
 }
 Lsn Reader::position() const {
     return Lsn{core_->position()};
+}
+
+// --- Reservation --------------------------------------------------------------------------------
+Reservation::Reservation(std::unique_ptr<ReservedSpace> space) : space_(std::move(space)) {}
+Reservation::Reservation(Reservation&&) noexcept = default;
+Reservation& Reservation::operator=(Reservation&&) noexcept = default;
+Reservation::~Reservation() = default;
+
+uint64_t Reservation::bytes_left() const {
+    return space_ ? space_->left : 0;
 }
 
 // --- Stream -------------------------------------------------------------------------------------
@@ -39,6 +51,26 @@ Result<Lsn> Stream::append(std::span<const Bytes> pieces, const AppendOptions& o
     uint64_t size = 0;
     for (const Bytes& piece : pieces) size += piece.size();
     return core_->append(pieces, size, options);
+}
+
+Result<Reservation> Stream::reserve(uint64_t record_bytes, uint32_t records) {
+    return StreamCoreBase::reserve(core_, record_bytes, records, false);
+}
+
+Result<Reservation> Stream::reserve_again(uint64_t record_bytes, uint32_t records) {
+    return StreamCoreBase::reserve(core_, record_bytes, records, true);
+}
+
+Result<std::vector<Lsn>> Stream::carry_forward(std::span<const Lsn> records) {
+    return log::carry_forward(core_, records);
+}
+
+Lsn Stream::oldest_end() const {
+    return Lsn{core_->oldest_end()};
+}
+
+Result<Lsn> Stream::locate(Lsn origin) const {
+    return core_->copies().locate(core_, origin);
 }
 
 Result<void> Stream::force(Lsn lsn) {
@@ -125,15 +157,20 @@ uint32_t Log::segments_free() const {
     return core_->engine().segments_free();
 }
 
+uint32_t Log::segments_kept_back() const {
+    return core_->engine().segments_kept_back();
+}
+
 uint32_t Log::segments_total() const {
     return static_cast<uint32_t>(core_->pool().space().segments.size());
 }
 
-Result<Stream> Log::add_stream(std::string_view name, Writers writers) {
+Result<Stream> Log::add_stream(std::string_view name, Writers writers, Reserve reserve) {
     if (auto ok = core_->writable(); !ok) return fail(std::move(ok.error()));
-    auto number = core_->pool().add_stream(name, writers == Writers::many);
-    if (!number) return fail(std::move(number.error()));
-    core_->engine().add_stream({*number, std::string(name), writers});
+    auto added = core_->engine().add_stream({0, std::string(name), writers, reserve}, [&] {
+        return core_->pool().add_stream(name, writers == Writers::many, reserve == Reserve::yes);
+    });
+    if (!added) return fail(std::move(added.error()));
     return stream(name);
 }
 
@@ -164,7 +201,8 @@ std::vector<StreamInfo> Log::streams() const {
     std::vector<StreamInfo> streams;
     if (!core_->usable()) return streams;
     for (const pool::StreamInfo& info : core_->pool().streams())
-        streams.push_back({info.name, info.shared ? Writers::many : Writers::one});
+        streams.push_back({info.name, info.shared ? Writers::many : Writers::one,
+                           info.reserve ? Reserve::yes : Reserve::no});
     return streams;
 }
 

@@ -10,22 +10,6 @@ namespace {
 using format::FrameType;
 using format::Verdict;
 
-Record record_of(const format::SegmentLife& life, uint64_t offset, const format::Seen& seen,
-                 uint64_t known_durable) {
-    Record record;
-    record.lsn = Lsn{seen.header.lsn};
-    record.origin = record.lsn;
-    record.durability = seen.header.forced() ? Durability::forced : Durability::lazy;
-    record.service = ServiceId{seen.header.service};
-    record.kind = seen.header.kind;
-    if (seen.header.back_lines != 0)
-        record.previous =
-            Lsn{seen.header.lsn - uint64_t{seen.header.back_lines} * format::kLineBytes};
-    record.known_durable = seen.header.lsn < known_durable;
-    record.payload = Bytes(life.base + offset + format::kHeaderBytes, seen.header.payload_bytes());
-    return record;
-}
-
 // Takes the prefix off a carried copy.
 format::CarriedPrefix unwrap(Record& record) {
     format::CarriedPrefix prefix;
@@ -51,15 +35,8 @@ Result<std::unique_ptr<ReaderCore>> ReaderCore::open(std::shared_ptr<StreamCoreB
     const uint64_t low_water = stream->low_water();
     const uint64_t start = from ? from->value : low_water;
     auto reader = std::make_unique<ReaderCore>(std::move(stream), start, frontier);
-    const std::string name = reader->stream_->name();
-    if (start < low_water)
-        return fail(Errc::below_low_water, "LSN " + std::to_string(start) + " of stream '" + name +
-                                               "' is below its low-water mark " +
-                                               std::to_string(low_water));
-    if (start > reader->limit())
-        return fail(Errc::never_appended, "LSN " + std::to_string(start) + " of stream '" + name +
-                                              "' is above the frontier " +
-                                              std::to_string(reader->limit()));
+    if (start < low_water) return fail(reader->below_low_water(start));
+    if (start > reader->limit()) return fail(reader->above_frontier(start));
     if (start < reader->limit())
         if (auto aligned = reader->align(start, from.has_value()); !aligned)
             return fail(std::move(aligned.error()));
@@ -70,20 +47,41 @@ uint64_t ReaderCore::limit() const {
     return frontier_ == Frontier::durable ? stream_->durable() : stream_->published();
 }
 
-// Walks from the start of the segment to the first frame at or behind `from`.
+// Walks to the first frame at or behind `from`, from the start of its segment or from where the
+// reader stands before it in the same one.
 Result<void> ReaderCore::align(uint64_t from, bool exact) {
+    const uint64_t stood_on = pinned_ ? pinned_->life.base_lsn : UINT64_MAX;
     if (auto stood = stand_on(from); !stood) return stood;
     uint64_t at = pinned_->life.base_lsn;
+    if (at == stood_on && position_ >= at && position_ <= from) at = position_;
     while (at < from) {
         auto seen = look_at(at);
         if (!seen) return fail(std::move(seen.error()));
         at += seen->frame_bytes;
     }
-    if (exact && at != from)
-        return fail(Errc::invalid_argument, "no record of stream '" + stream_->name() +
-                                                "' starts at LSN " + std::to_string(from));
     position_ = at;
+    if (exact && at != from) return fail(no_record(from));
     return {};
+}
+
+Error ReaderCore::below_low_water(uint64_t lsn) const {
+    return {Errc::below_low_water,
+            "LSN " + std::to_string(lsn) + " of stream '" + stream_->name() +
+                "' is below its low-water mark " + std::to_string(stream_->low_water()),
+            Lsn{lsn}, std::nullopt};
+}
+
+Error ReaderCore::above_frontier(uint64_t lsn) const {
+    return {Errc::never_appended,
+            "LSN " + std::to_string(lsn) + " of stream '" + stream_->name() +
+                "' is above the frontier " + std::to_string(limit()),
+            Lsn{lsn}, std::nullopt};
+}
+
+Error ReaderCore::no_record(uint64_t lsn) const {
+    return {Errc::invalid_argument,
+            "no record of stream '" + stream_->name() + "' starts at LSN " + std::to_string(lsn),
+            Lsn{lsn}, std::nullopt};
 }
 
 Result<void> ReaderCore::stand_on(uint64_t lsn) {
@@ -110,22 +108,73 @@ Result<format::Seen> ReaderCore::look_at(uint64_t lsn) {
     return fail(std::move(error));
 }
 
+// Steps over the frame at the position; nothing at the frontier.
+Result<std::optional<format::Seen>> ReaderCore::next_frame() {
+    if (position_ >= limit()) return std::optional<format::Seen>();
+    if (auto stood = stand_on(position_); !stood) return fail(std::move(stood.error()));
+    auto seen = look_at(position_);
+    if (!seen) return fail(std::move(seen.error()));
+    position_ += seen->frame_bytes;
+    return std::optional<format::Seen>(*seen);
+}
+
+Record ReaderCore::record_of(const format::Seen& seen) const {
+    const format::SegmentLife& life = pinned_->life;
+    const std::byte* frame = life.base + life.offset_of(seen.header.lsn);
+    Record record;
+    record.lsn = Lsn{seen.header.lsn};
+    record.origin = record.lsn;
+    record.durability = seen.header.forced() ? Durability::forced : Durability::lazy;
+    record.service = ServiceId{seen.header.service};
+    record.kind = seen.header.kind;
+    if (seen.header.back_lines != 0)
+        record.previous =
+            Lsn{seen.header.lsn - uint64_t{seen.header.back_lines} * format::kLineBytes};
+    record.known_durable = seen.header.lsn < stream_->known_durable();
+    record.payload = Bytes(frame + format::kHeaderBytes, seen.header.payload_bytes());
+    return record;
+}
+
 Result<std::optional<Record>> ReaderCore::next() {
     if (auto ok = stream_->usable(); !ok) return fail(std::move(ok.error()));
-    while (position_ < limit()) {
-        if (auto stood = stand_on(position_); !stood) return fail(std::move(stood.error()));
-        auto seen = look_at(position_);
-        if (!seen) return fail(std::move(seen.error()));
-        const uint64_t offset = pinned_->life.offset_of(position_);
-        position_ += seen->frame_bytes;
-        const FrameType type = seen->header.type();
-        if (type == FrameType::gap) return fail(gap_at(seen->header.lsn, seen->frame_bytes));
+    for (;;) {
+        const auto seen = next_frame();
+        if (!seen) return fail(seen.error());
+        if (!*seen) return std::optional<Record>();
+        const FrameType type = (*seen)->header.type();
+        if (type == FrameType::gap) return fail(gap_at((*seen)->header.lsn, (*seen)->frame_bytes));
         if (type != FrameType::record && type != FrameType::carried) continue;
-        Record record = record_of(pinned_->life, offset, *seen, stream_->known_durable());
+        Record record = record_of(**seen);
         if (type == FrameType::carried && delivered_before(unwrap(record))) continue;
         return std::optional<Record>(record);
     }
-    return std::optional<Record>();
+}
+
+Result<std::optional<Record>> ReaderCore::next_copy() {
+    for (;;) {
+        const auto seen = next_frame();
+        if (!seen) return fail(seen.error());
+        if (!*seen) return std::optional<Record>();
+        if ((*seen)->header.type() != FrameType::carried) continue;
+        Record record = record_of(**seen);
+        unwrap(record);
+        return std::optional<Record>(record);
+    }
+}
+
+Result<Record> ReaderCore::record_at(Lsn lsn) {
+    if (auto ok = stream_->usable(); !ok) return fail(std::move(ok.error()));
+    if (lsn.value < stream_->low_water()) return fail(below_low_water(lsn.value));
+    if (lsn.value >= limit()) return fail(above_frontier(lsn.value));
+    if (auto aligned = align(lsn.value, true); !aligned) return fail(std::move(aligned.error()));
+    const auto seen = look_at(position_);
+    if (!seen) return fail(seen.error());
+    Record record = record_of(*seen);
+    if (seen->header.type() == FrameType::carried)
+        unwrap(record);
+    else if (seen->header.type() != FrameType::record)
+        return fail(no_record(lsn.value));
+    return record;
 }
 
 // What a copy was made from stands behind `start_`: it, or what it was copied from, was delivered.

@@ -20,6 +20,11 @@ class ReaderCore {
     ~ReaderCore();
 
     Result<std::optional<Record>> next();
+    // The next carried copy, whatever was delivered before.
+    Result<std::optional<Record>> next_copy();
+    // The record, or the copy of one, that stands at `lsn`. Errors: below_low_water,
+    // never_appended, invalid_argument, corrupt.
+    Result<Record> record_at(Lsn lsn);
     uint64_t position() const { return position_; }
 
   private:
@@ -27,7 +32,12 @@ class ReaderCore {
     Result<void> stand_on(uint64_t lsn);
     Result<void> align(uint64_t from, bool exact);
     Result<format::Seen> look_at(uint64_t lsn);
+    Result<std::optional<format::Seen>> next_frame();
+    Record record_of(const format::Seen& seen) const;
     bool delivered_before(const format::CarriedPrefix& copy) const;
+    Error below_low_water(uint64_t lsn) const;
+    Error above_frontier(uint64_t lsn) const;
+    Error no_record(uint64_t lsn) const;
     Error gap_at(uint64_t lsn, uint64_t bytes) const;
 
     const std::shared_ptr<StreamCoreBase> stream_;

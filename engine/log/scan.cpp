@@ -295,6 +295,7 @@ PoolScan scan_pool(const pool::Space& space, const ParallelFor& parallel_for) {
         stream.stream = entry.stream;
         stream.name = entry.name.data();
         stream.writers = (entry.flags & format::kStreamShared) ? Writers::many : Writers::one;
+        stream.reserve = (entry.flags & format::kStreamReserve) != 0;
         const Chain chain = chain_of(pool, space, entry.stream);
         const auto mark = marks.lowest.find(entry.stream);
         if (mark != marks.lowest.end())

@@ -48,6 +48,7 @@ struct StreamScan {
     uint32_t stream = 0;
     std::string name;
     Writers writers = Writers::one;
+    bool reserve = false;
     uint64_t mark = 0;
     std::vector<uint32_t> kept;  // segments with frames to keep, oldest first
     std::vector<uint32_t> dead;  // segments behind the cut, newest first

@@ -5,8 +5,12 @@
 // fenced before the next is stored, under a generation that exceeds every earlier one in the pool.
 // Generations also exceed a ceiling in the catalogue that is raised durably in blocks, so that
 // they never repeat even where headers were lost.
+//
+// Some free segments are kept back once a stream asks for a restart reserve: `base` for what must
+// be written before space can be released, and those that streams have promised to reservations.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -21,6 +25,12 @@ namespace cinnabar::log {
 struct PreparedSegment {
     uint32_t segment = 0;
     uint64_t generation = 0;
+};
+
+// Which free segments a stream may have.
+enum class Reach : uint8_t {
+    open,       // those that are not kept back
+    kept_back,  // all that no other stream was promised
 };
 
 template <World W>
@@ -42,20 +52,40 @@ class SegmentPool {
         free_.assign(free.begin(), free.end());
     }
 
-    // A segment under a new generation. Errors: full, failed, io.
-    Result<PreparedSegment> take(Maintenance& maintenance) {
+    // A segment under a new generation, for a stream whose promise changes with it from `before`
+    // to `after` segments. Errors: full, failed, io.
+    Result<PreparedSegment> take(Reach reach, uint32_t before, uint32_t after,
+                                 Maintenance& maintenance) {
         std::lock_guard lock(mutex_);
-        if (!spares_.empty()) {
-            const PreparedSegment spare = spares_.front();
-            spares_.pop_front();
-            return spare;
+        if (!fits(reach, 1, before, after)) return fail(Errc::full, "no free segment");
+        if (spares_.empty()) {
+            auto generation = prepare(free_.front(), maintenance);
+            if (!generation) return fail(generation.error());
+            spares_.push_back({free_.front(), *generation});
+            free_.pop_front();
         }
-        if (free_.empty()) return fail(Errc::full, "no free segment");
-        auto generation = prepare(free_.front(), maintenance);
-        if (!generation) return fail(generation.error());
-        const PreparedSegment prepared{free_.front(), *generation};
-        free_.pop_front();
-        return prepared;
+        promised_ += after - before;
+        const PreparedSegment taken = spares_.front();
+        spares_.pop_front();
+        return taken;
+    }
+
+    // A stream's promise changes from `before` to `after` segments. False, and nothing changed,
+    // where there are not so many.
+    bool promise(Reach reach, uint32_t before, uint32_t after) {
+        std::lock_guard lock(mutex_);
+        if (!fits(reach, 0, before, after)) return false;
+        promised_ += after - before;
+        return true;
+    }
+
+    // `base` segments are kept back from now on, beside those promised. False, and nothing changed,
+    // where fewer than `wanted` are free and not promised.
+    bool keep_back(uint32_t base, uint32_t wanted) {
+        std::lock_guard lock(mutex_);
+        if (free_now() < promised_ + wanted) return false;
+        base_ = base;
+        return true;
     }
 
     void give_back(uint32_t segment) {
@@ -96,11 +126,24 @@ class SegmentPool {
 
     uint32_t free_count() const {
         std::lock_guard lock(mutex_);
-        return static_cast<uint32_t>(free_.size() + spares_.size());
+        return free_now();
+    }
+
+    // Those of them that are not kept back.
+    uint32_t open_count() const {
+        std::lock_guard lock(mutex_);
+        return free_now() - std::min(base_ + promised_, free_now());
     }
 
   private:
     static constexpr uint64_t kCeilingStep = 256;
+
+    uint32_t free_now() const { return static_cast<uint32_t>(free_.size() + spares_.size()); }
+
+    bool fits(Reach reach, uint32_t taken, uint32_t before, uint32_t after) const {
+        const uint32_t kept = promised_ - before + after + (reach == Reach::open ? base_ : 0);
+        return free_now() >= taken + kept;
+    }
 
     Result<uint64_t> prepare(uint32_t segment, Maintenance& maintenance) {
         const uint64_t generation = format::next_generation(generation_);
@@ -135,6 +178,8 @@ class SegmentPool {
     mutable typename W::Mutex mutex_;
     std::deque<uint32_t> free_;
     std::deque<PreparedSegment> spares_;
+    uint32_t base_ = 0;
+    uint32_t promised_ = 0;  // of all streams
     uint64_t generation_ = 0;
     uint64_t ceiling_ = 0;
 };

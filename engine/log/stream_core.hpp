@@ -6,6 +6,7 @@
 // nobody ever owns a place outside a segment (L17), and nothing is taken that must be refused
 // (L4). Whoever does not fit crosses under the stream's mutex: he obtains a prepared segment
 // first, then closes the tail, pads, writes the link frame, fences, and opens the tail behind it.
+// stream_core_admission.hpp says who may have a segment when few are left.
 //
 // Between taking space and publishing there is only the copy: no lock, no user code, no failure.
 #pragma once
@@ -17,6 +18,7 @@
 #include <cstring>
 #include <functional>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +30,7 @@
 #include "log/counters.hpp"
 #include "log/fork_guard.hpp"
 #include "log/frontiers.hpp"
+#include "log/reserved_space.hpp"
 #include "log/segment_pool.hpp"
 #include "log/stream_core_base.hpp"
 
@@ -38,6 +41,7 @@ struct StreamStart {
     uint32_t stream = 0;
     std::string name;
     Writers writers = Writers::one;
+    bool reserve = false;
     uint64_t mark = 0;
     uint64_t first_ordinal = 0;
     std::vector<PreparedSegment> segments;  // oldest first
@@ -67,10 +71,14 @@ class StreamCore final : public StreamCoreBase {
     ~StreamCore() override { medium_.unwatch_failure(this); }
 
     uint32_t stream() const { return stream_; }
+    bool has_reserve() const { return reserve_; }
 
     Result<void> usable() const override;
     Result<Lsn> append(std::span<const Bytes> pieces, uint64_t size,
                        const AppendOptions& options) override;
+    Result<Lsn> append_copy(const Record& record) override;
+    Result<uint64_t> promise(uint64_t record_bytes, uint32_t records, bool again) override;
+    void give_back_promised(uint64_t bytes) override;
     Result<void> force(Lsn lsn) override;
     Result<void> wait_durable(Lsn lsn, std::optional<std::chrono::nanoseconds> timeout) override;
 
@@ -82,6 +90,7 @@ class StreamCore final : public StreamCoreBase {
     uint64_t published() const override { return frontiers_.published(); }
     uint64_t appended() const override { return lsn_of(tail_.load(std::memory_order_acquire)); }
     uint64_t low_water() const override { return mark_.load(std::memory_order_acquire); }
+    uint64_t oldest_end() const override;
     uint64_t known_durable() const override { return known_durable_; }
     uint64_t record_bytes_max() const override { return record_bytes_max_; }
     Counters counters() const override;
@@ -93,6 +102,8 @@ class StreamCore final : public StreamCoreBase {
 
     // The stream's lowest mark was durably raised: gives back what nobody needs.
     void release_below(uint64_t mark);
+    // The service released something: it may write another checkpoint into kept-back space.
+    void forget_checkpoint(ServiceId service);
 
     // Appends the frame that testifies for a clean close, if this life appended and there is room.
     Result<void> write_close_frame();
@@ -115,6 +126,7 @@ class StreamCore final : public StreamCoreBase {
     }
 
   private:
+    static constexpr uint32_t kKeptBack = 0x80000000;  // a bit of the line: not for everybody
     static constexpr uint32_t kClosedLine = 0xFFFFFFFF;
     static constexpr uint64_t kUnflushedMax = 256 * 1024;  // of lazy bytes, per stream
 
@@ -137,6 +149,18 @@ class StreamCore final : public StreamCoreBase {
         uint32_t back_lines = 0;
     };
 
+    // What an append asks for.
+    struct Draw {
+        uint64_t lines = 0;
+        ReservedSpace* reserved = nullptr;
+        uint16_t checkpoint = 0;  // of this service
+        bool copy = false;
+
+        uint64_t bytes() const { return lines * format::kLineBytes; }
+    };
+
+    enum class Step : uint8_t { again, crossed, taken };
+
     // A place in the stream that one thread owns.
     struct Place {
         const Live* live = nullptr;
@@ -155,11 +179,14 @@ class StreamCore final : public StreamCoreBase {
     static constexpr uint32_t ordinal_of(uint64_t word) {
         return static_cast<uint32_t>(word >> 32);
     }
+    // Beyond every segment's end where the fast path must not take space.
     static constexpr uint32_t line_of(uint64_t word) { return static_cast<uint32_t>(word); }
+    static constexpr uint32_t line_in(uint64_t word) { return line_of(word) & ~kKeptBack; }
+    static constexpr bool is_kept_back(uint64_t word) { return (line_of(word) & kKeptBack) != 0; }
 
     uint64_t lsn_of(uint64_t word) const {
         if (line_of(word) == kClosedLine) return uint64_t{ordinal_of(word) + 1} * span_;
-        return uint64_t{ordinal_of(word)} * span_ + uint64_t{line_of(word)} * format::kLineBytes -
+        return uint64_t{ordinal_of(word)} * span_ + uint64_t{line_in(word)} * format::kLineBytes -
                format::kFramesOffset;
     }
 
@@ -171,13 +198,19 @@ class StreamCore final : public StreamCoreBase {
     static Result<uint32_t> back_to(Lsn previous, uint64_t lsn);
     bool is_writable() const;
     Result<void> admissible(uint64_t size);
+    Error too_large(uint64_t size) const;
+    Result<Draw> draw_for(uint64_t lines, const AppendOptions& options) const;
     bool try_take(uint64_t lines, Place& place);
-    Result<void> take(uint64_t lines, const AppendOptions& options, Place& place,
+    Result<void> take(const Draw& draw, std::optional<Lsn> previous, Place& place,
                       uint32_t& back_lines);
     bool advance_tail(uint64_t word, uint64_t lines);
-    Result<void> cross(uint64_t lines);
-    Result<bool> cross_locked(uint64_t lines);
-    Result<void> open_next(const PreparedSegment& segment, uint64_t word);
+    Result<Step> step_locked(const Draw& draw, Place& place);
+    bool may_use_kept_back(const Draw& draw) const;
+    Result<Step> take_kept_back(uint64_t word, const Draw& draw, Place& place);
+    Result<Step> cross(uint64_t word, const Draw& draw);
+    uint32_t segments_for(uint64_t reserved, uint64_t room) const;
+    uint64_t kept_back_room() const;
+    Result<void> open_next(const PreparedSegment& segment, uint64_t word, uint64_t kept_back);
     Result<void> attach(const Place& pad, const Place& link, const format::LinkPayload& payload);
     format::SegmentLife life_of_live(const Live& segment) const;
     Live new_life(const PreparedSegment& segment, uint64_t base_lsn) const;
@@ -202,7 +235,9 @@ class StreamCore final : public StreamCoreBase {
     const bool many_;
     const StreamMode mode_;
     const bool page_domain_;
+    const bool reserve_;  // the pool keeps segments back for this stream
     const uint64_t record_bytes_max_;
+    const uint64_t frame_bytes_max_;
     const uint64_t span_;  // LSNs per segment
     const uint32_t segment_lines_;
     const uint64_t known_durable_;
@@ -217,14 +252,18 @@ class StreamCore final : public StreamCoreBase {
     std::vector<Live> live_;
     CounterStripes counters_;
 
-    mutable typename W::Mutex mutex_;  // crossing, pins, marks
+    mutable typename W::Mutex mutex_;  // crossing, reservations, pins, marks
     uint64_t first_ordinal_ = 0;       // live segments are [first, next)
     uint64_t next_ordinal_ = 0;
+    uint64_t reserved_bytes_ = 0;      // of all reservations
+    uint32_t promised_ = 0;            // segments_for them, as segments_ knows it
+    std::set<uint16_t> checkpointed_;  // services that used kept-back space since they released
     Maintenance maintenance_;
     std::atomic<uint64_t> mark_;
 };
 
 }  // namespace cinnabar::log
 
+#include "log/stream_core_admission.hpp"
 #include "log/stream_core_append.hpp"
 #include "log/stream_core_segments.hpp"

@@ -48,10 +48,16 @@ Result<void> StreamCore<W>::admissible(uint64_t size) {
     if (size == 0)
         return fail(Errc::invalid_argument, "an empty record: a record holds 1 byte or more");
     if (size <= record_bytes_max_) return {};
-    return fail(Errc::record_too_large,
-                "a record of " + std::to_string(size) + " bytes; the limit is " +
-                    std::to_string(record_bytes_max_) +
-                    " (a quarter segment): split it, or create the pool with larger segments");
+    return fail(too_large(size));
+}
+
+template <World W>
+Error StreamCore<W>::too_large(uint64_t size) const {
+    return {Errc::record_too_large,
+            "a record of " + std::to_string(size) + " bytes; the limit is " +
+                std::to_string(record_bytes_max_) +
+                " (a quarter segment): split it, or create the pool with larger segments",
+            std::nullopt, std::nullopt};
 }
 
 template <World W>
@@ -68,9 +74,13 @@ Result<Lsn> StreamCore<W>::append(std::span<const Bytes> pieces, uint64_t size,
     const uint64_t lines = format::padded_bytes(size) / format::kLineBytes;
     touch(pieces);
     Place place;
-    if (options.previous || !try_take(lines, place)) [[unlikely]]
-        if (auto taken = take(lines, options, place, frame.back_lines); !taken)
+    const bool plain = !options.previous && options.reservation == nullptr;
+    if (!plain || !try_take(lines, place)) [[unlikely]] {
+        const auto draw = draw_for(lines, options);
+        if (!draw) return fail(std::move(draw.error()));
+        if (auto taken = take(*draw, options.previous, place, frame.back_lines); !taken)
             return fail(std::move(taken.error()));
+    }
 
     CounterStripes::Work work;
     work.records = 1;
@@ -95,6 +105,31 @@ Result<Lsn> StreamCore<W>::append(std::span<const Bytes> pieces, uint64_t size,
     counters_.add(work);
     if (!done) [[unlikely]]
         return fail(std::move(done.error()));
+    return Lsn{place.lsn};
+}
+
+// Appends a lazy copy of an older record, which its reader keeps pinned meanwhile.
+template <World W>
+Result<Lsn> StreamCore<W>::append_copy(const Record& record) {
+    if (auto ok = writable(); !ok) return fail(std::move(ok.error()));
+    const format::CarriedPrefix prefix{record.origin.value, record.lsn.value,
+                                       record.previous.value_or(Lsn{}).value};
+    Frame frame;
+    frame.type = format::FrameType::carried;
+    frame.payload_bytes = sizeof prefix + record.payload.size();
+    frame.forced = record.durability == Durability::forced;
+    frame.service = record.service.value;
+    frame.kind = record.kind;
+    Draw draw;
+    draw.lines = format::padded_bytes(frame.payload_bytes) / format::kLineBytes;
+    draw.copy = true;
+    Place place;
+    if (auto taken = take(draw, std::nullopt, place, frame.back_lines); !taken)
+        return fail(std::move(taken.error()));
+    const Bytes pieces[] = {std::as_bytes(std::span(&prefix, 1)), record.payload};
+    store(place, frame, pieces, Site::carried_frame_store, StoreKind::cached);
+    frontiers_.publish(place.lsn, draw.lines, false);
+    count({0, 0, draw.bytes()});
     return Lsn{place.lsn};
 }
 
@@ -132,30 +167,6 @@ bool StreamCore<W>::try_take(uint64_t lines, Place& place) {
     if (!frontiers_.in_window(lsn) || !advance_tail(word, lines)) return false;
     place = {&live(ordinal_of(word)), lsn, lines};
     return true;
-}
-
-// The same, crossing and waiting as needed. On error nothing was taken.
-template <World W>
-Result<void> StreamCore<W>::take(uint64_t lines, const AppendOptions& options, Place& place,
-                                 uint32_t& back_lines) {
-    for (;;) {
-        const uint64_t word = tail_.load(std::memory_order_acquire);
-        if (options.previous) {
-            auto back = back_to(*options.previous, lsn_of(word));
-            if (!back) return fail(std::move(back.error()));
-        }
-        if (line_of(word) + lines > segment_lines_) {
-            if (auto crossed = cross(lines); !crossed) return crossed;
-            continue;
-        }
-        frontiers_.wait([&] { return frontiers_.in_window(lsn_of(word)); });
-        if (!try_take(lines, place)) continue;
-        // Others may have come between: it is the place taken that counts.
-        if (options.previous)
-            back_lines =
-                static_cast<uint32_t>((place.lsn - options.previous->value) / format::kLineBytes);
-        return {};
-    }
 }
 
 template <World W>

@@ -10,6 +10,7 @@
 
 #include "cinnabar/log.hpp"
 #include "format/verdict.hpp"
+#include "log/copy_index.hpp"
 
 namespace cinnabar {
 
@@ -28,11 +29,18 @@ class StreamCoreBase {
 
     const std::string& name() const { return name_; }
     Writers writers() const { return writers_; }
+    log::CopyIndex& copies() { return copies_; }
 
     // Errors that any call may return: forked, failed.
     virtual Result<void> usable() const = 0;
     virtual Result<Lsn> append(std::span<const Bytes> pieces, uint64_t size,
                                const AppendOptions& options) = 0;
+    // Appends a lazy copy of a record of this stream; its payload stays pinned meanwhile.
+    virtual Result<Lsn> append_copy(const Record& record) = 0;
+    // Promises log space, or what an earlier life had promised (`again`).
+    static Result<Reservation> reserve(std::shared_ptr<StreamCoreBase> stream,
+                                       uint64_t record_bytes, uint32_t records, bool again);
+    virtual void give_back_promised(uint64_t bytes) = 0;
     virtual Result<void> force(Lsn lsn) = 0;
     virtual Result<void> wait_durable(Lsn lsn, std::optional<std::chrono::nanoseconds> timeout) = 0;
 
@@ -42,6 +50,7 @@ class StreamCoreBase {
     virtual uint64_t published() const = 0;
     virtual uint64_t appended() const = 0;
     virtual uint64_t low_water() const = 0;
+    virtual uint64_t oldest_end() const = 0;     // of the oldest segment
     virtual uint64_t known_durable() const = 0;  // read-only: below it frames need no flush
     virtual uint64_t record_bytes_max() const = 0;
     virtual Counters counters() const = 0;
@@ -51,9 +60,17 @@ class StreamCoreBase {
     virtual Result<Pinned> pin(uint64_t lsn) = 0;
     virtual void unpin(uint64_t ordinal) = 0;
 
+  protected:
+    // The bytes promised.
+    virtual Result<uint64_t> promise(uint64_t record_bytes, uint32_t records, bool again) = 0;
+    static ReservedSpace* space_of(const Reservation& reservation) {
+        return reservation.space_.get();
+    }
+
   private:
     const std::string name_;
     const Writers writers_;
+    log::CopyIndex copies_;
 };
 
 }  // namespace cinnabar

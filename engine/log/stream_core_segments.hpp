@@ -17,7 +17,9 @@ StreamCore<W>::StreamCore(PoolMedium<W>& medium, SegmentPool<W>& segments, const
       many_(start.writers == Writers::many),
       mode_(mode),
       page_domain_(medium.domain() == Domain::page),
+      reserve_(start.reserve),
       record_bytes_max_(format::payload_bytes_max(medium.space().segment_bytes)),
+      frame_bytes_max_(format::frame_bytes_max(medium.space().segment_bytes)),
       span_(format::frame_space(medium.space().segment_bytes)),
       segment_lines_(static_cast<uint32_t>(medium.space().segment_bytes / format::kLineBytes)),
       known_durable_(start.known_durable),
@@ -38,9 +40,11 @@ StreamCore<W>::StreamCore(PoolMedium<W>& medium, SegmentPool<W>& segments, const
     const uint64_t in_last = start.end - (next_ordinal_ - 1) * span_;
     const bool none = start.segments.empty();
     CNB_CHECK(none || in_last <= span_, {"end", start.end});
-    tail_ = none ? pack(last, kClosedLine)
-                 : pack(last, static_cast<uint32_t>((in_last + format::kFramesOffset) /
-                                                    format::kLineBytes));
+    // With a restart reserve its rest may be what an earlier life had promised: kept back, until
+    // the first append finds that it is not needed.
+    const uint32_t line =
+        static_cast<uint32_t>((in_last + format::kFramesOffset) / format::kLineBytes);
+    tail_ = pack(last, none ? kClosedLine : reserve_ ? line | kKeptBack : line);
     medium_.watch_failure(this, [this] { frontiers_.give_up(PoolMedium<W>::failure()); });
 }
 
@@ -56,40 +60,10 @@ typename StreamCore<W>::Live StreamCore<W>::new_life(const PreparedSegment& segm
     return life;
 }
 
-// Opens a new segment for a frame of `lines` that does not fit. On error nothing was taken.
+// Under mutex_, with the tail closed; `word` is where it stood. `kept_back` is the new tail's bit.
 template <World W>
-Result<void> StreamCore<W>::cross(uint64_t lines) {
-    auto crossed = cross_locked(lines);
-    if (!crossed) return fail(std::move(crossed.error()));
-    if (*crossed && hooks_.crossed) hooks_.crossed(*this);
-    return {};
-}
-
-// Was it this call that opened the new segment, and not another thread?
-template <World W>
-Result<bool> StreamCore<W>::cross_locked(uint64_t lines) {
-    std::lock_guard lock(mutex_);
-    uint64_t word = tail_.load(std::memory_order_acquire);
-    if (line_of(word) + lines <= segment_lines_) return false;
-    if (medium_.failed()) return fail(PoolMedium<W>::failure());
-    auto segment = segments_.take(maintenance_);
-    if (!segment) {
-        if (segment.error().code == Errc::full) return fail(full());
-        return fail(std::move(segment.error()));
-    }
-    // From here on nobody takes what is left; until here smaller frames may have.
-    while (line_of(word) != kClosedLine &&
-           !tail_.compare_exchange_weak(word, pack(ordinal_of(word), kClosedLine),
-                                        std::memory_order_acq_rel)) {
-    }
-    if (auto opened = open_next(*segment, word); !opened) return fail(std::move(opened.error()));
-    give_back_released();  // the segment that the tail left may have been released before
-    return true;
-}
-
-// Under mutex_, with the tail closed; `word` is where it stood.
-template <World W>
-Result<void> StreamCore<W>::open_next(const PreparedSegment& segment, uint64_t word) {
+Result<void> StreamCore<W>::open_next(const PreparedSegment& segment, uint64_t word,
+                                      uint64_t kept_back) {
     CNB_CHECK(next_ordinal_ == uint64_t{ordinal_of(word)} + 1 ||
                   (next_ordinal_ == 0 && ordinal_of(word) == UINT32_MAX),
               {"next_ordinal", next_ordinal_}, {"tail", word});
@@ -97,8 +71,8 @@ Result<void> StreamCore<W>::open_next(const PreparedSegment& segment, uint64_t w
     const Live& predecessor = live(next_ordinal_ - 1);
     const Live next = new_life(segment, next_ordinal_ * span_);
     Place pad;
-    if (line_of(word) < segment_lines_)
-        pad = {&predecessor, lsn_of(word), segment_lines_ - line_of(word)};
+    if (line_in(word) < segment_lines_)
+        pad = {&predecessor, lsn_of(word), segment_lines_ - line_in(word)};
     const Place link{&next, next.base_lsn, 1};
     format::LinkPayload payload;
     payload.stream = stream_;
@@ -112,7 +86,8 @@ Result<void> StreamCore<W>::open_next(const PreparedSegment& segment, uint64_t w
     live(next_ordinal_) = next;
     ++next_ordinal_;
     tail_.store(pack(static_cast<uint32_t>(next_ordinal_ - 1),
-                     format::kFramesOffset / format::kLineBytes + 1),
+                     format::kFramesOffset / format::kLineBytes + 1) |
+                    kept_back,
                 std::memory_order_release);
     for (const Place& place : {pad, link}) {
         if (place.live == nullptr) continue;
@@ -165,11 +140,15 @@ void StreamCore<W>::close() {
 }
 
 template <World W>
-Error StreamCore<W>::full() const {
-    return {Errc::full,
-            "stream '" + name() + "': no free segment in the pool; " + hooks_.holder(stream_) +
-                ". Release what is no longer needed",
-            Lsn{appended()}, std::nullopt};
+uint64_t StreamCore<W>::oldest_end() const {
+    std::lock_guard lock(mutex_);
+    return (first_ordinal_ + 1) * span_;
+}
+
+template <World W>
+void StreamCore<W>::forget_checkpoint(ServiceId service) {
+    std::lock_guard lock(mutex_);
+    checkpointed_.erase(service.value);
 }
 
 template <World W>

@@ -321,7 +321,7 @@ const std::vector<std::string>& Pool::notes() const {
 
 // --- tables -------------------------------------------------------------------------------------
 
-Result<uint32_t> Pool::add_stream(std::string_view name, bool shared) {
+Result<uint32_t> Pool::add_stream(std::string_view name, bool shared, bool reserve) {
     const std::lock_guard lock(impl_->tables);
     if (auto done = impl_->writable(); !done) return fail(done.error());
     if (auto done = check_name(name); !done) return fail(done.error());
@@ -341,7 +341,7 @@ Result<uint32_t> Pool::add_stream(std::string_view name, bool shared) {
         return fail(Errc::full, impl_->name + " has given every stream number; copy the pool");
     StreamRow row;
     row.stream = static_cast<uint32_t>(last->value) + 1;
-    row.flags = shared ? format::kStreamShared : 0;
+    row.flags = (shared ? format::kStreamShared : 0) | (reserve ? format::kStreamReserve : 0);
     put_name(row, name);
     row.sum = row_sum(impl_->superblock.pool_id, row);
     impl_->raise(RegisterRole::last_stream, 0, catalogue.last_stream, row.stream);
@@ -419,7 +419,8 @@ std::vector<StreamInfo> Pool::streams() const {
     std::vector<StreamInfo> found;
     for (const StreamRow& row : impl_->catalogue().streams)
         if (in_use(row) && row.sum == row_sum(impl_->superblock.pool_id, row))
-            found.push_back({row.stream, name_in(row), (row.flags & format::kStreamShared) != 0});
+            found.push_back({row.stream, name_in(row), (row.flags & format::kStreamShared) != 0,
+                             (row.flags & format::kStreamReserve) != 0});
     return found;
 }
 

@@ -39,6 +39,7 @@ struct StreamInfo {
     uint32_t stream = 0;
     std::string name;
     bool shared = false;
+    bool reserve = false;
 };
 
 struct ServiceInfo {
@@ -89,7 +90,7 @@ class Pool {
     //
     // Gives the stream a number that no stream of this pool ever had, also after a crash.
     // invalid_argument (name), already_exists, full.
-    Result<uint32_t> add_stream(std::string_view name, bool shared);
+    Result<uint32_t> add_stream(std::string_view name, bool shared, bool reserve = false);
 
     // not_found; pinned, naming its services, while it has any.
     Result<void> remove_stream(uint32_t stream);

@@ -18,6 +18,7 @@ namespace cinnabar {
     X(second_flush)       /* lazy predecessors, published after the first fence */     \
     X(second_fence)                                                                    \
     X(page_sync)                                                                       \
+    X(carried_frame_store)                                                             \
     X(close_store) /* the testifying frame of a clean close */                         \
     /* a new segment */                                                                \
     X(ceiling_store)                                                                   \

@@ -102,12 +102,12 @@ void SimPool::age_segments(const Options& options) {
     }
 }
 
-uint32_t SimPool::add_stream(std::string_view name, bool shared) {
+uint32_t SimPool::add_stream(std::string_view name, bool shared, bool reserve) {
     for (uint32_t i = 0; i < format::kStreamRows; ++i) {
         format::StreamRow& row = space_.catalogue->streams[i];
         if (row.stream != 0) continue;
         row.stream = i + 1;
-        row.flags = shared ? format::kStreamShared : 0;
+        row.flags = (shared ? format::kStreamShared : 0) | (reserve ? format::kStreamReserve : 0);
         put_name(row.name, name);
         row.sum = format::row_sum(space_.id, row);
         return row.stream;

@@ -38,7 +38,7 @@ class SimPool {
     std::span<std::byte> bytes() { return {bytes_.get(), size_}; }
 
     // Rows as pool::Pool writes them; not part of any crash test.
-    uint32_t add_stream(std::string_view name, bool shared);
+    uint32_t add_stream(std::string_view name, bool shared, bool reserve = false);
     uint16_t add_service(uint32_t stream, std::string_view name);
 
   private:

@@ -40,9 +40,9 @@ struct CreateOptions {
 
 // The pool runs out of segments.
 struct LowSpace {
-    std::string stream;  // that took the last one
-    uint32_t segments_free = 0;
-    std::string holder;  // who holds that stream's space, in words
+    std::string stream;          // that took the last one
+    uint32_t segments_free = 0;  // beyond those kept back
+    std::string holder;          // who holds that stream's space, in words
 };
 
 struct OpenOptions {
@@ -65,11 +65,21 @@ struct OpenOptions {
 // How a stream is appended to, fixed at its creation.
 enum class Writers : uint8_t { one, many };
 
+// Does the pool keep segments back for a stream, so that a full log can still be written to by who
+// must: by reservations, carried copies, and one checkpoint of each service until it releases
+// something? Fixed at the stream's creation. It costs a segment for each such stream, and two more
+// for the pool; only from a full log on does it make a difference.
+enum class Reserve : uint8_t { no, yes };
+
+class Reservation;
+
 struct AppendOptions {
     Durability durability = Durability::forced;
-    ServiceId service = {};            // 0: none
-    uint16_t kind = 0;                 // the service's own
-    std::optional<Lsn> previous = {};  // origin of the same transaction's previous record
+    ServiceId service = {};              // 0: none
+    uint16_t kind = 0;                   // the service's own
+    std::optional<Lsn> previous = {};    // origin of the same transaction's previous record
+    Reservation* reservation = nullptr;  // draws its space from here
+    bool checkpoint = false;  // this is the checkpoint with which `service` will release space
 };
 
 // A record is known by its origin, the LSN that append returned for it. Carried forward, it stands
@@ -133,6 +143,26 @@ struct Counters {
 class StreamCoreBase;
 class ReaderCore;
 class LogCore;
+struct ReservedSpace;
+
+// Log space promised by a stream: records that draw on it are not refused for a full log. Gives
+// back at destruction what was not used. Held in this process only: after a restart, whoever must
+// still write reserves again, before ordinary work is admitted (Stream::reserve_again). One thread
+// at a time. Keeps the log's insides alive.
+class Reservation {
+  public:
+    Reservation(Reservation&&) noexcept;
+    Reservation& operator=(Reservation&&) noexcept;
+    ~Reservation();
+
+    // Bytes of the log that are left; a record takes its size and 32 bytes, rounded up to 64.
+    uint64_t bytes_left() const;
+
+  private:
+    friend class StreamCoreBase;
+    explicit Reservation(std::unique_ptr<ReservedSpace> space);
+    std::unique_ptr<ReservedSpace> space_;
+};
 
 // Reads the records of a stream in LSN order, up to the frontier it was opened with at the time of
 // each call. Pins the segment it stands on; never blocks a writer. One thread at a time.
@@ -173,11 +203,38 @@ class Stream {
     // stream is durable at return. Lazy: it is published at return, as soon as its predecessors
     // are. On error nothing was appended, but for `failed`: then the record may or may not survive.
     // Errors: invalid_argument (an empty record; `previous` not below this record or more than
-    // 2^31 lines back), record_too_large (over record_bytes_max()), full (who holds the space is
-    // named; release() makes room), read_only, wrong_thread, failed.
+    // 2^31 lines back; a reservation of another stream or with too little left; a checkpoint of no
+    // service), record_too_large (over record_bytes_max()), full (who holds the space is named;
+    // release() makes room; not with a reservation), read_only, wrong_thread, failed.
     Result<Lsn> append(Bytes record, const AppendOptions& options = {});
     // The same with the record gathered from several pieces.
     Result<Lsn> append(std::span<const Bytes> pieces, const AppendOptions& options = {});
+
+    // Promises space for `records` records of up to `record_bytes` each. Any thread.
+    // Errors: invalid_argument (a size or number of 0; the stream was created without
+    // Reserve::yes), record_too_large, full, read_only.
+    Result<Reservation> reserve(uint64_t record_bytes, uint32_t records = 1);
+    // The same for what an earlier life of the log had promised. It cannot fail with `full` if no
+    // more is asked for than was promised then, and nothing was appended before in this life.
+    Result<Reservation> reserve_again(uint64_t record_bytes, uint32_t records = 1);
+
+    // Copies records that are still needed to the end of the stream, so that the space where they
+    // stand can be released: copies first, then release(). Records are named by the LSN where they
+    // stand, a record's or a copy's, and not below the low-water mark; a copy keeps origin,
+    // service, kind and payload. Durable at return, which has the LSN of each copy. A crash between
+    // the copies and the release leaves both; a reader delivers the first it meets. Nothing may be
+    // carried of work whose outcome is in the log already: the copy would outlive the outcome.
+    // Errors: below_low_water, never_appended, invalid_argument (no record stands there), corrupt,
+    // full, read_only, wrong_thread, failed. Some copies may have been made then; they do no harm.
+    Result<std::vector<Lsn>> carry_forward(std::span<const Lsn> records);
+
+    // The end of the oldest segment: that segment is free once every service released up to it.
+    Lsn oldest_end() const;
+
+    // Where a record stands now: at its origin, or, if that is below the low-water mark, at its
+    // newest copy. The first call after a release reads the log once.
+    // Errors: below_low_water (it was released, and not carried forward), never_appended, corrupt.
+    Result<Lsn> locate(Lsn origin) const;
 
     // Makes the record at `lsn`, and everything before it, durable. Any thread may force a stream
     // of many writers; a one-writer stream is forced by its writer.
@@ -219,6 +276,7 @@ class Stream {
 struct StreamInfo {
     std::string name;
     Writers writers = Writers::one;
+    Reserve reserve = Reserve::no;
 };
 
 struct ServiceInfo {
@@ -252,12 +310,15 @@ class Log {
     const MediumInfo& medium() const;
     uint64_t segment_bytes() const;
     uint32_t segments_free() const;
+    uint32_t segments_kept_back() const;  // of the free ones: see Reserve
     uint32_t segments_total() const;
 
     // Streams. Adding and removing is durable at return.
-    // Errors: already_exists, not_found, invalid_argument (the name), full (the table), read_only,
-    // pinned (removing a stream that has services, or that somebody holds).
-    Result<Stream> add_stream(std::string_view name, Writers writers);
+    // Errors: already_exists, not_found, invalid_argument (the name), full (the table; too few free
+    // segments for a reserve), read_only, pinned (removing a stream that has services, or that
+    // somebody holds).
+    Result<Stream> add_stream(std::string_view name, Writers writers,
+                              Reserve reserve = Reserve::no);
     Result<void> remove_stream(std::string_view name);
     Result<Stream> stream(std::string_view name);
     std::vector<StreamInfo> streams() const;  // empty after close, as services()
