@@ -157,13 +157,17 @@ Result<typename StreamCore<W>::Step> StreamCore<W>::cross(uint64_t word, const D
 
 template <World W>
 Error StreamCore<W>::full() const {
-    const uint32_t kept_back = segments_.free_count();  // whatever is free is not for this append
+    const uint32_t free = segments_.free_count();
+    return full(free == 0 ? "no free segment in the pool"
+                          : "the " + std::to_string(free) +
+                                " free segments of the pool are kept back for reserved records");
+}
+
+template <World W>
+Error StreamCore<W>::full(const std::string& why) const {
     return {Errc::full,
-            "stream '" + name() + "': no free segment in the pool" +
-                (kept_back == 0 ? std::string()
-                                : ", but for " + std::to_string(kept_back) +
-                                      " kept back for reserved records") +
-                "; " + hooks_.holder(stream_) + ". Release what is no longer needed",
+            "stream '" + name() + "': " + why + "; " + hooks_.holder(stream_) +
+                ". Release what is no longer needed",
             Lsn{appended()}, std::nullopt};
 }
 
@@ -183,7 +187,10 @@ Result<uint64_t> StreamCore<W>::promise(uint64_t record_bytes, uint32_t records,
     std::lock_guard lock(mutex_);
     const uint32_t after = segments_for(reserved_bytes_ + bytes, kept_back_room());
     if (!segments_.promise(again ? Reach::kept_back : Reach::open, promised_, after))
-        return fail(full());
+        return fail(full("a reservation of " + std::to_string(bytes) + " bytes needs " +
+                         std::to_string(after - promised_) + " more segments, and " +
+                         std::to_string(again ? segments_.free_count() : segments_.open_count()) +
+                         " are free and not kept back"));
     promised_ = after;
     reserved_bytes_ += bytes;
     return bytes;
