@@ -26,6 +26,8 @@ struct EngineOptions {
     uint32_t low_space_segments = 0;
     std::function<void(const LowSpace&)> on_low_space;  // may be empty
     std::function<void(std::byte*, size_t)> prefault;   // may be empty
+    // With which check() asks before it reads; may be empty.
+    std::function<std::vector<Bytes>(const std::byte*, uint64_t)> find_unreadable;
     ParallelFor parallel_for;
 };
 
@@ -146,9 +148,11 @@ class Engine final : public EngineBase {
         std::lock_guard lock(mutex_);
         std::vector<CheckedStream> streams;
         for (const auto& [name, core] : streams_) streams.push_back(core->pin_all());
-        std::vector<Damage> damage = check_tables(medium_.space());
-        segments_.stand_still([&] { check_headers(medium_.space(), streams, damage); });
-        for (const CheckedStream& stream : streams) check_frames(medium_.space(), stream, damage);
+        pool::Space space = medium_.space();
+        space.find_unreadable = options_.find_unreadable;
+        std::vector<Damage> damage = check_tables(space);
+        segments_.stand_still([&] { check_headers(space, streams, damage); });
+        for (const CheckedStream& stream : streams) check_frames(space, stream, damage);
         for (const CheckedStream& stream : streams) streams_.at(stream.name)->unpin_all(stream);
         return damage;
     }

@@ -11,6 +11,20 @@ namespace cinnabar {
 
 namespace {
 
+// Which forms are in use where the kernel lacks what the usual ones need.
+std::vector<std::string> notes_of_fall_backs() {
+    std::vector<std::string> notes;
+    if (!log::FutexPark::can_fence_others())
+        notes.emplace_back(
+            "this system has no membarrier: streams of one writer publish with a locked "
+            "instruction, which costs some nanoseconds a record");
+    if (!log::wiped_on_fork())
+        notes.emplace_back(
+            "this system cannot wipe memory on fork: a handler tells children of fork() that the "
+            "log is not theirs, and a child of a bare clone() is not told");
+    return notes;
+}
+
 template <class W>
 class LogCoreOn final : public LogCore {
   public:
@@ -21,7 +35,8 @@ class LogCoreOn final : public LogCore {
     Result<void> recover(log::EngineOptions options) {
         const bool read_only = options.read_only;
         const auto begin = std::chrono::steady_clock::now();
-        report_.notes = pool_.notes();
+        report_.notes = notes_of_fall_backs();
+        report_.notes.insert(report_.notes.end(), pool_.notes().begin(), pool_.notes().end());
         auto engine = log::Engine<W>::open(pool_.space(), medium_, std::move(options), report_);
         report_.recovery_ns = static_cast<uint64_t>(
             std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count());
@@ -45,6 +60,7 @@ Result<std::shared_ptr<LogCore>> open_on(pool::Pool pool, const OpenOptions& opt
     engine.low_space_segments = options.low_space_segments;
     engine.on_low_space = options.on_low_space;
     engine.prefault = pool::prefault;
+    engine.find_unreadable = pool::find_unreadable;
     engine.parallel_for = log::parallel_for;
     auto core = std::make_shared<LogCoreOn<W>>(std::move(pool), options.read_only,
                                                std::forward<Args>(of_medium)...);

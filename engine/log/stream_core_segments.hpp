@@ -183,7 +183,10 @@ Result<StreamCoreBase::Pinned> StreamCore<W>::pin(uint64_t lsn) {
                                                std::to_string(first_ordinal_ * span_));
     CNB_CHECK(ordinal < next_ordinal_, {"lsn", lsn});
     ++live(ordinal).pins;
-    return Pinned{ordinal, life_of_live(live(ordinal))};
+    Pinned pinned{ordinal, life_of_live(live(ordinal))};
+    pinned.life.unreadable =
+        medium_.space().unreadable_in(pinned.life.base, pinned.life.segment_bytes);
+    return pinned;
 }
 
 template <World W>
