@@ -106,7 +106,8 @@ class Engine final : public EngineBase {
         std::lock_guard lock(mutex_);
         const auto found = streams_.find(name);
         if (found == streams_.end())
-            return fail(Errc::not_found, "no stream named '" + name + "' in this pool");
+            return fail(Errc::not_found,
+                        "no stream named '" + name + "' in this pool; see which there are");
         if (found->second.use_count() > 1)
             return fail(Errc::pinned, "stream '" + name + "' is in use: drop its Streams first");
         if (auto done = change(); !done) return done;
@@ -263,7 +264,8 @@ class Engine final : public EngineBase {
 
     Result<void> raise_mark(StreamCore<W>& core, uint32_t row, Lsn to) {
         if (options_.read_only)
-            return fail(Errc::read_only, "release: the log was opened read-only");
+            return fail(Errc::read_only,
+                        "release: the log was opened read-only; open it for writing");
         const uint64_t present = mark_of(row);
         if (to.value < present || to.value > core.durable() || to.value % format::kLineBytes != 0)
             return fail(Errc::invalid_argument,

@@ -97,27 +97,29 @@ Result<void> LogCore::usable() const {
         return fail(
             Errc::forked,
             "the log was opened before fork: the child opens it anew once the parent closed it");
-    if (closed_) return fail(Errc::failed, "the log was closed");
+    if (closed_) return fail(Errc::failed, "the log was closed; open it again");
     return {};
 }
 
 Result<void> LogCore::writable() const {
     if (auto ok = usable(); !ok) return ok;
-    if (read_only_) return fail(Errc::read_only, "the log was opened read-only");
+    if (read_only_)
+        return fail(Errc::read_only, "the log was opened read-only; open it for writing");
     return {};
 }
 
 Result<pool::StreamInfo> LogCore::find_stream(std::string_view name) const {
     for (const pool::StreamInfo& stream : pool_.streams())
         if (stream.name == name) return stream;
-    return fail(Errc::not_found, "no stream named '" + std::string(name) + "' in this pool");
+    return fail(Errc::not_found, "no stream named '" + std::string(name) +
+                                     "' in this pool; add it, or see which there are");
 }
 
 Result<pool::ServiceInfo> LogCore::find_service(ServiceId service) const {
     for (const pool::ServiceInfo& info : pool_.services())
         if (info.service == service) return info;
-    return fail(Errc::not_found,
-                "no service with number " + std::to_string(service.value) + " in this pool");
+    return fail(Errc::not_found, "no service with number " + std::to_string(service.value) +
+                                     " in this pool; add it, or see which there are");
 }
 
 // In a forked child only the memory is given back: the log is the parent's.

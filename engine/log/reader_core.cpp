@@ -41,13 +41,17 @@ Result<std::unique_ptr<ReaderCore>> ReaderCore::open(std::shared_ptr<StreamCoreB
     auto reader = std::make_unique<ReaderCore>(std::move(stream), start, frontier);
     const std::string name = reader->stream_->name();
     if (start < low_water)
-        return fail(Errc::below_low_water, "LSN " + std::to_string(start) + " of stream '" + name +
-                                               "' is below its low-water mark " +
-                                               std::to_string(low_water));
+        return fail({Errc::below_low_water,
+                     "LSN " + std::to_string(start) + " of stream '" + name +
+                         "' is below its low-water mark " + std::to_string(low_water) +
+                         ": it was released; read from the mark on",
+                     Lsn{start}, std::nullopt});
     if (start > reader->limit())
-        return fail(Errc::never_appended, "LSN " + std::to_string(start) + " of stream '" + name +
-                                              "' is above the frontier " +
-                                              std::to_string(reader->limit()));
+        return fail({Errc::never_appended,
+                     "LSN " + std::to_string(start) + " of stream '" + name +
+                         "' is above the frontier " + std::to_string(reader->limit()) +
+                         "; read from there, or from a record's LSN",
+                     Lsn{start}, std::nullopt});
     if (start < reader->limit())
         if (auto aligned = reader->align(start, from.has_value()); !aligned)
             return fail(std::move(aligned.error()));
@@ -69,7 +73,8 @@ Result<void> ReaderCore::align(uint64_t from, bool exact) {
     }
     if (exact && at != from)
         return fail(Errc::invalid_argument, "no record of stream '" + stream_->name() +
-                                                "' starts at LSN " + std::to_string(from));
+                                                "' starts at LSN " + std::to_string(from) +
+                                                "; use an LSN that append or a reader gave");
     position_ = at;
     return {};
 }
@@ -94,7 +99,9 @@ Result<format::Seen> ReaderCore::look_at(uint64_t lsn) {
                 ByteRange{stream_->offset_in_pool(life.base + offset), format::kLineBytes}};
     error.message = std::string(format::name_of(seen.verdict)) + " in stream '" + stream_->name() +
                     "' at LSN " + std::to_string(lsn) + ", pool file byte " +
-                    std::to_string(error.range->offset_bytes);
+                    std::to_string(error.range->offset_bytes) +
+                    "; what lies behind it can be read from a later record on, and a check lists "
+                    "all damage";
     return fail(std::move(error));
 }
 

@@ -194,6 +194,7 @@ class StreamCore final : public StreamCoreBase {
     void for_each_piece(uint64_t from, uint64_t to, Piece&& piece) const;
     void give_back_released();
     Error full() const;
+    Error never_appended(Lsn lsn) const;
 
     PoolMedium<W>& medium_;
     M& raw_;

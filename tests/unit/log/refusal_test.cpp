@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include <functional>
+#include <thread>
 
 #include "fixture.hpp"
 
@@ -153,6 +154,81 @@ TEST_P(Refusal, APoolThatIsOpenNamesItsProcess) {
     expect_refused(Errc::locked, std::to_string(::getpid()));
     expect_in_child(
         [&] { expect_refused(Errc::locked, "process " + std::to_string(::getppid())); });
+}
+
+// --- what a stream refuses ----------------------------------------------------------------------
+
+template <class T>
+void expect_says(const Result<T>& result, Errc code, const char* what, const char* advice) {
+    ASSERT_EQ(code_of(result), code) << what;
+    EXPECT_TRUE(contains(result.error().message, what)) << result.error().message;
+    EXPECT_TRUE(contains(result.error().message, advice)) << result.error().message;
+}
+
+TEST_P(Refusal, EverySentenceOfAStreamSaysWhatToDo) {
+    create();
+    Lsn first, last;
+    {
+        Log log = open();
+        Stream stream = must(log.add_stream("s", Writers::one));
+        const ServiceId service = must(log.add_service("s", "v"));
+        first = must(stream.append(pattern(1, 10)));
+        last = must(stream.append(pattern(2, 10)));
+        expect_says(stream.append(Bytes{}), Errc::invalid_argument, "an empty record", "1 byte");
+        const auto large = pattern(3, stream.record_bytes_max() + 1);
+        expect_says(stream.append(large), Errc::record_too_large,
+                    std::to_string(stream.record_bytes_max()).c_str(), "split it");
+        const Lsn never = stream.appended();
+        const auto ignore = [](const Result<Lsn>&) {};
+        expect_says(stream.force(never), Errc::never_appended, "ends at", "append returned");
+        expect_says(stream.wait_durable(never), Errc::never_appended, "ends at", "append returned");
+        expect_says(stream.on_durable(never, ignore), Errc::never_appended, "stream 's'",
+                    "append returned");
+        expect_says(stream.read(Lsn{never.value + 64}), Errc::never_appended, "frontier",
+                    "read from there");
+        expect_says(stream.read(Lsn{first.value + 1}), Errc::invalid_argument, "starts at LSN",
+                    "use an LSN");
+        must(log.release(service, last));
+        expect_says(stream.read(first), Errc::below_low_water, "low-water mark", "from the mark");
+        expect_says(log.release(service, first), Errc::invalid_argument, "present mark", "between");
+        expect_says(log.release(service, Lsn{never.value + 64}), Errc::invalid_argument,
+                    "durable frontier", "between");
+        expect_says(log.stream("t"), Errc::not_found, "'t'", "see which there are");
+        std::thread([&] {
+            expect_says(stream.append(pattern(4, 10)), Errc::wrong_thread, "one writer",
+                        "Writers::many");
+        }).join();
+        expect_in_child([&] {
+            expect_says(stream.append(pattern(4, 10)), Errc::forked, "before fork",
+                        "opens it anew");
+        });
+        must(log.close());
+        expect_says(stream.append(pattern(4, 10)), Errc::failed, "closed", "open it again");
+        expect_says(log.stream("s"), Errc::failed, "closed", "open it again");
+    }
+    Log log = open(read_only());
+    Stream stream = must(log.stream("s"));
+    expect_says(stream.append(pattern(5, 10)), Errc::read_only, "'s'", "open it for writing");
+    expect_says(stream.force(last), Errc::read_only, "'s'", "open it for writing");
+    expect_says(log.add_stream("t", Writers::one), Errc::read_only, "read-only", "for writing");
+    expect_says(log.release(ServiceId{1}, last), Errc::read_only, "read-only", "for writing");
+}
+
+TEST_P(Refusal, AFullLogNamesItsHolderAndIsUsedAgain) {
+    create(65536);
+    Log log = open();
+    Stream stream = must(log.add_stream("s", Writers::one));
+    const ServiceId service = must(log.add_service("s", "laggard"));
+    Result<Lsn> appended;
+    Lsn last;
+    for (uint64_t i = 0; (appended = stream.append(pattern(i, 8000), lazy())); ++i)
+        last = *appended;
+    expect_says(appended, Errc::full, "service 'laggard' holds everything from LSN 0 on",
+                "Release what is no longer needed");
+    must(stream.force(last));
+    must(log.release(service, last));
+    must(stream.append(pattern(1, 8000)));
+    EXPECT_EQ(read_all(stream).size(), 2u);
 }
 
 }  // namespace
