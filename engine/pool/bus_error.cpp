@@ -2,7 +2,6 @@
 // and characters that stand still, numbers are written digit by digit.
 #include "pool/bus_error.hpp"
 
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <mutex>
 #include <string>
 #include <string_view>

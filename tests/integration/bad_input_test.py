@@ -61,24 +61,29 @@ class BadInput(ProgramTest):
         self.expect(REFUSED, "create", self.pool)
         self.assertEqual(self.file_bytes(), b"mine")
 
-    @unittest.skipIf(os.getuid() != 0, "only root can become somebody else")
-    def test_no_permission(self):
-        self.create()
-        os.chmod(self.folder, 0o755)
-        # A place from which somebody else may run the program, wherever it was built.
+    def unprivileged(self, *words):
+        """As somebody who owns nothing of it, from a place where he may run the program; where
+        this is not root's test, as ourselves."""
         there = tempfile.mkdtemp(prefix="cinnabar-test.")
         self.addCleanup(shutil.rmtree, there)
         os.chmod(there, 0o755)
         program = shutil.copy(PROGRAM, there)
         os.chmod(program, 0o755)
+        user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+        return subprocess.run([program, *words], input=b"b\n", capture_output=True,
+                              timeout=TIMEOUT_S, **user)
+
+    def test_no_permission(self):
+        self.create()
+        os.chmod(self.pool, 0o600 if os.getuid() == 0 else 0)
+        os.chmod(self.folder, 0o755 if os.getuid() == 0 else 0o555)
+        self.addCleanup(os.chmod, self.folder, 0o755)
         for words in (["info", self.pool], ["append", self.pool, "--stream", "s"],
                       ["create", os.path.join(self.folder, "other")]):
             with self.subTest(words):
-                done = subprocess.run([program, *words], input=b"a\n", capture_output=True,
-                                      timeout=TIMEOUT_S, user=NOBODY, group=NOBODY,
-                                      extra_groups=[])
+                done = self.unprivileged(*words)
                 self.assertEqual(done.returncode, IO, done.stderr)
-                self.assertIn(b"ermi", done.stderr)
+                self.assertRegex(done.stderr, rb"ermi.*; use a place, or a user, that has the right")
                 self.assertIn(words[1].encode(), done.stderr)
         self.assertEqual(os.listdir(self.folder), ["pool"])
 
@@ -88,15 +93,9 @@ class BadInput(ProgramTest):
         self.append(b"a\n")
         os.chmod(self.folder, 0o755)
         os.chmod(self.pool, 0o444)
-        there = tempfile.mkdtemp(prefix="cinnabar-test.")
-        self.addCleanup(shutil.rmtree, there)
-        os.chmod(there, 0o755)
-        program = shutil.copy(PROGRAM, there)
-        user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
         for words, advice in ((["append", "--stream", "s"], b"has the right"),
                               (["dump", "--stream", "s"], b"copy the file to a place")):
-            done = subprocess.run([program, *words, self.pool], input=b"b\n", capture_output=True,
-                                  timeout=TIMEOUT_S, **user)
+            done = self.unprivileged(*words, self.pool)
             self.assertEqual((done.returncode, done.stdout), (IO, b""), done.stderr)
             self.assertIn(self.pool.encode(), done.stderr)
             self.assertIn(advice, done.stderr)

@@ -39,11 +39,11 @@ int run(int argc, char** argv) {
 }  // namespace cinnabar::tool
 
 int main(int argc, char** argv) {
+    // Without it a bus error ends in a core dump, which is no reason to do nothing.
+    (void)cinnabar::end_on_bus_error(static_cast<int>(cinnabar::tool::ExitCode::corrupt));
 #if CINNABAR_TOOL_BENCH
     if (argc > 1 && std::string_view(argv[1]) == cinnabar::bench::kWorkerVerb)
         return cinnabar::bench::bench_worker_main(argc, argv);
 #endif
-    // Without it a bus error ends in a core dump, which is no reason to do nothing.
-    (void)cinnabar::end_on_bus_error(static_cast<int>(cinnabar::tool::ExitCode::corrupt));
     return cinnabar::tool::run(argc, argv);
 }

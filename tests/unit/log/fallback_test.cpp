@@ -9,10 +9,13 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <thread>
 
 #include "fixture.hpp"
 #include "log/fork_guard.hpp"
+#include "log/frontiers.hpp"
 #include "log/futex_park.hpp"
+#include "log/pmem_world.hpp"
 
 namespace cinnabar::log_test {
 namespace {
@@ -64,6 +67,44 @@ TEST(FallBack, WaitersWakeWithoutMembarrier) {
 
 TEST(FallBack, AForkedChildIsRefusedWithoutWipeOnFork) {
     EXPECT_EQ(exit_code_under_filter("Log/ForkTest.*"), 0);
+}
+
+// A system without membarrier, for one object.
+struct NoMembarrier : log::FutexPark {
+    static bool can_fence_others() { return false; }
+    static void fence_others() { FAIL() << "there is no membarrier here"; }
+};
+struct NoMembarrierWorld : log::PmemWorld {
+    using Park = NoMembarrier;
+};
+
+// A writer that publishes at the very moment at which the waiter goes to sleep, over and over. With
+// a plain store, each may see the other's old word, and the waiter sleeps until its time is over.
+TEST(FallBack, TheLockedFormLosesNoWakeUp) {
+    constexpr auto patience = std::chrono::seconds(5);
+    log::Frontiers<NoMembarrierWorld> frontiers(false, 0);
+    std::atomic<uint64_t> asked{0};
+    std::atomic<bool> stop{false};
+    std::thread writer([&] {
+        std::minstd_rand random(1);
+        for (uint64_t i = 1;; ++i) {
+            while (asked.load() != i)
+                if (stop.load()) return;
+            for (uint64_t delay = random() % 64; delay > 0; --delay) __builtin_ia32_pause();
+            frontiers.publish((i - 1) * kLine, 1, true);
+        }
+    });
+    const auto end = std::chrono::steady_clock::now() + milliseconds(2500);
+    for (uint64_t i = 1; std::chrono::steady_clock::now() < end; ++i) {
+        asked = i;
+        const auto begin = std::chrono::steady_clock::now();
+        frontiers.wait([&] { return frontiers.published() >= i * kLine; }, patience);
+        if (std::chrono::steady_clock::now() - begin < patience) continue;
+        ADD_FAILURE() << "nobody woke the waiter in round " << i;
+        break;
+    }
+    stop = true;
+    writer.join();
 }
 
 class FallBackNote : public LogTest {};
