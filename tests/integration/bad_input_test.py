@@ -83,7 +83,8 @@ class BadInput(ProgramTest):
             with self.subTest(words):
                 done = self.unprivileged(*words)
                 self.assertEqual(done.returncode, IO, done.stderr)
-                self.assertRegex(done.stderr, rb"ermi.*; use a place, or a user, that has the right")
+                self.assertRegex(done.stderr,
+                                 rb"ermi.*; use a place, or a user, that has the right")
                 self.assertIn(words[1].encode(), done.stderr)
         self.assertEqual(os.listdir(self.folder), ["pool"])
 

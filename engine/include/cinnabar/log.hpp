@@ -108,7 +108,7 @@ struct StreamReport {
 
 struct OpenReport {
     std::vector<StreamReport> streams;
-    std::vector<Damage> damage;      // empty unless the open is read-only
+    std::vector<Damage> damage;  // empty unless the open is read-only
     // Survivable oddities, one sentence each; also what serves where the system lacks membarrier
     // or wiping on fork.
     std::vector<std::string> notes;
