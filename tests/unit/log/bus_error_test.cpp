@@ -148,7 +148,7 @@ class UnreadableTest : public LogTest {
             const auto address = reinterpret_cast<uintptr_t>(must(reader.next())->payload.data());
             page_ = reinterpret_cast<void*>(address & ~uintptr_t{4095});
             const auto empty = pool.parent_path() / "empty";
-            std::ofstream{empty};
+            { const std::ofstream made(empty); }
             map(empty, 0);
         }
         TakenPage(const TakenPage&) = delete;
