@@ -111,6 +111,8 @@ struct MediumRow {
     uint32_t modelled_line_ns = 0;
     std::array<uint8_t, 44> zero = {};
     uint32_t sum = 0;
+
+    friend bool operator==(const MediumRow&, const MediumRow&) = default;
 };
 static_assert(sizeof(MediumRow) == kLineBytes);
 

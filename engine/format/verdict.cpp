@@ -67,6 +67,32 @@ uint64_t frame_bytes(const SegmentLife& life, uint64_t offset, const FrameHeader
     return possible && padded <= room ? padded : 0;
 }
 
+// Answers the table's questions about a line that can be read.
+void observe(const SegmentLife& life, uint64_t offset, Seen& seen, Observation& now) {
+    const std::byte* at = life.base + offset;
+    seen.header = read_frame_header(at);
+    const uint32_t low = static_cast<uint32_t>(life.generation);
+    if (seen.header.generation != 0)
+        now.generation =
+            seen.header.generation == low ? GenerationSeen::same : GenerationSeen::other;
+    seen.frame_bytes = frame_bytes(life, offset, seen.header);
+    now.length_ok = seen.frame_bytes != 0;
+    now.lsn_ok = seen.header.lsn == life.lsn_at(offset);
+    if (!now.length_ok || now.generation == GenerationSeen::zero) return;
+    const uint64_t summed = summed_bytes(seen.header.type(), seen.frame_bytes);
+    if (!life.readable(at, summed)) {
+        // A frame of another life may have any length: only one of this life has lost bytes.
+        now.readable = now.generation != GenerationSeen::same;
+        return;
+    }
+    const uint32_t seed =
+        now.generation == GenerationSeen::same
+            ? life.seed
+            : frame_seed(life.pool, life.segment,
+                         later_generation(life.generation, seen.header.generation));
+    now.sum_ok = frame_sum(seed, at, summed) == seen.header.checksum;
+}
+
 }  // namespace
 
 std::string_view name_of(Verdict verdict) {
@@ -109,27 +135,11 @@ Seen look(const SegmentLife& life, uint64_t offset, bool below_testimony) {
     CNB_CHECK(offset >= kFramesOffset && offset + kLineBytes <= life.segment_bytes &&
                   offset % kLineBytes == 0,
               {"offset", offset});
-    const std::byte* at = life.base + offset;
-    Seen seen;
-    seen.header = read_frame_header(at);
     Observation now;
     now.below_testimony = below_testimony;
-    const uint32_t low = static_cast<uint32_t>(life.generation);
-    if (seen.header.generation != 0)
-        now.generation =
-            seen.header.generation == low ? GenerationSeen::same : GenerationSeen::other;
-    seen.frame_bytes = frame_bytes(life, offset, seen.header);
-    now.length_ok = seen.frame_bytes != 0;
-    now.lsn_ok = seen.header.lsn == life.lsn_at(offset);
-    if (now.length_ok && now.generation != GenerationSeen::zero) {
-        const uint32_t seed =
-            now.generation == GenerationSeen::same
-                ? life.seed
-                : frame_seed(life.pool, life.segment,
-                             later_generation(life.generation, seen.header.generation));
-        now.sum_ok = frame_sum(seed, at, summed_bytes(seen.header.type(), seen.frame_bytes)) ==
-                     seen.header.checksum;
-    }
+    Seen seen;
+    now.readable = life.readable(life.base + offset, kLineBytes);
+    if (now.readable) observe(life, offset, seen, now);
     seen.verdict = judge(now);
     return seen;
 }

@@ -11,7 +11,9 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
+#include "cinnabar/types.hpp"
 #include "format/codec.hpp"
 
 namespace cinnabar::format {
@@ -42,7 +44,7 @@ enum class GenerationSeen : uint8_t { zero, same, other };
 // The inputs of the table.
 struct Observation {
     bool below_testimony = false;
-    bool readable = true;
+    bool readable = true;  // every byte that the sum needs
     GenerationSeen generation = GenerationSeen::zero;
     bool length_ok = false;  // known type, inside the segment, right for the type
     bool sum_ok = false;     // verifies under the generation that it states
@@ -82,8 +84,14 @@ struct SegmentLife {
     uint64_t generation = 0;
     uint64_t base_lsn = 0;  // of frame 0
     PoolId pool = {};
-    uint32_t seed = 0;  // frame_seed(pool, segment, generation)
+    uint32_t seed = 0;                   // frame_seed(pool, segment, generation)
+    std::vector<Bytes> unreadable = {};  // what is known to end in an error of the medium
 
+    bool readable(const std::byte* from, uint64_t length) const {
+        for (const Bytes& part : unreadable)
+            if (part.data() < from + length && from < part.data() + part.size()) return false;
+        return true;
+    }
     uint64_t lsn_at(uint64_t offset) const { return base_lsn + (offset - kFramesOffset); }
     uint64_t offset_of(uint64_t lsn) const { return lsn - base_lsn + kFramesOffset; }
     uint64_t end_lsn() const { return base_lsn + frame_space(segment_bytes); }

@@ -1,6 +1,7 @@
 #include "log/check_pool.hpp"
 
 #include <set>
+#include <span>
 
 #include "format/codec.hpp"
 #include "log/scan.hpp"
@@ -31,7 +32,7 @@ void check_registers(const pool::Space& space, std::vector<Damage>& damage) {
 }
 
 template <class Row, size_t count>
-void check_rows(const pool::Space& space, const std::array<Row, count>& rows,
+void check_rows(const pool::Space& space, std::span<const Row, count> rows,
                 std::vector<Damage>& damage) {
     // A free row is zero throughout.
     for (const Row& row : rows)
@@ -44,12 +45,20 @@ void check_rows(const pool::Space& space, const std::array<Row, count>& rows,
 std::vector<Damage> check_tables(const pool::Space& space) {
     std::vector<Damage> damage;
     const format::Catalogue& catalogue = *space.catalogue;
+    if (const auto lost = space.unreadable_in(&catalogue, sizeof catalogue); !lost.empty()) {
+        for (const Bytes& part : lost)
+            report(space, damage, "", name_of(Verdict::corrupt_unreadable), std::nullopt,
+                   part.data(), part.size());
+        return damage;
+    }
     for (const format::Superblock* copy : {&catalogue.superblock_a, &catalogue.superblock_b})
         if (copy->sum != format::superblock_sum(*copy))
             report(space, damage, "", "corrupt_superblock_copy", std::nullopt, copy, sizeof *copy);
     check_registers(space, damage);
-    check_rows(space, catalogue.streams, damage);
-    check_rows(space, catalogue.services, damage);
+    const format::MediumRow& medium = catalogue.medium;
+    check_rows(space, std::span(&medium, 1), damage);
+    check_rows(space, std::span(catalogue.streams), damage);
+    check_rows(space, std::span(catalogue.services), damage);
     return damage;
 }
 
@@ -61,6 +70,11 @@ void check_headers(const pool::Space& space, const std::vector<CheckedStream>& s
         for (const format::SegmentLife& life : stream.segments) live.insert(life.segment);
     const format::PoolId& pool = space.id;
     for (uint32_t i = 0; i < space.segments.size(); ++i) {
+        if (!space.unreadable_in(space.segments[i], format::kFramesOffset).empty()) {
+            report(space, damage, "", name_of(Verdict::corrupt_unreadable), std::nullopt,
+                   space.segments[i], format::kFramesOffset);
+            continue;
+        }
         const format::HeaderReading reading =
             format::read_segment_header(pool, i, space.segments[i]);
         const bool damaged = reading.state == format::HeaderState::corrupt;
@@ -73,7 +87,8 @@ void check_headers(const pool::Space& space, const std::vector<CheckedStream>& s
 
 void check_frames(const pool::Space& space, const CheckedStream& stream,
                   std::vector<Damage>& damage) {
-    for (const format::SegmentLife& life : stream.segments) {
+    for (format::SegmentLife life : stream.segments) {
+        life.unreadable = space.unreadable_in(life.base, life.segment_bytes);
         uint64_t offset = format::kFramesOffset;
         while (offset < life.segment_bytes && life.lsn_at(offset) < stream.end) {
             const format::Seen seen = format::look(life, offset, true);

@@ -26,6 +26,8 @@ struct EngineOptions {
     uint32_t low_space_segments = 0;
     std::function<void(const LowSpace&)> on_low_space;  // may be empty
     std::function<void(std::byte*, size_t)> prefault;   // may be empty
+    // With which check() asks before it reads; may be empty.
+    std::function<std::vector<Bytes>(const std::byte*, uint64_t)> find_unreadable;
     ParallelFor parallel_for;
 };
 
@@ -124,7 +126,8 @@ class Engine final : public EngineBase {
         std::lock_guard lock(mutex_);
         const auto found = streams_.find(name);
         if (found == streams_.end())
-            return fail(Errc::not_found, "no stream named '" + name + "' in this pool");
+            return fail(Errc::not_found,
+                        "no stream named '" + name + "' in this pool; see which there are");
         if (found->second.use_count() > 1)
             return fail(Errc::pinned, "stream '" + name + "' is in use: drop its Streams first");
         if (auto done = change(); !done) return done;
@@ -170,9 +173,11 @@ class Engine final : public EngineBase {
         std::lock_guard lock(mutex_);
         std::vector<CheckedStream> streams;
         for (const auto& [name, core] : streams_) streams.push_back(core->pin_all());
-        std::vector<Damage> damage = check_tables(medium_.space());
-        segments_.stand_still([&] { check_headers(medium_.space(), streams, damage); });
-        for (const CheckedStream& stream : streams) check_frames(medium_.space(), stream, damage);
+        pool::Space space = medium_.space();
+        space.find_unreadable = options_.find_unreadable;
+        std::vector<Damage> damage = check_tables(space);
+        segments_.stand_still([&] { check_headers(space, streams, damage); });
+        for (const CheckedStream& stream : streams) check_frames(space, stream, damage);
         for (const CheckedStream& stream : streams) streams_.at(stream.name)->unpin_all(stream);
         return damage;
     }
@@ -297,7 +302,8 @@ class Engine final : public EngineBase {
 
     Result<void> raise_mark(StreamCore<W>& core, uint32_t row, Lsn to) {
         if (options_.read_only)
-            return fail(Errc::read_only, "release: the log was opened read-only");
+            return fail(Errc::read_only,
+                        "release: the log was opened read-only; open it for writing");
         const uint64_t present = mark_of(row);
         if (to.value < present || to.value > core.durable() || to.value % format::kLineBytes != 0)
             return fail(Errc::invalid_argument,

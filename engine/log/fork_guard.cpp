@@ -29,6 +29,10 @@ std::atomic<uint32_t>& word_of_process() {
 
 }  // namespace
 
+bool wiped_on_fork() {
+    return &word_of_process() != &plain_word;
+}
+
 const std::atomic<uint32_t>& alive_word() {
     return word_of_process();
 }

@@ -15,4 +15,8 @@ const std::atomic<uint32_t>& alive_word();
 // The present value, never 0. A log keeps it from its open on, and is refused where they differ.
 uint32_t begin_life();
 
+// Is the word wiped by the kernel, in whatever way the process is copied? Else it is a fork handler
+// that does it, which runs for fork() alone and not for a bare clone.
+bool wiped_on_fork();
+
 }  // namespace cinnabar::log

@@ -186,7 +186,8 @@ Result<Stream> Log::stream(std::string_view name) {
     if (auto ok = core_->usable(); !ok) return fail(std::move(ok.error()));
     auto core = core_->engine().stream(std::string(name));
     if (!core)
-        return fail(Errc::not_found, "no stream named '" + std::string(name) + "' in this pool");
+        return fail(Errc::not_found, "no stream named '" + std::string(name) +
+                                         "' in this pool; add it, or see which there are");
     // The stream lives in the log's insides: whoever holds it holds them.
     struct Held {
         std::shared_ptr<LogCore> log;

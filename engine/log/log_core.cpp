@@ -11,6 +11,20 @@ namespace cinnabar {
 
 namespace {
 
+// Which forms are in use where the kernel lacks what the usual ones need.
+std::vector<std::string> notes_of_fall_backs() {
+    std::vector<std::string> notes;
+    if (!log::FutexPark::can_fence_others())
+        notes.emplace_back(
+            "this system has no membarrier: streams of one writer publish with a locked "
+            "instruction, which costs some nanoseconds a record");
+    if (!log::wiped_on_fork())
+        notes.emplace_back(
+            "this system cannot wipe memory on fork: a handler tells children of fork() that the "
+            "log is not theirs, and a child of a bare clone() is not told");
+    return notes;
+}
+
 template <class W>
 class LogCoreOn final : public LogCore {
   public:
@@ -21,7 +35,8 @@ class LogCoreOn final : public LogCore {
     Result<void> recover(log::EngineOptions options) {
         const bool read_only = options.read_only;
         const auto begin = std::chrono::steady_clock::now();
-        report_.notes = pool_.notes();
+        report_.notes = notes_of_fall_backs();
+        report_.notes.insert(report_.notes.end(), pool_.notes().begin(), pool_.notes().end());
         auto engine = log::Engine<W>::open(pool_.space(), medium_, std::move(options), report_);
         report_.recovery_ns = static_cast<uint64_t>(
             std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count());
@@ -45,6 +60,7 @@ Result<std::shared_ptr<LogCore>> open_on(pool::Pool pool, const OpenOptions& opt
     engine.low_space_segments = options.low_space_segments;
     engine.on_low_space = options.on_low_space;
     engine.prefault = pool::prefault;
+    engine.find_unreadable = pool::find_unreadable;
     engine.parallel_for = log::parallel_for;
     auto core = std::make_shared<LogCoreOn<W>>(std::move(pool), options.read_only,
                                                std::forward<Args>(of_medium)...);
@@ -81,27 +97,29 @@ Result<void> LogCore::usable() const {
         return fail(
             Errc::forked,
             "the log was opened before fork: the child opens it anew once the parent closed it");
-    if (closed_) return fail(Errc::failed, "the log was closed");
+    if (closed_) return fail(Errc::failed, "the log was closed; open it again");
     return {};
 }
 
 Result<void> LogCore::writable() const {
     if (auto ok = usable(); !ok) return ok;
-    if (read_only_) return fail(Errc::read_only, "the log was opened read-only");
+    if (read_only_)
+        return fail(Errc::read_only, "the log was opened read-only; open it for writing");
     return {};
 }
 
 Result<pool::StreamInfo> LogCore::find_stream(std::string_view name) const {
     for (const pool::StreamInfo& stream : pool_.streams())
         if (stream.name == name) return stream;
-    return fail(Errc::not_found, "no stream named '" + std::string(name) + "' in this pool");
+    return fail(Errc::not_found, "no stream named '" + std::string(name) +
+                                     "' in this pool; add it, or see which there are");
 }
 
 Result<pool::ServiceInfo> LogCore::find_service(ServiceId service) const {
     for (const pool::ServiceInfo& info : pool_.services())
         if (info.service == service) return info;
-    return fail(Errc::not_found,
-                "no service with number " + std::to_string(service.value) + " in this pool");
+    return fail(Errc::not_found, "no service with number " + std::to_string(service.value) +
+                                     " in this pool; add it, or see which there are");
 }
 
 // In a forked child only the memory is given back: the log is the parent's.

@@ -67,20 +67,23 @@ Result<void> ReaderCore::align(uint64_t from, bool exact) {
 Error ReaderCore::below_low_water(uint64_t lsn) const {
     return {Errc::below_low_water,
             "LSN " + std::to_string(lsn) + " of stream '" + stream_->name() +
-                "' is below its low-water mark " + std::to_string(stream_->low_water()),
+                "' is below its low-water mark " + std::to_string(stream_->low_water()) +
+                ": it was released; read from the mark on",
             Lsn{lsn}, std::nullopt};
 }
 
 Error ReaderCore::above_frontier(uint64_t lsn) const {
     return {Errc::never_appended,
             "LSN " + std::to_string(lsn) + " of stream '" + stream_->name() +
-                "' is above the frontier " + std::to_string(limit()),
+                "' is above the frontier " + std::to_string(limit()) +
+                "; read from there, or from a record's LSN",
             Lsn{lsn}, std::nullopt};
 }
 
 Error ReaderCore::no_record(uint64_t lsn) const {
     return {Errc::invalid_argument,
-            "no record of stream '" + stream_->name() + "' starts at LSN " + std::to_string(lsn),
+            "no record of stream '" + stream_->name() + "' starts at LSN " + std::to_string(lsn) +
+                "; use an LSN that append or a reader gave",
             Lsn{lsn}, std::nullopt};
 }
 
@@ -104,7 +107,9 @@ Result<format::Seen> ReaderCore::look_at(uint64_t lsn) {
                 ByteRange{stream_->offset_in_pool(life.base + offset), format::kLineBytes}};
     error.message = std::string(format::name_of(seen.verdict)) + " in stream '" + stream_->name() +
                     "' at LSN " + std::to_string(lsn) + ", pool file byte " +
-                    std::to_string(error.range->offset_bytes);
+                    std::to_string(error.range->offset_bytes) +
+                    "; what lies behind it can be read from a later record on, and a check lists "
+                    "all damage";
     return fail(std::move(error));
 }
 

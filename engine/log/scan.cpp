@@ -118,8 +118,8 @@ void scan_stream(const PoolScan& pool, const pool::Space& space, const ParallelF
     parallel_for(scans.size(), [&](size_t i) {
         const uint32_t segment = stream.kept[first + i];
         const SegmentReading& reading = pool.segments[segment];
-        const SegmentLife life =
-            life_of(space, segment, reading.header.generation, reading.base_lsn);
+        SegmentLife life = life_of(space, segment, reading.header.generation, reading.base_lsn);
+        life.unreadable = space.unreadable_in(life.base, life.segment_bytes);
         scans[i] =
             scan_segment(life, life.offset_of(std::max(stream.verified_from, reading.base_lsn)));
     });
@@ -149,8 +149,8 @@ void judge_end(const PoolScan& pool, const pool::Space& space, const StreamScan&
     if (stream.cut < end) {
         const uint32_t segment = stream.kept.back();
         const SegmentReading& reading = pool.segments[segment];
-        const SegmentLife life =
-            life_of(space, segment, reading.header.generation, reading.base_lsn);
+        SegmentLife life = life_of(space, segment, reading.header.generation, reading.base_lsn);
+        life.unreadable = space.unreadable_in(life.base, life.segment_bytes);
         const uint64_t offset = life.offset_of(stream.cut);
         const Verdict verdict = format::look(life, offset, stream.cut < stream.testified).verdict;
         if (format::is_corrupt(verdict)) {
@@ -174,9 +174,10 @@ void read_segments(const pool::Space& space, const ParallelFor& parallel_for, Po
     for (uint32_t i = 0; i < pool.segments.size(); ++i) {
         const SegmentReading& reading = pool.segments[i];
         pool.greatest_generation = std::max(pool.greatest_generation, reading.header.generation);
-        if (reading.header.state == format::HeaderState::corrupt)
-            pool.damage.push_back(damage_at(space, "", "corrupt_segment_header", std::nullopt,
-                                            space.segments[i], kFramesOffset));
+        if (reading.unreadable || reading.header.state == format::HeaderState::corrupt)
+            pool.damage.push_back(damage_at(
+                space, "", reading.unreadable ? "corrupt_unreadable" : "corrupt_segment_header",
+                std::nullopt, space.segments[i], kFramesOffset));
         if (reading.frames_unlinked)
             pool.damage.push_back(damage_at(space, "", "corrupt_link", std::nullopt,
                                             space.segments[i] + kFramesOffset, kLineBytes));
@@ -216,9 +217,28 @@ SegmentLife life_of(const pool::Space& space, uint32_t segment, uint64_t generat
     return life;
 }
 
+namespace {
+
+// A frame of this life under any LSN: its own says which base it was written for.
+bool holds_a_frame(const pool::Space& space, SegmentLife life) {
+    life.unreadable = space.unreadable_in(life.base, life.segment_bytes);
+    for (uint64_t at = kFramesOffset; at + kLineBytes <= life.segment_bytes; at += kLineBytes) {
+        if (!life.readable(life.base + at, kLineBytes)) continue;
+        const format::FrameHeader header = format::read_frame_header(life.base + at);
+        if (header.generation != static_cast<uint32_t>(life.generation)) continue;
+        life.base_lsn = header.lsn - (at - kFramesOffset);
+        if (format::look(life, at, false).verdict == Verdict::valid) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
 SegmentReading read_segment(const pool::Space& space, uint32_t segment) {
     SegmentReading reading;
     const std::byte* base = space.segments[segment];
+    reading.unreadable = !space.unreadable_in(base, kFramesOffset + kLineBytes).empty();
+    if (reading.unreadable) return reading;
     reading.header = format::read_segment_header(space.id, segment, base);
     if (reading.header.state != format::HeaderState::valid) return reading;
 
@@ -230,18 +250,7 @@ SegmentReading read_segment(const pool::Space& space, uint32_t segment) {
                       seen.header.type() == format::FrameType::link &&
                       stated % format::frame_space(space.segment_bytes) == 0;
     if (!link) {
-        // A frame of this life under any LSN: its own says which base it was written for.
-        for (uint64_t at = kFramesOffset; at + kLineBytes <= space.segment_bytes;
-             at += kLineBytes) {
-            const format::FrameHeader header = format::read_frame_header(base + at);
-            if (header.generation != static_cast<uint32_t>(reading.header.generation)) continue;
-            const uint64_t base_lsn = header.lsn - (at - kFramesOffset);
-            const SegmentLife own = life_of(space, segment, reading.header.generation, base_lsn);
-            if (format::look(own, at, false).verdict == Verdict::valid) {
-                reading.frames_unlinked = true;
-                break;
-            }
-        }
+        reading.frames_unlinked = holds_a_frame(space, life);
         return reading;
     }
     reading.linked = true;
@@ -275,6 +284,7 @@ SegmentScan scan_segment(const SegmentLife& life, uint64_t offset) {
 uint64_t next_valid(const SegmentLife& life, uint64_t offset) {
     const uint32_t low = static_cast<uint32_t>(life.generation);
     for (; offset < life.segment_bytes; offset += kLineBytes) {
+        if (!life.readable(life.base + offset, kLineBytes)) continue;
         const format::FrameHeader header = format::read_frame_header(life.base + offset);
         if (header.generation != low || header.lsn != life.lsn_at(offset)) continue;
         if (format::look(life, offset, false).verdict == Verdict::valid) return offset;

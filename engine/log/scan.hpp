@@ -18,6 +18,7 @@ namespace cinnabar::log {
 // One segment as its header and link frame say.
 struct SegmentReading {
     format::HeaderReading header;
+    bool unreadable = false;       // the line of its header or of frame 0
     bool linked = false;           // frame 0 verifies and is a link frame
     bool frames_unlinked = false;  // frame 0 does not, and some later frame verifies
     format::LinkPayload link;

@@ -228,6 +228,7 @@ class StreamCore final : public StreamCoreBase {
     void give_back_released();
     Error full() const;
     Error full(const std::string& why) const;
+    Error never_appended(Lsn lsn) const;
 
     PoolMedium<W>& medium_;
     M& raw_;

@@ -12,7 +12,7 @@ Result<void> StreamCore<W>::usable() const {
             Errc::forked,
             "the log was opened before fork: the child opens it anew once the parent closed it");
     if (closed_.load(std::memory_order_acquire)) [[unlikely]]
-        return fail(Errc::failed, "stream '" + name() + "': the log was closed");
+        return fail(Errc::failed, "stream '" + name() + "': the log was closed; open it again");
     if (medium_.failed()) [[unlikely]]
         return fail(PoolMedium<W>::failure());
     return {};
@@ -23,7 +23,8 @@ Result<void> StreamCore<W>::writable() {
     if (auto ok = usable(); !ok) [[unlikely]]
         return ok;
     if (mode_.read_only) [[unlikely]]
-        return fail(Errc::read_only, "stream '" + name() + "': the log was opened read-only");
+        return fail(Errc::read_only,
+                    "stream '" + name() + "': the log was opened read-only; open it for writing");
     if (many_) return {};
     const void* writer = writer_.load(std::memory_order_relaxed);
     if (writer == thread_token()) [[likely]]
@@ -294,12 +295,18 @@ void StreamCore<W>::for_each_piece(uint64_t from, uint64_t to, Piece&& piece) co
 }
 
 template <World W>
+Error StreamCore<W>::never_appended(Lsn lsn) const {
+    return {Errc::never_appended,
+            "LSN " + std::to_string(lsn.value) + " of stream '" + name() +
+                "' was never appended: the stream ends at " + std::to_string(appended()) +
+                "; use an LSN that append returned",
+            lsn, std::nullopt};
+}
+
+template <World W>
 Result<void> StreamCore<W>::force(Lsn lsn) {
     if (auto ok = writable(); !ok) return ok;
-    if (lsn.value >= appended())
-        return fail(Errc::never_appended, "force of LSN " + std::to_string(lsn.value) +
-                                              " in stream '" + name() + "', which ends at " +
-                                              std::to_string(appended()));
+    if (lsn.value >= appended()) return fail(never_appended(lsn));
     if (durable() > lsn.value) return {};
     CounterStripes::Work work;
     work.forces = 1;
@@ -311,10 +318,7 @@ Result<void> StreamCore<W>::force(Lsn lsn) {
 template <World W>
 Result<void> StreamCore<W>::wait_durable(Lsn lsn, std::optional<std::chrono::nanoseconds> timeout) {
     if (auto ok = usable(); !ok) return ok;
-    if (lsn.value >= appended())
-        return fail(Errc::never_appended, "LSN " + std::to_string(lsn.value) + " of stream '" +
-                                              name() + "' was never appended; the stream ends at " +
-                                              std::to_string(appended()));
+    if (lsn.value >= appended()) return fail(never_appended(lsn));
     const auto over = [&] {
         return durable() > lsn.value || medium_.failed() || closed_.load(std::memory_order_acquire);
     };
@@ -328,10 +332,7 @@ Result<void> StreamCore<W>::wait_durable(Lsn lsn, std::optional<std::chrono::nan
 template <World W>
 Result<void> StreamCore<W>::on_durable(Lsn lsn, std::function<void(Result<Lsn>)> call) {
     if (auto ok = usable(); !ok) return ok;
-    if (lsn.value >= appended())
-        return fail(Errc::never_appended, "LSN " + std::to_string(lsn.value) + " of stream '" +
-                                              name() + "' was never appended; the stream ends at " +
-                                              std::to_string(appended()));
+    if (lsn.value >= appended()) return fail(never_appended(lsn));
     frontiers_.announce_at(lsn.value, std::move(call));
     return {};
 }

@@ -135,8 +135,8 @@ Result<void> StreamCore<W>::attach(const Place& pad, const Place& link,
 template <World W>
 void StreamCore<W>::close() {
     closed_.store(true, std::memory_order_release);
-    frontiers_.give_up(
-        {Errc::failed, "stream '" + name() + "': the log was closed", std::nullopt, std::nullopt});
+    frontiers_.give_up({Errc::failed, "stream '" + name() + "': the log was closed; open it again",
+                        std::nullopt, std::nullopt});
 }
 
 template <World W>
@@ -157,12 +157,17 @@ Result<StreamCoreBase::Pinned> StreamCore<W>::pin(uint64_t lsn) {
     std::lock_guard lock(mutex_);
     const uint64_t ordinal = lsn / span_;
     if (ordinal < first_ordinal_)
-        return fail(Errc::below_low_water, "LSN " + std::to_string(lsn) + " of stream '" + name() +
-                                               "' was released; the oldest record kept is at " +
-                                               std::to_string(first_ordinal_ * span_));
+        return fail({Errc::below_low_water,
+                     "LSN " + std::to_string(lsn) + " of stream '" + name() +
+                         "' was released; read from the low-water mark " +
+                         std::to_string(low_water()) + " on",
+                     Lsn{lsn}, std::nullopt});
     CNB_CHECK(ordinal < next_ordinal_, {"lsn", lsn});
     ++live(ordinal).pins;
-    return Pinned{ordinal, life_of_live(live(ordinal))};
+    Pinned pinned{ordinal, life_of_live(live(ordinal))};
+    pinned.life.unreadable =
+        medium_.space().unreadable_in(pinned.life.base, pinned.life.segment_bytes);
+    return pinned;
 }
 
 template <World W>

@@ -14,6 +14,7 @@
 #include "base/crc32c.hpp"
 #include "format/codec.hpp"
 #include "medium/domain.hpp"
+#include "pool/bus_error.hpp"
 #include "pool/probe.hpp"
 #include "pool/root.hpp"
 #include "pool/system.hpp"
@@ -73,6 +74,7 @@ Error explain(int number, const std::string& what, const std::filesystem::path& 
 }
 
 Result<pmem::obj::pool<Root>> try_open(const std::filesystem::path& path, bool read_only) {
+    const OpeningFile opening(path);
     try {
         return open_pmemobj(path, read_only);
     } catch (const pmem::pool_error& error) {
@@ -96,12 +98,14 @@ struct Pool::Impl {
     format::Superblock superblock;
     std::vector<std::string> notes;
     mutable std::mutex tables;
+    KnownMapping mapping;
 
     ~Impl();
     Result<void> close();
     void lay_out(const Probed& probed);
     void find_medium(const Probed& probed, const OpenOptions& options);
     Result<void> keep_medium();
+    Result<void> try_reads();
     void replace_damaged_copy(const Probed& probed);
     Result<void> writable() const;
     Catalogue& catalogue() const { return *space.catalogue; }
@@ -122,6 +126,7 @@ Result<void> Pool::Impl::close() {
     if (pool.handle() == nullptr) return {};
     if (owner != ::getpid()) {
         ::munmap(space.base, file_bytes);
+        mapping.forget();
         pool = {};
         return {};
     }
@@ -130,6 +135,7 @@ Result<void> Pool::Impl::close() {
     } catch (const std::exception& error) {
         return fail(Errc::io, "cannot close " + name + ": " + error.what());
     }
+    mapping.forget();
     pool = {};
     return {};
 }
@@ -163,6 +169,21 @@ void Pool::Impl::find_medium(const Probed& probed, const OpenOptions& options) {
         case Domain::cache_line: medium.flush = medium::flush_instruction(); break;
         case Domain::page: medium.flush = "msync"; break;
     }
+}
+
+// Reading is tried before it is done: where nothing is written, bytes that cannot be read are
+// damage like any other. An open for writing asks for its catalogue alone, since asking takes time.
+Result<void> Pool::Impl::try_reads() {
+    if (read_only) space.find_unreadable = find_unreadable;
+    const auto lost =
+        find_unreadable(reinterpret_cast<const std::byte*>(space.catalogue), sizeof(Catalogue));
+    if (lost.empty()) return {};
+    const uint64_t at = space.offset_of(lost.front().data());
+    const uint64_t length = lost.front().size();
+    return fail({Errc::corrupt,
+                 name + " is damaged: its catalogue cannot be read (bytes " + std::to_string(at) +
+                     " to " + std::to_string(at + length) + "); restore it from a copy",
+                 std::nullopt, ByteRange{at, length}});
 }
 
 // From here on both copies verify.
@@ -280,6 +301,8 @@ Result<Pool> Pool::open(const std::filesystem::path& path, const OpenOptions& op
     impl->name = quoted(path);
     impl->read_only = options.read_only;
     impl->lay_out(opened->probed);
+    impl->mapping.know(path, impl->space.base, impl->file_bytes);
+    if (auto done = impl->try_reads(); !done) return fail(done.error());
     const Catalogue& catalogue = impl->catalogue();
     if (impl->superblock != catalogue.superblock_a && impl->superblock != catalogue.superblock_b)
         return fail(Errc::io, impl->name + " was replaced while it was opened; try again");

@@ -119,4 +119,8 @@ class Pool {
 // Changes no byte, whatever other threads store there meanwhile.
 void prefault(std::byte* begin, size_t length);
 
+// The pages of a mapped range, whole pages and in order, that cannot be read: reading one would
+// end in SIGBUS. None where the kernel cannot say (before Linux 5.14). Makes the others present.
+std::vector<Bytes> find_unreadable(const std::byte* begin, uint64_t length);
+
 }  // namespace cinnabar::pool

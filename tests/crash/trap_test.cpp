@@ -1,5 +1,8 @@
 // The failing sequences that shaped the log, each shown to be harmless. The numbers are those of
 // engine/doc/TRAPS.md.
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -451,6 +454,74 @@ TEST(Trap, L13_L21_AForkedChildIsRefusedAndHarmsNothing) {
     EXPECT_EQ(status, 0);
     setup.append(100, Durability::forced);
     EXPECT_EQ(compare(setup.life, setup.history), "");
+}
+
+// --- L13: a source that faults ------------------------------------------------------------------
+
+sigjmp_buf after_fault;
+
+// Appends in a program that survives its own faults. Did the source fault?
+bool append_faults(StreamCoreBase& stream, std::span<const Bytes> pieces, Durability durability) {
+    struct sigaction action = {}, before = {};
+    action.sa_handler = [](int) { siglongjmp(after_fault, 1); };
+    sigaction(SIGSEGV, &action, &before);
+    volatile bool faulted = true;
+    if (sigsetjmp(after_fault, 1) == 0) {
+        uint64_t size = 0;
+        for (const Bytes& piece : pieces) size += piece.size();
+        (void)stream.append(pieces, size, {.durability = durability});
+        faulted = false;
+    }
+    sigaction(SIGSEGV, &before, nullptr);
+    return faulted;
+}
+
+// Readable pages, the last but one of them taken away.
+class Torn {
+  public:
+    static constexpr size_t kPage = 4096;
+    static constexpr size_t kPages = 3;
+
+    Torn()
+        : begin_(static_cast<std::byte*>(mmap(nullptr, kPages * kPage, PROT_READ | PROT_WRITE,
+                                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))) {
+        mprotect(begin_ + kPage, kPage, PROT_NONE);
+    }
+    Torn(const Torn&) = delete;
+    ~Torn() { munmap(begin_, kPages * kPage); }
+    Bytes bytes(size_t from, size_t length) const { return Bytes(begin_ + from, length); }
+
+  private:
+    std::byte* begin_;
+};
+
+TEST(Trap, L13_ASourceThatFaultsTakesNoSpaceAndLeavesNoHole) {
+    const Torn torn;
+    const Bytes whole[] = {torn.bytes(100, 2 * Torn::kPage)};
+    const Bytes first_byte_only[] = {torn.bytes(Torn::kPage - 10, 11)};
+    const Bytes gathered[] = {torn.bytes(0, 50), torn.bytes(Torn::kPage + 7, 1), torn.bytes(9, 9)};
+    const std::span<const Bytes> sources[] = {whole, first_byte_only, gathered};
+    for (const bool shared : {false, true}) {
+        SimPool pool({.segment_bytes = 1 << 16, .segments = 4});
+        pool.add_stream("s", shared);
+        Life life(pool, {});
+        ASSERT_TRUE(life.open());
+        History history;
+        const auto stream = life.engine().stream("s");
+        for (int turn = 0; turn < 8; ++turn) {
+            const Durability durability = turn % 2 == 0 ? Durability::forced : Durability::lazy;
+            ASSERT_TRUE(life.append(history, "s", 100, durability));
+            const uint64_t end = stream->appended();
+            for (const std::span<const Bytes> source : sources)
+                EXPECT_TRUE(append_faults(*stream, source, durability));
+            EXPECT_EQ(stream->appended(), end);
+            EXPECT_EQ(stream->published(), end);
+        }
+        // Nothing stands in the way of a force.
+        ASSERT_TRUE(life.append(history, "s", 100, Durability::forced));
+        EXPECT_EQ(stream->durable(), stream->appended());
+        EXPECT_EQ(compare(life, history), "");
+    }
 }
 
 TEST(Trap, L13_LazyWritersFlushBehindThemselves) {

@@ -34,20 +34,22 @@ class BadInput(ProgramTest):
         """A libpmemobj pool that is not ours: its layout name is changed in our own."""
         self.create()
         self.append(b"a\n")
-        data = self.file_bytes()
-        place = data.find(b"cinnabar")
+        place = self.file_bytes().find(b"cinnabar")
         self.assertTrue(0 < place < 8192, "the layout name is in the pool's header")
-        # libpmemobj sums its header; the probe must not take the file for ours whatever it says.
         self.patch(place, b"somebody")
-        done = self.run_program("info", self.pool)
-        self.assertIn(done.returncode, (IO, CORRUPT))
-        self.assertIn(self.pool.encode(), done.stderr)
+        before = self.file_bytes()
+        for words in (["info"], ["check"], ["dump", "--stream", "s"], ["append", "--stream", "s"]):
+            done = self.expect(IO, *words, self.pool, stdin=b"b\n")
+            self.assertIn(f"'{self.pool}' is a libpmemobj pool of the layout 'somebody-1'".encode(),
+                          done.stderr)
+        self.assertEqual(self.file_bytes(), before)
 
     def test_create_where_it_cannot_be(self):
         for path in (os.path.join(self.folder, "no", "pool"), "/proc/cinnabar-pool",
                      "/sys/cinnabar-pool"):
             done = self.expect(IO, "create", path)
             self.assertIn(path.encode(), done.stderr)
+            self.assertRegex(done.stderr, rb"check the path|can be mapped; choose")
         for words in (["--size", "1K"], ["--size", "16M", "--segment-size", "1K"],
                       ["--segment-size", "2G"], ["--size", "8M", "--segment-size", "64M"]):
             self.expect(USAGE, "create", self.pool, *words)
@@ -59,38 +61,76 @@ class BadInput(ProgramTest):
         self.expect(REFUSED, "create", self.pool)
         self.assertEqual(self.file_bytes(), b"mine")
 
-    @unittest.skipIf(os.getuid() != 0, "only root can become somebody else")
-    def test_no_permission(self):
-        self.create()
-        os.chmod(self.folder, 0o755)
-        # A place from which somebody else may run the program, wherever it was built.
+    def unprivileged(self, *words):
+        """As somebody who owns nothing of it, from a place where he may run the program; where
+        this is not root's test, as ourselves."""
         there = tempfile.mkdtemp(prefix="cinnabar-test.")
         self.addCleanup(shutil.rmtree, there)
         os.chmod(there, 0o755)
         program = shutil.copy(PROGRAM, there)
         os.chmod(program, 0o755)
+        user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+        return subprocess.run([program, *words], input=b"b\n", capture_output=True,
+                              timeout=TIMEOUT_S, **user)
+
+    def test_no_permission(self):
+        self.create()
+        os.chmod(self.pool, 0o600 if os.getuid() == 0 else 0)
+        os.chmod(self.folder, 0o755 if os.getuid() == 0 else 0o555)
+        self.addCleanup(os.chmod, self.folder, 0o755)
         for words in (["info", self.pool], ["append", self.pool, "--stream", "s"],
                       ["create", os.path.join(self.folder, "other")]):
             with self.subTest(words):
-                done = subprocess.run([program, *words], input=b"a\n", capture_output=True,
-                                      timeout=TIMEOUT_S, user=NOBODY, group=NOBODY,
-                                      extra_groups=[])
+                done = self.unprivileged(*words)
                 self.assertEqual(done.returncode, IO, done.stderr)
-                self.assertIn(b"ermi", done.stderr)
+                self.assertRegex(done.stderr,
+                                 rb"ermi.*; use a place, or a user, that has the right")
                 self.assertIn(words[1].encode(), done.stderr)
         self.assertEqual(os.listdir(self.folder), ["pool"])
 
+    def test_a_file_that_may_only_be_read(self):
+        """What of a read-only open the command line can meet: the system's own refusal."""
+        self.create()
+        self.append(b"a\n")
+        os.chmod(self.folder, 0o755)
+        os.chmod(self.pool, 0o444)
+        for words, advice in ((["append", "--stream", "s"], b"has the right"),
+                              (["dump", "--stream", "s"], b"copy the file to a place")):
+            done = self.unprivileged(*words, self.pool)
+            self.assertEqual((done.returncode, done.stdout), (IO, b""), done.stderr)
+            self.assertIn(self.pool.encode(), done.stderr)
+            self.assertIn(advice, done.stderr)
+        os.chmod(self.pool, 0o600)
+        self.assertEqual(self.dump(), b"a\n")
+
+    def test_an_lsn_that_was_never_appended(self):
+        self.create()
+        self.ok("service", "add", self.pool, "v", "--stream", "s")
+        self.append(b"a\n")
+        end = self.ok_json("info", self.pool)["streams"][0]["end_lsn"]
+        for lsn in (end + 64, 2**63, 2**64 - 64):
+            done = self.expect(IO, "dump", self.pool, "--stream", "s", "--from", lsn)
+            self.assertIn(f"LSN {lsn} of stream 's' is above the frontier {end}".encode(),
+                          done.stderr)
+            done = self.expect(USAGE, "release", self.pool, "--service", "v", "--to", lsn)
+            self.assertRegex(done.stderr, rb"between the present mark 0 and the durable frontier")
+        self.assertEqual(self.dump(), b"a\n")
+
+    def test_a_second_writer(self):
+        """Two threads cannot meet here, two processes can: the second never gets the pool."""
+        self.create()
+        process = self.holder()
+        self.expect(LOCKED, "append", self.pool, "--stream", "s", stdin=b"second\n")
+        process.stdin.close()
+        self.assertEqual(process.wait(TIMEOUT_S), OK)
+        self.assertEqual(self.dump(), b"held\n")
+
     def test_disk_full_while_creating(self):
         """On a small tmpfs where one can be mounted, else under a limit of the file's size."""
-        place = os.path.join(self.folder, "small")
-        os.mkdir(place)
-        mounted = os.getuid() == 0 and subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=12m", "none", place],
-            stderr=subprocess.DEVNULL).returncode == 0
+        place = self.small_tmpfs("12m")
         limit = {}
-        if mounted:
-            self.addCleanup(subprocess.run, ["umount", place])
-        else:
+        if not place:
+            place = os.path.join(self.folder, "small")
             limit = {"restore_signals": False, "preexec_fn": lambda: resource.setrlimit(
                 resource.RLIMIT_FSIZE, (12 << 20, 12 << 20))}
         done = self.expect(IO, "create", os.path.join(place, "pool"), "--size", "64M", **limit)
@@ -181,7 +221,9 @@ class BadInput(ProgramTest):
             self.patch(place, bytes(block))
             place = data.find(b"CINNABAR", place + 1)
         for words in (["info"], ["check"], ["append", "--stream", "s"]):
-            self.expect(VERSION, *words, self.pool)
+            done = self.expect(VERSION, *words, self.pool)
+            self.assertIn(f"'{self.pool}' is of format version 2".encode(), done.stderr)
+            self.assertIn(b"use a newer", done.stderr)
 
     def test_a_file_that_shrinks_while_it_is_open(self):
         self.create()
@@ -196,9 +238,11 @@ class BadInput(ProgramTest):
                     sound = self.file_bytes()
                     os.truncate(self.pool, 4096)
                     _, talk = process.communicate(b"after\n" * 10, timeout=TIMEOUT_S)
-                self.assertEqual(process.returncode, IO, talk)
-                self.assertIn(self.pool.encode(), talk)
-                self.assertIn(b"shorter", talk)
+                self.assertEqual(process.returncode, CORRUPT, talk)
+                self.assertRegex(talk, rb"^cinnabar: '" + self.pool.encode() +
+                                 rb"' cannot be reached any more at file byte \d+: the file was "
+                                 rb"made shorter and now has 4096 bytes\. .*cinnabar check")
+                self.expect(CORRUPT, "check", self.pool)
                 with open(self.pool, "wb") as file:
                     file.write(sound)
 

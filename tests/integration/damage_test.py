@@ -3,6 +3,8 @@ loop. Positions are found by what stands in the file, not by knowing its layout.
 import json
 import os
 import random
+import re
+import subprocess
 import unittest
 
 from program import CORRUPT, IO, OK, VERSION, ProgramTest
@@ -154,6 +156,69 @@ class Damage(ProgramTest):
                               ["append", "--stream", "s"]):
                     done = self.run_program(*words, self.pool, stdin=b"one more\n")
                     self.assertIn(done.returncode, (OK, IO, CORRUPT, VERSION), done.stderr)
+
+    def lose_page(self, place, offset):
+        """A page that cannot be read any more: a hole, and no room on the file system for it."""
+        page = offset // 4096 * 4096
+        subprocess.run(["fallocate", "--punch-hole", "--offset", str(page), "--length", "4096",
+                        self.pool], check=True)
+        with open(os.path.join(place, "filler"), "wb", buffering=0) as filler:
+            with self.assertRaises(OSError):
+                while True:
+                    filler.write(bytes(4096))
+        return page
+
+    def move_to(self, place):
+        self.pool = os.path.join(place, "pool")
+        with open(self.pool, "wb") as file:
+            file.write(self.sound)
+
+    def test_a_page_that_cannot_be_read(self):
+        place = self.small_tmpfs("18m")
+        if not place:
+            self.skipTest("only where a small tmpfs can be mounted")
+        self.move_to(place)
+        page = self.lose_page(place, self.place_of(700))
+        found = self.damage()
+        self.assertEqual([(one["stream"], one["verdict"]) for one in found],
+                         [("s", "corrupt_unreadable")])
+        begin, length = found[0]["offset_bytes"], found[0]["length_bytes"]
+        self.assertLessEqual(begin, page + 4095)
+        self.assertGreaterEqual(begin + length, page + 4096)
+        number = self.lsns.index(found[0]["lsn"])
+        self.assertEqual(begin + 32, self.place_of(number))
+        done = self.expect(CORRUPT, "dump", self.pool, "--stream", "s")
+        self.assertEqual(done.stdout, b"".join(self.lines[:number]))
+        self.assertIn(b"corrupt_unreadable", done.stderr)
+        self.assertIn(f"LSN {self.lsns[number]}".encode(), done.stderr)
+        self.assertEqual(self.dump("--from", self.lsns[1500]), b"".join(self.lines[1500:]))
+        self.append(b"one more\n", "--emulate", "cache_line")    # the end of the log is sound
+
+    def test_a_page_that_a_writable_open_needs(self):
+        place = self.small_tmpfs("18m")
+        if not place:
+            self.skipTest("only where a small tmpfs can be mounted")
+        self.move_to(place)
+        page = self.lose_page(place, self.place_of(1999))
+        done = self.expect(CORRUPT, "append", self.pool, "--stream", "s", stdin=b"x\n")
+        match = re.search(rb"'([^']*)' cannot be reached any more at file byte (\d+): ",
+                          done.stderr)
+        self.assertEqual(match[1], self.pool.encode())
+        self.assertEqual(int(match[2]) // 4096 * 4096, page)
+        done = self.expect(CORRUPT, "check", self.pool)
+        self.assertIn(b"corrupt_unreadable in stream 's' at LSN", done.stdout)
+
+    def test_a_page_that_is_lost_while_the_pool_is_opened(self):
+        """Copied with holes for zeros, where libpmemobj reads before anybody else."""
+        place = self.small_tmpfs("18m")
+        if not place:
+            self.skipTest("only where a small tmpfs can be mounted")
+        self.move_to(place)
+        self.lose_page(place, 1 << 20)      # among libpmemobj's own logs
+        for words in (["check"], ["append", "--stream", "s"]):
+            done = self.expect(CORRUPT, *words, self.pool, stdin=b"x\n")
+            self.assertRegex(done.stderr, rb"^cinnabar: '" + self.pool.encode() +
+                             rb"' cannot be reached any more: ")
 
     def test_a_file_that_was_cut(self):
         for size in (0, 1, 4096, 8192, 100_000, len(self.sound) // 2, len(self.sound) - 1):

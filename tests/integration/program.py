@@ -38,6 +38,17 @@ class ProgramTest(unittest.TestCase):
             self.assertRegex(done.stderr, rb"^cinnabar: ", "the sentence is on stderr")
         return done
 
+    def small_tmpfs(self, size):
+        """A tmpfs in the test's folder, where this process may mount one."""
+        place = os.path.join(self.folder, "small")
+        os.mkdir(place)
+        if os.getuid() != 0 or subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", place],
+                stderr=subprocess.DEVNULL).returncode != 0:
+            return None
+        self.addCleanup(subprocess.run, ["umount", "-l", place])
+        return place
+
     def ok(self, *words, **options):
         return self.expect(OK, *words, **options).stdout
 

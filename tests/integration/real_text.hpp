@@ -9,8 +9,9 @@
 
 namespace cinnabar::integration {
 
-// The machine's own package database: /var/lib/dpkg/status and, until `bytes_min` are together,
-// the lists of files of its packages, in the order of their names, then its documentation.
+// Real files of the machine, one behind another in a fixed order, until `bytes_min` are together:
+// the package database, then licences, scripts, documentation and headers. Less only where all of
+// these hold less.
 std::string real_text(uint64_t bytes_min);
 
 std::string content_of(const std::filesystem::path& path);

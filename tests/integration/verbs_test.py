@@ -1,6 +1,9 @@
 """Every verb: its JSON, what is on which stream, and that the reading verbs change nothing."""
+import ctypes
+import errno
 import json
 import os
+import struct
 import subprocess
 import unittest
 
@@ -84,6 +87,20 @@ class Verbs(ProgramTest):
             self.ok(*words, self.pool)
             self.assertEqual(self.file_bytes(), before, words)
 
+    def test_fall_backs_are_named(self):
+        """On a system without membarrier and without wiping on fork."""
+        self.create()
+        self.ok("append", self.pool, "--stream", "s", stdin=b"a\n",
+                preexec_fn=refuse_membarrier_and_wipe_on_fork)
+        notes = self.ok_json("info", self.pool,
+                             preexec_fn=refuse_membarrier_and_wipe_on_fork)["recovery"]["notes"]
+        for word in ("membarrier", "fork"):
+            self.assertEqual(len([note for note in notes if word in note]), 1, notes)
+        text = self.ok("info", self.pool, preexec_fn=refuse_membarrier_and_wipe_on_fork)
+        self.assertRegex(text, rb"(?m)^note .*membarrier.*locked instruction")
+        done = self.expect(OK, "check", self.pool, preexec_fn=refuse_membarrier_and_wipe_on_fork)
+        self.assertIn(b"membarrier", done.stderr)
+
     def test_usage_errors(self):
         self.create()
         for words in ([], ["no-such-verb"], ["create"], ["create", self.pool, "--size", "many"],
@@ -157,6 +174,23 @@ class Verbs(ProgramTest):
         self.assertIn("cinnabar", {row["engine"] for row in results["results"]})
         self.assertIn(b"cinnabar", done.stdout)
         self.assertEqual(json.loads(self.ok(*bench, "--json"))["schema"], 1)
+
+
+def refuse_membarrier_and_wipe_on_fork():
+    """A seccomp filter of this process and those it becomes; x86-64."""
+    membarrier, madvise, wipe_on_fork = 324, 28, 18
+    load, equal, answer, allow, refuse = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050000
+    program = b"".join(struct.pack("<HBBI", *step) for step in (
+        (load, 0, 0, 0),                                # the number of the call
+        (equal, 0, 1, membarrier), (answer, 0, 0, refuse | errno.ENOSYS),
+        (equal, 0, 3, madvise), (load, 0, 0, 16 + 2 * 8),
+        (equal, 0, 1, wipe_on_fork), (answer, 0, 0, refuse | errno.EINVAL),
+        (answer, 0, 0, allow)))
+    steps = ctypes.create_string_buffer(program, len(program))
+    filter_of_steps = struct.pack("<HxxxxxxQ", len(program) // 8, ctypes.addressof(steps))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(38, 1, 0, 0, 0) != 0 or libc.prctl(22, 2, filter_of_steps) != 0:
+        raise OSError(ctypes.get_errno(), "no seccomp filter here")
 
 
 if __name__ == "__main__":

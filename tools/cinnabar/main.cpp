@@ -1,4 +1,5 @@
 // cinnabar: the command line. Verbs are in files of their own; this one finds which was meant.
+#include "cinnabar/bus_error.hpp"
 #include "output.hpp"
 #include "verbs.hpp"
 
@@ -38,6 +39,8 @@ int run(int argc, char** argv) {
 }  // namespace cinnabar::tool
 
 int main(int argc, char** argv) {
+    // Without it a bus error ends in a core dump, which is no reason to do nothing.
+    (void)cinnabar::end_on_bus_error(static_cast<int>(cinnabar::tool::ExitCode::corrupt));
 #if CINNABAR_TOOL_BENCH
     if (argc > 1 && std::string_view(argv[1]) == cinnabar::bench::kWorkerVerb)
         return cinnabar::bench::bench_worker_main(argc, argv);

@@ -3,12 +3,9 @@
 #include <charconv>
 #include <map>
 
-#include "sigbus.hpp"
-
 namespace cinnabar::tool {
 
 Result<Log> PoolOptions::open(bool read_only) const {
-    guard_mapping(path);
     OpenOptions options;
     options.read_only = read_only;
     options.emulate = emulate;

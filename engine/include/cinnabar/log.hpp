@@ -4,8 +4,8 @@
 // created with one writer is appended to and forced by one thread, the first that does so (another
 // one is refused, wrong_thread). close(), moving and destruction need that no other call is
 // running. The library starts no thread but those of its parallel recovery, and installs no signal
-// handler. In a child process after fork every call on the parent's log fails with `forked`; the
-// child may open logs of its own.
+// handler (bus_error.hpp has one to ask for). In a child process after fork every call on the
+// parent's log fails with `forked`; the child may open logs of its own.
 //
 // Ownership. A Stream and a Reader keep the log's insides alive; after Log::close they fail with
 // `failed`. Bytes handed to append are copied before it returns. Bytes of a Record stay valid as
@@ -121,8 +121,10 @@ struct StreamReport {
 
 struct OpenReport {
     std::vector<StreamReport> streams;
-    std::vector<Damage> damage;      // empty unless the open is read-only
-    std::vector<std::string> notes;  // survivable oddities, one sentence each
+    std::vector<Damage> damage;  // empty unless the open is read-only
+    // Survivable oddities, one sentence each; also what serves where the system lacks membarrier
+    // or wiping on fork.
+    std::vector<std::string> notes;
     uint64_t recovery_ns = 0;
     bool clean() const { return damage.empty(); }
 };
@@ -336,7 +338,8 @@ class Log {
     // Errors: not_found, invalid_argument (below the present mark, or above durable), read_only.
     Result<void> release(ServiceId service, Lsn to);
 
-    // Reads and verifies every record of every stream, every header, row and mark.
+    // Reads and verifies every record of every stream, every header, row and mark. A page that
+    // cannot be read is reported like any other damage (Linux 5.14).
     Result<std::vector<Damage>> check() const;
 
     // Closes: writes a testifying frame to each stream that this life appended to, so that a later

@@ -166,6 +166,42 @@ TEST_F(Look, BoundsComeBeforeTheSum) {
     EXPECT_EQ(at(kBytes - kLineBytes, true), Verdict::corrupt_length);
 }
 
+TEST_F(Look, AFrameThatCannotBeReadToItsEndIsUnreadable) {
+    write(kAt, 100, kGeneration, life_.lsn_at(kAt));
+    const auto lose = [&](uint64_t offset) {
+        life_.unreadable = {Bytes(bytes_.data() + offset, kLineBytes)};
+    };
+    for (const bool below : {false, true}) {
+        for (const uint64_t lost : {kAt, kAt + 64, kAt + 128}) {
+            lose(lost);
+            EXPECT_EQ(at(kAt, below), Verdict::corrupt_unreadable) << lost - kAt;
+        }
+        lose(kAt + 192);
+        EXPECT_EQ(at(kAt, below), Verdict::valid);
+        lose(kAt - 64);
+        EXPECT_EQ(at(kAt, below), Verdict::valid);
+    }
+    // Of another life only the first line says anything.
+    write(kAt, 100, kGeneration - 1, life_.lsn_at(kAt));
+    lose(kAt + 64);
+    EXPECT_EQ(at(kAt, false), Verdict::stale);
+    lose(kAt);
+    EXPECT_EQ(at(kAt, false), Verdict::corrupt_unreadable);
+    // Of a pad only the first line is summed.
+    life_.unreadable = {};
+    std::memset(bytes_.data() + kAt, 0, kLineBytes);
+    FrameHeader pad;
+    pad.generation = static_cast<uint32_t>(kGeneration);
+    const auto room = static_cast<uint32_t>(kBytes - kAt - kHeaderBytes);
+    pad.length_and_flags = length_and_flags(FrameType::pad, true, room);
+    pad.lsn = life_.lsn_at(kAt);
+    std::memcpy(bytes_.data() + kAt, &pad, sizeof pad);
+    pad.checksum = frame_sum(life_.seed, bytes_.data() + kAt, kLineBytes);
+    std::memcpy(bytes_.data() + kAt, &pad, sizeof pad);
+    lose(kAt + 64);
+    EXPECT_EQ(at(kAt, true), Verdict::valid);
+}
+
 TEST_F(Look, UnknownTypesAndLinksInTheMiddleAreNoFrames) {
     for (const uint32_t type : {0u, 2u, 7u}) {
         write(kAt, 32, kGeneration, life_.lsn_at(kAt));

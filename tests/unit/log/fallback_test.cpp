@@ -1,0 +1,138 @@
+// The fall-backs for a kernel without membarrier and without wipe-on-fork (trap L21). A seccomp
+// filter refuses both; it cannot be taken off again, so it is put on in a process of its own.
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <thread>
+
+#include "fixture.hpp"
+#include "log/fork_guard.hpp"
+#include "log/frontiers.hpp"
+#include "log/futex_park.hpp"
+#include "log/pmem_world.hpp"
+
+namespace cinnabar::log_test {
+namespace {
+
+// As a kernel that never heard of them answers. False where no filter can be put on.
+bool refuse_membarrier_and_wipe_on_fork() {
+    constexpr auto load = [](uint32_t offset) {
+        return sock_filter{BPF_LD | BPF_W | BPF_ABS, 0, 0, offset};
+    };
+    constexpr auto unless = [](uint32_t value, uint8_t skip) {
+        return sock_filter{BPF_JMP | BPF_JEQ | BPF_K, 0, skip, value};
+    };
+    constexpr auto end = [](uint32_t answer) { return sock_filter{BPF_RET | BPF_K, 0, 0, answer}; };
+    constexpr uint32_t third_argument = offsetof(seccomp_data, args) + 2 * sizeof(uint64_t);
+    sock_filter program[] = {
+        load(offsetof(seccomp_data, nr)),
+        unless(SYS_membarrier, 1),
+        end(SECCOMP_RET_ERRNO | ENOSYS),
+        unless(SYS_madvise, 3),
+        load(third_argument),
+        unless(MADV_WIPEONFORK, 1),
+        end(SECCOMP_RET_ERRNO | EINVAL),
+        end(SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog filter = {std::size(program), program};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+// Runs the named tests of this program under the filter, which survives exec.
+int exit_code_under_filter(const char* tests) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        if (!refuse_membarrier_and_wipe_on_fork()) ::_exit(77);
+        const std::string wanted = std::string("--gtest_filter=") + tests;
+        const std::string self = std::filesystem::read_symlink("/proc/self/exe");
+        ::execl(self.c_str(), self.c_str(), wanted.c_str(), "--gtest_brief=1", nullptr);
+        ::_exit(78);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(FallBack, WaitersWakeWithoutMembarrier) {
+    EXPECT_EQ(exit_code_under_filter("Log/FrontierTest.*:Log/Threads.OneWriter*:Log/Threads.Some*"),
+              0);
+}
+
+TEST(FallBack, AForkedChildIsRefusedWithoutWipeOnFork) {
+    EXPECT_EQ(exit_code_under_filter("Log/ForkTest.*"), 0);
+}
+
+// A system without membarrier, for one object.
+struct NoMembarrier : log::FutexPark {
+    static bool can_fence_others() { return false; }
+    static void fence_others() { FAIL() << "there is no membarrier here"; }
+};
+struct NoMembarrierWorld : log::PmemWorld {
+    using Park = NoMembarrier;
+};
+
+// A writer that publishes at the very moment at which the waiter goes to sleep, over and over. With
+// a plain store, each may see the other's old word, and the waiter sleeps until its time is over.
+TEST(FallBack, TheLockedFormLosesNoWakeUp) {
+    constexpr auto patience = std::chrono::seconds(5);
+    log::Frontiers<NoMembarrierWorld> frontiers(false, 0);
+    std::atomic<uint64_t> asked{0};
+    std::atomic<bool> stop{false};
+    std::thread writer([&] {
+        std::minstd_rand random(1);
+        for (uint64_t i = 1;; ++i) {
+            while (asked.load() != i)
+                if (stop.load()) return;
+            for (uint64_t delay = random() % 64; delay > 0; --delay) __builtin_ia32_pause();
+            frontiers.publish((i - 1) * kLine, 1, true);
+        }
+    });
+    const auto end = std::chrono::steady_clock::now() + milliseconds(2500);
+    for (uint64_t i = 1; std::chrono::steady_clock::now() < end; ++i) {
+        asked = i;
+        const auto begin = std::chrono::steady_clock::now();
+        frontiers.wait([&] { return frontiers.published() >= i * kLine; }, patience);
+        if (std::chrono::steady_clock::now() - begin < patience) continue;
+        ADD_FAILURE() << "nobody woke the waiter in round " << i;
+        break;
+    }
+    stop = true;
+    writer.join();
+}
+
+class FallBackNote : public LogTest {};
+INSTANTIATE_TEST_SUITE_P(Log, FallBackNote, kBoth, medium_name);
+
+TEST_P(FallBackNote, IsInTheReport) {
+    expect_ends_well([&] {
+        ASSERT_TRUE(refuse_membarrier_and_wipe_on_fork());
+        EXPECT_FALSE(log::FutexPark::can_fence_others());
+        EXPECT_FALSE(log::wiped_on_fork());
+        create();
+        Log log = open();
+        EXPECT_EQ(log.report().notes.size(), 2u);
+        for (const char* word : {"membarrier", "fork"}) {
+            size_t notes = 0;
+            for (const std::string& note : log.report().notes) notes += contains(note, word);
+            EXPECT_EQ(notes, 1u) << word;
+        }
+        EXPECT_TRUE(log.report().clean());
+    });
+}
+
+TEST_P(FallBackNote, IsNotThereWithoutNeed) {
+    create();
+    Log log = open();
+    EXPECT_EQ(log.report().notes.size(),
+              (log::FutexPark::can_fence_others() ? 0u : 1u) + (log::wiped_on_fork() ? 0u : 1u));
+}
+
+}  // namespace
+}  // namespace cinnabar::log_test
