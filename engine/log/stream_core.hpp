@@ -185,7 +185,11 @@ class StreamCore final : public StreamCoreBase {
     format::FrameHeader header(const Place& place, const Frame& frame) const;
     void store(const Place& place, const Frame& frame, std::span<const Bytes> pieces, Site site,
                StoreKind kind);
-    Result<void> finish_forced(const Place& place, bool cached, CounterStripes::Work& work);
+    bool write_forced(const Place& place, const Frame& frame, std::span<const Bytes> pieces,
+                      CounterStripes::Work& work);
+    bool write_lazy(const Place& place, const Frame& frame, std::span<const Bytes> pieces);
+    Result<void> catch_up(const Place& place, bool forced, CounterStripes::Work& work);
+    bool finish_forced(const Place& place, bool cached, CounterStripes::Work& work);
     Result<void> settle(uint64_t end, CounterStripes::Work& work);
     Result<void> force_published(CounterStripes::Work& work);
     Result<void> sync_to(uint64_t end, CounterStripes::Work& work);

@@ -76,26 +76,45 @@ Result<Lsn> StreamCore<W>::append(std::span<const Bytes> pieces, uint64_t size,
     work.records = 1;
     work.payload_bytes = size;
     work.bytes = lines * format::kLineBytes;
-    Result<void> done;
-    if (frame.forced) {
-        const bool cached = page_domain_ || mode_.forced_cached;
-        store(place, frame, pieces, Site::forced_frame_store,
-              cached ? StoreKind::cached : StoreKind::non_temporal);
-        done = finish_forced(place, cached, work);
-    } else {
-        store(place, frame, pieces, Site::lazy_frame_store, StoreKind::cached);
-        frontiers_.publish(place.lsn, lines, false);
-        // A forcer must not find a mountain of unflushed bytes: lazy writers clear it as they go.
-        if (!page_domain_ && frontiers_.durable() + kUnflushedMax < place.end()) {
-            CounterStripes::Work behind;
-            done = force_published(behind);
-            count({behind.fences, behind.lines, 0});
-        }
+    const bool done =
+        frame.forced ? write_forced(place, frame, pieces, work) : write_lazy(place, frame, pieces);
+    Result<Lsn> result = Lsn{place.lsn};
+    if (!done) [[unlikely]] {
+        if (auto caught_up = catch_up(place, frame.forced, work); !caught_up)
+            result = fail(std::move(caught_up.error()));
     }
     counters_.add(work);
-    if (!done) [[unlikely]]
-        return fail(std::move(done.error()));
-    return Lsn{place.lsn};
+    return result;
+}
+
+// The usual append makes no Result of its parts: one takes 88 bytes, and to make, move and destroy
+// it would cost more than all else here. False: catch_up() must follow.
+template <World W>
+bool StreamCore<W>::write_forced(const Place& place, const Frame& frame,
+                                 std::span<const Bytes> pieces, CounterStripes::Work& work) {
+    const bool cached = page_domain_ || mode_.forced_cached;
+    store(place, frame, pieces, Site::forced_frame_store,
+          cached ? StoreKind::cached : StoreKind::non_temporal);
+    return finish_forced(place, cached, work);
+}
+
+template <World W>
+bool StreamCore<W>::write_lazy(const Place& place, const Frame& frame,
+                               std::span<const Bytes> pieces) {
+    store(place, frame, pieces, Site::lazy_frame_store, StoreKind::cached);
+    frontiers_.publish(place.lsn, place.lines, false);
+    return page_domain_ || frontiers_.durable() + kUnflushedMax >= place.end();
+}
+
+// What is left to do for an append whose frame is written: others come first, or much was left
+// unflushed. A forcer must not find a mountain of that: lazy writers clear it as they go.
+template <World W>
+Result<void> StreamCore<W>::catch_up(const Place& place, bool forced, CounterStripes::Work& work) {
+    if (forced) return settle(place.end(), work);
+    CounterStripes::Work behind;
+    auto done = force_published(behind);
+    count({behind.fences, behind.lines, 0});
+    return done;
 }
 
 // Reads a byte of every page of the source: if that faults, it faults before space is taken, and
@@ -190,19 +209,19 @@ format::FrameHeader StreamCore<W>::header(const Place& place, const Frame& frame
 template <World W>
 void StreamCore<W>::store(const Place& place, const Frame& frame, std::span<const Bytes> pieces,
                           Site site, StoreKind kind) {
-    raw_.store_frame(site, place.bytes(), std::bit_cast<FrameWords>(header(place, frame)), pieces,
-                     place.live->seed, kind);
+    raw_.store_frame(site, place.bytes(), FrameWords{format::words_of(header(place, frame))},
+                     pieces, place.live->seed, kind);
 }
 
-// Makes a stored frame durable and publishes it: one fence, and a second one only if lazy
-// predecessors were published after the first (trap L3).
+// Makes a stored frame durable and publishes it: one fence, and a second one, in settle(), only if
+// lazy predecessors were published after the first (trap L3). True: it is durable with everything
+// before it; false: settle() must follow.
 template <World W>
-Result<void> StreamCore<W>::finish_forced(const Place& place, bool cached,
-                                          CounterStripes::Work& work) {
+bool StreamCore<W>::finish_forced(const Place& place, bool cached, CounterStripes::Work& work) {
     work.forces = 1;
     if (page_domain_) {
         frontiers_.publish(place.lsn, place.lines, false);
-        return sync_to(place.end(), work);
+        return false;
     }
     const uint64_t from = frontiers_.durable();
     const uint64_t below = std::min(frontiers_.published(), place.lsn);
@@ -214,9 +233,7 @@ Result<void> StreamCore<W>::finish_forced(const Place& place, bool cached,
     work.lines += place.lines;
     if (from < below) frontiers_.raise_durable(below);
     frontiers_.publish(place.lsn, place.lines, true);
-    if (durable() >= place.end()) [[likely]]
-        return {};
-    return settle(place.end(), work);
+    return durable() >= place.end();
 }
 
 // Returns when everything below `end` is durable; all of it has been or is being written.

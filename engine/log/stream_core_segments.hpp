@@ -271,7 +271,8 @@ Result<void> StreamCore<W>::write_close_frame() {
     frame.type = format::FrameType::close;
     frame.forced = true;
     store(place, frame, {}, Site::close_store, StoreKind::cached);
-    return finish_forced(place, true, work);
+    if (finish_forced(place, true, work)) return {};
+    return settle(place.end(), work);
 }
 
 }  // namespace cinnabar::log
