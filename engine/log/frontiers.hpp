@@ -56,7 +56,7 @@ class Frontiers {
     bool in_window(uint64_t lsn) const { return !many_ || lsn < published() + kWindowBytes; }
 
     // The frame [lsn, lsn + lines * 64) is written.
-    void publish(uint64_t lsn, uint64_t lines, bool solid) {
+    [[gnu::always_inline]] void publish(uint64_t lsn, uint64_t lines, bool solid) {
         const uint64_t end = lsn + lines * format::kLineBytes;
         if (!many_)
             publish_alone(lsn, end, solid);
@@ -121,7 +121,7 @@ class Frontiers {
     }
     std::atomic<uint64_t>& slot(uint64_t lsn) { return slots_[lsn / format::kLineBytes % kRing]; }
 
-    void publish_alone(uint64_t lsn, uint64_t end, bool solid) {
+    [[gnu::always_inline]] void publish_alone(uint64_t lsn, uint64_t end, bool solid) {
         CNB_CHECK(published_.load(std::memory_order_relaxed) == lsn, {"lsn", lsn});
         if (solid && durable_.load(std::memory_order_relaxed) == lsn)
             durable_.store(end, std::memory_order_release);
@@ -163,7 +163,7 @@ class Frontiers {
         durable_.compare_exchange_strong(from, to, std::memory_order_seq_cst);
     }
 
-    void wake_waiters() {
+    [[gnu::always_inline]] void wake_waiters() {
         // What was published above comes before this load: by a locked instruction, or, with one
         // writer, by the membarrier of whoever registered as a waiter.
         std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -188,12 +188,12 @@ class StreamCore final : public StreamCoreBase {
     bool write_forced(const Place& place, const Frame& frame, std::span<const Bytes> pieces,
                       CounterStripes::Work& work);
     bool write_lazy(const Place& place, const Frame& frame, std::span<const Bytes> pieces);
-    Result<void> catch_up(const Place& place, bool forced, CounterStripes::Work& work);
+    Result<void> catch_up(uint64_t end, bool forced);
     bool finish_forced(const Place& place, bool cached, CounterStripes::Work& work);
     Result<void> settle(uint64_t end, CounterStripes::Work& work);
     Result<void> force_published(CounterStripes::Work& work);
     Result<void> sync_to(uint64_t end, CounterStripes::Work& work);
-    void flush_range(Site site, uint64_t from, uint64_t to, CounterStripes::Work& work);
+    uint64_t flush_range(Site site, uint64_t from, uint64_t to);
     template <class Piece>
     void for_each_piece(uint64_t from, uint64_t to, Piece&& piece) const;
     void give_back_released();

@@ -5,6 +5,10 @@
 
 namespace cinnabar::log {
 
+// What every append passes through is always inlined, so that the place, the frame and the work
+// stay in registers: whatever is stored between two forces stands in the same queue as the frame,
+// and the next frame waits for it.
+
 template <World W>
 Result<void> StreamCore<W>::usable() const {
     if (alive_.load(std::memory_order_relaxed) != life_) [[unlikely]]
@@ -36,7 +40,7 @@ Result<void> StreamCore<W>::writable() {
 
 // May this thread append? The answer of writable() without its words.
 template <World W>
-bool StreamCore<W>::is_writable() const {
+[[gnu::always_inline]] inline bool StreamCore<W>::is_writable() const {
     return alive_.load(std::memory_order_relaxed) == life_ &&
            !closed_.load(std::memory_order_acquire) && !medium_.failed() && !mode_.read_only &&
            (many_ || writer_.load(std::memory_order_relaxed) == thread_token());
@@ -68,9 +72,14 @@ Result<Lsn> StreamCore<W>::append(std::span<const Bytes> pieces, uint64_t size,
     const uint64_t lines = format::padded_bytes(size) / format::kLineBytes;
     touch(pieces);
     Place place;
-    if (options.previous || !try_take(lines, place)) [[unlikely]]
-        if (auto taken = take(lines, options, place, frame.back_lines); !taken)
+    if (options.previous || !try_take(lines, place)) [[unlikely]] {
+        Place there;  // of its own, so that the usual place can stay in registers
+        uint32_t back_lines = 0;
+        if (auto taken = take(lines, options, there, back_lines); !taken)
             return fail(std::move(taken.error()));
+        place = there;
+        frame.back_lines = back_lines;
+    }
 
     CounterStripes::Work work;
     work.records = 1;
@@ -78,20 +87,20 @@ Result<Lsn> StreamCore<W>::append(std::span<const Bytes> pieces, uint64_t size,
     work.bytes = lines * format::kLineBytes;
     const bool done =
         frame.forced ? write_forced(place, frame, pieces, work) : write_lazy(place, frame, pieces);
-    Result<Lsn> result = Lsn{place.lsn};
-    if (!done) [[unlikely]] {
-        if (auto caught_up = catch_up(place, frame.forced, work); !caught_up)
-            result = fail(std::move(caught_up.error()));
-    }
     counters_.add(work);
-    return result;
+    if (!done) [[unlikely]]
+        if (auto caught_up = catch_up(place.end(), frame.forced); !caught_up)
+            return fail(std::move(caught_up.error()));
+    return Lsn{place.lsn};
 }
 
 // The usual append makes no Result of its parts: one takes 88 bytes, and to make, move and destroy
 // it would cost more than all else here. False: catch_up() must follow.
 template <World W>
-bool StreamCore<W>::write_forced(const Place& place, const Frame& frame,
-                                 std::span<const Bytes> pieces, CounterStripes::Work& work) {
+[[gnu::always_inline]] inline bool StreamCore<W>::write_forced(const Place& place,
+                                                               const Frame& frame,
+                                                               std::span<const Bytes> pieces,
+                                                               CounterStripes::Work& work) {
     const bool cached = page_domain_ || mode_.forced_cached;
     store(place, frame, pieces, Site::forced_frame_store,
           cached ? StoreKind::cached : StoreKind::non_temporal);
@@ -99,8 +108,8 @@ bool StreamCore<W>::write_forced(const Place& place, const Frame& frame,
 }
 
 template <World W>
-bool StreamCore<W>::write_lazy(const Place& place, const Frame& frame,
-                               std::span<const Bytes> pieces) {
+[[gnu::always_inline]] inline bool StreamCore<W>::write_lazy(const Place& place, const Frame& frame,
+                                                             std::span<const Bytes> pieces) {
     store(place, frame, pieces, Site::lazy_frame_store, StoreKind::cached);
     frontiers_.publish(place.lsn, place.lines, false);
     return page_domain_ || frontiers_.durable() + kUnflushedMax >= place.end();
@@ -109,18 +118,20 @@ bool StreamCore<W>::write_lazy(const Place& place, const Frame& frame,
 // What is left to do for an append whose frame is written: others come first, or much was left
 // unflushed. A forcer must not find a mountain of that: lazy writers clear it as they go.
 template <World W>
-Result<void> StreamCore<W>::catch_up(const Place& place, bool forced, CounterStripes::Work& work) {
-    if (forced) return settle(place.end(), work);
-    CounterStripes::Work behind;
-    auto done = force_published(behind);
-    count({behind.fences, behind.lines, 0});
+Result<void> StreamCore<W>::catch_up(uint64_t end, bool forced) {
+    CounterStripes::Work work;
+    auto done = forced ? settle(end, work) : force_published(work);
+    if (forced)
+        counters_.add(work);
+    else
+        count({work.fences, work.lines, 0});
     return done;
 }
 
 // Reads a byte of every page of the source: if that faults, it faults before space is taken, and
 // no hole is left that nobody can fill (trap L13).
 template <World W>
-void StreamCore<W>::touch(std::span<const Bytes> pieces) {
+[[gnu::always_inline]] inline void StreamCore<W>::touch(std::span<const Bytes> pieces) {
     for (const Bytes& piece : pieces) {
         for (size_t at = 0; at < piece.size(); at += format::kPageBytes)
             (void)*static_cast<const volatile std::byte*>(&piece[at]);
@@ -142,7 +153,7 @@ Result<uint32_t> StreamCore<W>::back_to(Lsn previous, uint64_t lsn) {
 
 // Space for a frame of `lines` where nothing stands in the way.
 template <World W>
-bool StreamCore<W>::try_take(uint64_t lines, Place& place) {
+[[gnu::always_inline]] inline bool StreamCore<W>::try_take(uint64_t lines, Place& place) {
     W::point();
     const uint64_t word = tail_.load(std::memory_order_acquire);
     if (line_of(word) + lines > segment_lines_) return false;
@@ -178,7 +189,7 @@ Result<void> StreamCore<W>::take(uint64_t lines, const AppendOptions& options, P
 }
 
 template <World W>
-bool StreamCore<W>::advance_tail(uint64_t word, uint64_t lines) {
+[[gnu::always_inline]] inline bool StreamCore<W>::advance_tail(uint64_t word, uint64_t lines) {
     if (!many_) {
         tail_.store(word + lines, std::memory_order_release);
         return true;
@@ -189,7 +200,8 @@ bool StreamCore<W>::advance_tail(uint64_t word, uint64_t lines) {
 }
 
 template <World W>
-format::FrameHeader StreamCore<W>::header(const Place& place, const Frame& frame) const {
+[[gnu::always_inline]] inline format::FrameHeader StreamCore<W>::header(const Place& place,
+                                                                        const Frame& frame) const {
     const uint64_t durable = frontiers_.durable();
     CNB_CHECK(durable <= place.lsn, {"durable", durable}, {"lsn", place.lsn});
     const uint64_t distance = (place.lsn - durable) / format::kLineBytes;
@@ -207,8 +219,9 @@ format::FrameHeader StreamCore<W>::header(const Place& place, const Frame& frame
 }
 
 template <World W>
-void StreamCore<W>::store(const Place& place, const Frame& frame, std::span<const Bytes> pieces,
-                          Site site, StoreKind kind) {
+[[gnu::always_inline]] inline void StreamCore<W>::store(const Place& place, const Frame& frame,
+                                                        std::span<const Bytes> pieces, Site site,
+                                                        StoreKind kind) {
     raw_.store_frame(site, place.bytes(), FrameWords{format::words_of(header(place, frame))},
                      pieces, place.live->seed, kind);
 }
@@ -217,7 +230,8 @@ void StreamCore<W>::store(const Place& place, const Frame& frame, std::span<cons
 // lazy predecessors were published after the first (trap L3). True: it is durable with everything
 // before it; false: settle() must follow.
 template <World W>
-bool StreamCore<W>::finish_forced(const Place& place, bool cached, CounterStripes::Work& work) {
+[[gnu::always_inline]] inline bool StreamCore<W>::finish_forced(const Place& place, bool cached,
+                                                                CounterStripes::Work& work) {
     work.forces = 1;
     if (page_domain_) {
         frontiers_.publish(place.lsn, place.lines, false);
@@ -227,7 +241,7 @@ bool StreamCore<W>::finish_forced(const Place& place, bool cached, CounterStripe
     const uint64_t below = std::min(frontiers_.published(), place.lsn);
     if (cached)
         raw_.flush(Site::forced_frame_flush, place.bytes(), place.lines * format::kLineBytes);
-    if (from < below) flush_range(Site::forcer_flush, from, below, work);
+    if (from < below) work.lines += flush_range(Site::forcer_flush, from, below);
     raw_.fence(Site::forced_fence);
     work.fences = 1;
     work.lines += place.lines;
@@ -251,7 +265,7 @@ Result<void> StreamCore<W>::force_published(CounterStripes::Work& work) {
     const uint64_t from = frontiers_.durable();
     const uint64_t to = frontiers_.published();
     if (from >= to) return {};
-    flush_range(Site::second_flush, from, to, work);
+    work.lines += flush_range(Site::second_flush, from, to);
     raw_.fence(Site::second_fence);
     ++work.fences;
     frontiers_.raise_durable(to);
@@ -278,12 +292,13 @@ Result<void> StreamCore<W>::sync_to(uint64_t end, CounterStripes::Work& work) {
     });
 }
 
+// Returns how many lines that were.
 template <World W>
-void StreamCore<W>::flush_range(Site site, uint64_t from, uint64_t to, CounterStripes::Work& work) {
+uint64_t StreamCore<W>::flush_range(Site site, uint64_t from, uint64_t to) {
     for_each_piece(from, to, [&](const std::byte* bytes, uint64_t length) {
         raw_.flush(site, bytes, length);
     });
-    work.lines += (to - from) / format::kLineBytes;
+    return (to - from) / format::kLineBytes;
 }
 
 // The bytes of [from, to), segment by segment. All of it lies in live segments.
