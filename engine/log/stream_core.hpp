@@ -214,10 +214,10 @@ class StreamCore final : public StreamCoreBase {
     const std::atomic<uint32_t>& alive_;
     const uint32_t life_;  // of the process; alive_ differs in a child after fork
 
-    alignas(128) std::atomic<uint64_t> tail_;
     std::atomic<const void*> writer_{nullptr};  // of a one-writer stream, from its first append
     std::atomic<bool> closed_{false};
     Frontiers<W> frontiers_;
+    std::atomic<uint64_t>& tail_;  // stands beside the frontiers
     std::vector<Live> live_;
     CounterStripes counters_;
 

@@ -25,6 +25,7 @@ StreamCore<W>::StreamCore(PoolMedium<W>& medium, SegmentPool<W>& segments, const
       alive_(alive_word()),
       life_(begin_life()),
       frontiers_(many_, start.end),
+      tail_(frontiers_.tail()),
       live_(std::bit_ceil(medium.space().segments.size() + 1)),
       first_ordinal_(start.first_ordinal),
       next_ordinal_(start.first_ordinal + start.segments.size()),
