@@ -25,6 +25,7 @@ constexpr uint64_t kPoolOverhead = uint64_t{16} << 20;
 constexpr uint64_t kReopenSegment = uint64_t{1} << 20;
 constexpr uint64_t kRecordsPerRound = 10'000;  // that later rounds of reopening add
 constexpr uint32_t kRoundsMax = 100;
+constexpr uint32_t kSpares = 4;  // as OpenOptions has it
 constexpr uint64_t kScanBytesMin = uint64_t{1} << 20;
 constexpr uint64_t kScanBytesMax = uint64_t{2} << 30;
 
@@ -124,9 +125,10 @@ class Run {
         return {};
     }
 
-    Result<Log> open(const std::string& path) {
+    Result<Log> open(const std::string& path, uint32_t spare_segments) {
         OpenOptions options;
         options.emulate = report_.environment.emulate;
+        options.spare_segments = spare_segments;
         return Log::open(path, options);
     }
 
@@ -169,7 +171,9 @@ class Run {
     Result<void> fill_for_scan(const std::string& path) {
         if (auto made = Log::create(path, {scan_pool_bytes(), scan_segment_bytes()}); !made)
             return made;
-        auto log = open(path);
+        // Recovery also looks through a prepared segment for frames that lost their link: of such
+        // large ones there shall be none.
+        auto log = open(path, 0);
         if (!log) return fail(log.error());
         note_medium(log->medium());
         records_ =
@@ -220,7 +224,7 @@ class Run {
         if (auto made = Log::create(path, {reopen_pool_bytes(), kReopenSegment}); !made)
             return made;
         {
-            auto log = open(path);
+            auto log = open(path, kSpares);
             if (!log) return fail(log.error());
             if (auto added = log->add_stream(kRecoveryStream, Writers::one); !added)
                 return fail(added.error());
@@ -252,7 +256,7 @@ class Run {
         std::optional<Log> log;
         std::optional<Error> error;
         const double open_ns = time_ns([&] {
-            auto opened = open(order.path);
+            auto opened = open(order.path, kSpares);
             if (opened)
                 log.emplace(std::move(*opened));
             else
