@@ -149,4 +149,7 @@ void print_table(const ForceBenchReport& report, std::ostream& out);
 // {"schema": 1, "environment": {...}, "results": [...], "skipped": [...]}
 nlohmann::json to_json(const ForceBenchReport& report);
 
+// The part of the environment that every benchmark's results have.
+nlohmann::json to_json(const Environment& environment);
+
 }  // namespace cinnabar::bench

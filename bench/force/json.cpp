@@ -54,25 +54,12 @@ json medium_json(const Environment& e) {
 }
 
 json environment_json(const ForceBenchReport& report) {
-    const Environment& e = report.environment;
-    return {{"version", e.version},
-            {"cpu", e.cpu},
-            {"cores", e.cores},
-            {"pinned", e.pinned},
-            {"governor", e.governor},
-            {"kernel", e.kernel},
-            {"compiler", e.compiler},
-            {"build_type", e.build_type},
-            {"checksum_path", e.checksum_path},
-            {"clock", e.clock},
-            {"timer_ns", e.timer_ns},
-            {"medium", medium_json(e)},
-            {"disk", e.disk ? to_json(*e.disk) : json(nullptr)},
-            {"quick", report.quick},
-            {"slice_ms", report.slice_ms},
-            {"trace", report.trace.empty() ? json(nullptr) : json(report.trace)},
-            {"noise_of_floor", to_json(e.noise)},
-            {"seconds", e.seconds}};
+    json environment = to_json(report.environment);
+    environment["quick"] = report.quick;
+    environment["slice_ms"] = report.slice_ms;
+    environment["trace"] = report.trace.empty() ? json(nullptr) : json(report.trace);
+    environment["noise_of_floor"] = to_json(report.environment.noise);
+    return environment;
 }
 
 json row_json(const Row& row) {
@@ -128,6 +115,23 @@ json skipped_json(const Skipped& s) {
 }
 
 }  // namespace
+
+json to_json(const Environment& e) {
+    return {{"version", e.version},
+            {"cpu", e.cpu},
+            {"cores", e.cores},
+            {"pinned", e.pinned},
+            {"governor", e.governor},
+            {"kernel", e.kernel},
+            {"compiler", e.compiler},
+            {"build_type", e.build_type},
+            {"checksum_path", e.checksum_path},
+            {"clock", e.clock},
+            {"timer_ns", e.timer_ns},
+            {"medium", medium_json(e)},
+            {"disk", e.disk ? to_json(*e.disk) : json(nullptr)},
+            {"seconds", e.seconds}};
+}
 
 json to_json(const ForceBenchReport& report) {
     json results = json::array();

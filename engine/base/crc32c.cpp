@@ -32,6 +32,7 @@
 
 // g++ 12 takes the undefined pass-through operands inside its own intrinsics for a mistake of ours.
 #ifndef __clang__
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
@@ -42,6 +43,8 @@ namespace cinnabar {
 namespace {
 
 constexpr uint32_t kPolynomial = 0x82F63B78;
+
+constexpr size_t kHoleLeast = 64;
 
 constexpr uint32_t times_x(uint32_t a) {
     return (a >> 1) ^ ((a & 1) != 0 ? kPolynomial : 0);
@@ -180,11 +183,12 @@ CINNABAR_FOLD512 inline uint64_t reduced(__m512i a) {
 
 // Folding wins from one register on (bench/micro: crc32c); from four on, four of them hide its
 // latency.
-CINNABAR_FOLD512 uint32_t by_fold512(uint32_t seed, const std::byte* p, size_t length) {
-    if (length < 64) return by_words(seed, p, length);
+template <bool kHole>
+CINNABAR_FOLD512 inline uint32_t fold_all(uint32_t seed, const std::byte* p, size_t length) {
+    constexpr __mmask16 kWords = kHole ? 0xFFFF & ~(1u << (kHoleAt / 4)) : 0xFFFF;
     const std::byte* const end = p + length;
     const __m512i start = _mm512_zextsi128_si512(_mm_cvtsi32_si128(static_cast<int>(seed)));
-    __m512i a = _mm512_xor_si512(_mm512_loadu_si512(p), start);
+    __m512i a = _mm512_xor_si512(_mm512_maskz_loadu_epi32(kWords, p), start);
     const __m512i by_one = all_lanes<512>();
     if (length >= 256) {
         __m512i b = _mm512_loadu_si512(p + 64);
@@ -205,28 +209,59 @@ CINNABAR_FOLD512 uint32_t by_fold512(uint32_t seed, const std::byte* p, size_t l
     return by_words(reduced(a), p, static_cast<size_t>(end - p));
 }
 
-// --- choice --------------------------------------------------------------------------------------
-
-using Path = uint32_t (*)(uint32_t, const std::byte*, size_t);
-
-Path function_of(Crc32cPath path) {
-    switch (path) {
-        case Crc32cPath::table: return by_table;
-        case Crc32cPath::instruction: return by_instruction;
-        case Crc32cPath::fold512: return by_fold512;
-    }
-    return by_table;
+CINNABAR_FOLD512 uint32_t by_fold512(uint32_t seed, const std::byte* p, size_t length) {
+    return length < 64 ? by_words(seed, p, length) : fold_all<false>(seed, p, length);
 }
 
-uint32_t choose_and_sum(uint32_t seed, const std::byte* p, size_t length);
+CINNABAR_FOLD512 uint32_t by_fold512_with_hole(uint32_t seed, const std::byte* p, size_t length) {
+    return fold_all<true>(seed, p, length);
+}
 
-// Starts at a function that puts the right one here: no order of static initialisation matters.
-constinit std::atomic<Path> chosen = choose_and_sum;
+// --- with a hole, otherwise ----------------------------------------------------------------------
+
+template <uint32_t (*kSum)(uint32_t, const std::byte*, size_t)>
+uint32_t around_hole(uint32_t seed, const std::byte* p, size_t length) {
+    std::array<std::byte, kHoleLeast> first;
+    std::memcpy(first.data(), p, first.size());
+    std::memset(&first[kHoleAt], 0, sizeof(uint32_t));
+    return kSum(kSum(seed, first.data(), first.size()), p + first.size(), length - first.size());
+}
+
+// --- choice --------------------------------------------------------------------------------------
+
+using Sum = uint32_t (*)(uint32_t, const std::byte*, size_t);
+
+struct Path {
+    Sum whole;
+    Sum with_hole;
+};
+
+Path functions_of(Crc32cPath path) {
+    switch (path) {
+        case Crc32cPath::table: break;
+        case Crc32cPath::instruction: return {by_instruction, around_hole<by_instruction>};
+        case Crc32cPath::fold512: return {by_fold512, by_fold512_with_hole};
+    }
+    return {by_table, around_hole<by_table>};
+}
+
+// Each starts at a function that puts the right one here: no order of static initialisation
+// matters.
+uint32_t choose_and_sum(uint32_t seed, const std::byte* p, size_t length);
+uint32_t choose_and_sum_with_hole(uint32_t seed, const std::byte* p, size_t length);
+constinit std::atomic<Sum> chosen = choose_and_sum;
+constinit std::atomic<Sum> chosen_with_hole = choose_and_sum_with_hole;
 
 uint32_t choose_and_sum(uint32_t seed, const std::byte* p, size_t length) {
-    const Path path = function_of(crc32c_path());
-    chosen.store(path, std::memory_order_relaxed);
-    return path(seed, p, length);
+    const Sum sum = functions_of(crc32c_path()).whole;
+    chosen.store(sum, std::memory_order_relaxed);
+    return sum(seed, p, length);
+}
+
+uint32_t choose_and_sum_with_hole(uint32_t seed, const std::byte* p, size_t length) {
+    const Sum sum = functions_of(crc32c_path()).with_hole;
+    chosen_with_hole.store(sum, std::memory_order_relaxed);
+    return sum(seed, p, length);
 }
 
 }  // namespace
@@ -234,6 +269,12 @@ uint32_t choose_and_sum(uint32_t seed, const std::byte* p, size_t length) {
 uint32_t crc32c(uint32_t seed, const void* bytes, size_t length) {
     return chosen.load(std::memory_order_relaxed)(seed, static_cast<const std::byte*>(bytes),
                                                   length);
+}
+
+uint32_t crc32c_with_hole(uint32_t seed, const void* bytes, size_t length) {
+    CNB_CHECK(length >= kHoleLeast, {"length", length});
+    return chosen_with_hole.load(std::memory_order_relaxed)(
+        seed, static_cast<const std::byte*>(bytes), length);
 }
 
 bool available(Crc32cPath path) {
@@ -252,7 +293,13 @@ bool available(Crc32cPath path) {
 
 uint32_t crc32c_by(Crc32cPath path, uint32_t seed, const void* bytes, size_t length) {
     CNB_CHECK(available(path), {"path", static_cast<uint64_t>(path)});
-    return function_of(path)(seed, static_cast<const std::byte*>(bytes), length);
+    return functions_of(path).whole(seed, static_cast<const std::byte*>(bytes), length);
+}
+
+uint32_t crc32c_with_hole_by(Crc32cPath path, uint32_t seed, const void* bytes, size_t length) {
+    CNB_CHECK(available(path), {"path", static_cast<uint64_t>(path)});
+    CNB_CHECK(length >= kHoleLeast, {"length", length});
+    return functions_of(path).with_hole(seed, static_cast<const std::byte*>(bytes), length);
 }
 
 Crc32cPath crc32c_path() {

@@ -13,6 +13,11 @@ namespace cinnabar {
 // processor has. Any alignment.
 uint32_t crc32c(uint32_t seed, const void* bytes, size_t length);
 
+// The same with the four bytes from kHoleAt on taken as zero, for what holds its own sum there. At
+// least 64 bytes.
+inline constexpr size_t kHoleAt = 8;
+uint32_t crc32c_with_hole(uint32_t seed, const void* bytes, size_t length);
+
 // The paths, apart, so that tests can compare them and benchmarks can name them.
 enum class Crc32cPath : uint8_t {
     table,        // portable
@@ -22,6 +27,7 @@ enum class Crc32cPath : uint8_t {
 
 bool available(Crc32cPath path);
 uint32_t crc32c_by(Crc32cPath path, uint32_t seed, const void* bytes, size_t length);
+uint32_t crc32c_with_hole_by(Crc32cPath path, uint32_t seed, const void* bytes, size_t length);
 
 // The path that crc32c() takes here.
 Crc32cPath crc32c_path();

@@ -10,8 +10,7 @@ namespace {
 static_assert(kThreadSlots == 64, "one bit of a word each");
 constinit std::atomic<uint64_t> taken{0};
 
-constexpr uint32_t kUnclaimed = 0xFFFFFFFF;
-constinit thread_local uint32_t slot_of_this_thread = kUnclaimed;
+using detail::slot_of_this_thread;
 
 // Gives the slot back when its thread ends.
 struct Releaser {
@@ -36,14 +35,9 @@ uint32_t claim() {
 
 }  // namespace
 
-uint32_t thread_slot() {
-    if (slot_of_this_thread == kUnclaimed) [[unlikely]]
-        slot_of_this_thread = claim();
+uint32_t detail::claim_thread_slot() {
+    slot_of_this_thread = claim();
     return slot_of_this_thread;
-}
-
-const void* thread_token() {
-    return &slot_of_this_thread;
 }
 
 }  // namespace cinnabar

@@ -100,11 +100,8 @@ uint32_t frame_seed(const PoolId& pool, uint32_t segment, uint64_t generation) {
 }
 
 uint32_t frame_sum(uint32_t seed, const std::byte* frame, uint64_t summed_bytes) {
-    std::array<std::byte, kLineBytes> line;
-    std::memcpy(line.data(), frame, kLineBytes);
-    std::memset(line.data() + offsetof(FrameHeader, checksum), 0, sizeof(uint32_t));
-    const uint32_t first = crc32c(seed, line.data(), kLineBytes);
-    return crc32c(first, frame + kLineBytes, summed_bytes - kLineBytes);
+    static_assert(offsetof(FrameHeader, checksum) == kHoleAt);
+    return crc32c_with_hole(seed, frame, summed_bytes);
 }
 
 FrameHeader read_frame_header(const std::byte* frame) {

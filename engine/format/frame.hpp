@@ -16,6 +16,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -59,6 +60,17 @@ static_assert(kHeaderBytes == 32);
 static_assert(offsetof(FrameHeader, checksum) == 8);
 static_assert(offsetof(FrameHeader, lsn) == 16);
 static_assert((uint64_t{1} << kLengthBits) >= kSegmentBytesMax / 4, "a quarter segment must fit");
+
+// The header as the four words that lie on the medium. Whoever sums and stores a frame loads them
+// by words: made of halves in memory, they could not be loaded before those halves have reached the
+// cache, and there they would stand behind the fence of the previous force.
+constexpr std::array<uint64_t, 4> words_of(const FrameHeader& header) {
+    return {uint64_t{header.length_and_flags} << 32 | header.generation,
+            uint64_t{header.distance_lines} << 32 | header.checksum, header.lsn,
+            uint64_t{header.back_lines} << 32 | uint64_t{header.kind} << 16 | header.service};
+}
+static_assert(std::bit_cast<FrameHeader>(words_of({1, 2, 3, 4, 5, 6, 7, 8})) ==
+              FrameHeader{1, 2, 3, 4, 5, 6, 7, 8});
 
 constexpr uint32_t length_and_flags(FrameType type, bool forced, uint32_t payload_bytes) {
     return payload_bytes | (forced ? kForcedFlag : 0) | (static_cast<uint32_t>(type) << kTypeShift);

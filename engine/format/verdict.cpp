@@ -32,9 +32,42 @@ constexpr std::array kVerdictTable = {
 };
 // clang-format on
 
-bool answers(Ask ask, bool value) {
+constexpr bool answers(Ask ask, bool value) {
     return ask == Ask::any || (ask == Ask::yes) == value;
 }
+
+constexpr bool row_matches(const VerdictRow& row, const Observation& seen) {
+    return answers(row.below_testimony, seen.below_testimony) &&
+           answers(row.readable, seen.readable) &&
+           (row.generation < 0 || row.generation == static_cast<int>(seen.generation)) &&
+           answers(row.length_ok, seen.length_ok) && answers(row.sum_ok, seen.sum_ok) &&
+           answers(row.lsn_ok, seen.lsn_ok);
+}
+
+// The table, worked out for every observation: recovery asks it for every frame.
+constexpr Verdict kNone{0xFF};
+constexpr size_t kObservations = 3u << 5;
+
+constexpr size_t number_of(const Observation& seen) {
+    return static_cast<size_t>(seen.generation) << 5 | size_t{seen.below_testimony} << 4 |
+           size_t{seen.readable} << 3 | size_t{seen.length_ok} << 2 | size_t{seen.sum_ok} << 1 |
+           size_t{seen.lsn_ok};
+}
+
+constexpr std::array<Verdict, kObservations> kJudgements = [] {
+    std::array<Verdict, kObservations> judgements = {};
+    for (size_t n = 0; n < kObservations; ++n) {
+        const Observation seen{(n & 16) != 0, (n & 8) != 0, static_cast<GenerationSeen>(n >> 5),
+                               (n & 4) != 0,  (n & 2) != 0, (n & 1) != 0};
+        judgements[number_of(seen)] = kNone;
+        for (const VerdictRow& row : kVerdictTable)
+            if (row_matches(row, seen)) {
+                judgements[number_of(seen)] = row.verdict;
+                break;
+            }
+    }
+    return judgements;
+}();
 
 // The full generation that a frame of another generation could only mean if it were later than
 // the segment's own: the smallest greater number with the same low 32 bits.
@@ -117,18 +150,14 @@ std::span<const VerdictRow> verdict_table() {
 }
 
 bool matches(const VerdictRow& row, const Observation& seen) {
-    return answers(row.below_testimony, seen.below_testimony) &&
-           answers(row.readable, seen.readable) &&
-           (row.generation < 0 || row.generation == static_cast<int>(seen.generation)) &&
-           answers(row.length_ok, seen.length_ok) && answers(row.sum_ok, seen.sum_ok) &&
-           answers(row.lsn_ok, seen.lsn_ok);
+    return row_matches(row, seen);
 }
 
 Verdict judge(const Observation& seen) {
-    for (const VerdictRow& row : kVerdictTable)
-        if (matches(row, seen)) return row.verdict;
-    CNB_CHECK(false, {"below_testimony", seen.below_testimony},
+    const Verdict verdict = kJudgements[number_of(seen)];
+    CNB_CHECK(verdict != kNone, {"below_testimony", seen.below_testimony},
               {"generation", static_cast<uint64_t>(seen.generation)}, {"sum_ok", seen.sum_ok});
+    return verdict;
 }
 
 Seen look(const SegmentLife& life, uint64_t offset, bool below_testimony) {

@@ -23,7 +23,7 @@ class CounterStripes {
         uint64_t bytes = 0;
     };
 
-    void add(const Work& work) {
+    [[gnu::always_inline]] void add(const Work& work) {
         const uint32_t slot = thread_slot();
         Stripe& stripe = stripes_[slot];
         if (slot < kThreadSlots) [[likely]] {
@@ -67,7 +67,7 @@ class CounterStripes {
         std::atomic<uint64_t> bytes{0};
     };
 
-    static void bump(std::atomic<uint64_t>& counter, uint64_t by) {
+    [[gnu::always_inline]] static void bump(std::atomic<uint64_t>& counter, uint64_t by) {
         counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
     }
 

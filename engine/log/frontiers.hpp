@@ -7,9 +7,9 @@
 //
 // Many writers: a frame whose turn has not come leaves its length in the slot ring, at
 // slot[LSN/64 mod ring], together with its lap, so that slots need no clearing; whoever completes
-// the frame before it steps over it. The frame at the frontier needs no slot: nobody but its owner
-// can step over it. Both sides use seq_cst, so either the owner sees the frontier arrive or the
-// predecessor sees the slot (trap L8).
+// the frame before it steps over it; a solid frame waits for its turn first, about a force long.
+// The frame at the frontier needs no slot: nobody but its owner can step over it. Both sides use
+// seq_cst, so either the owner sees the frontier arrive or the predecessor sees the slot (trap L8).
 //
 // One writer: plain stores. A waiter makes the writer's core pass a fence before it sleeps
 // (membarrier); where that is missing, the writer publishes with a locked instruction.
@@ -51,12 +51,15 @@ class Frontiers {
     // Moves first over a solid frame; what is acknowledged is below both.
     uint64_t durable() const { return durable_.load(std::memory_order_acquire); }
 
+    // Where the next frame goes, in StreamCore's terms.
+    std::atomic<uint64_t>& tail() { return tail_; }
+
     // May a frame that starts here be written? (Its slot must not be in use.) Whoever asks may have
     // been overtaken: an LSN that is published already is in the window, and its place is gone.
     bool in_window(uint64_t lsn) const { return !many_ || lsn < published() + kWindowBytes; }
 
     // The frame [lsn, lsn + lines * 64) is written.
-    void publish(uint64_t lsn, uint64_t lines, bool solid) {
+    [[gnu::always_inline]] void publish(uint64_t lsn, uint64_t lines, bool solid) {
         const uint64_t end = lsn + lines * format::kLineBytes;
         if (!many_)
             publish_alone(lsn, end, solid);
@@ -107,6 +110,7 @@ class Frontiers {
     }
 
   private:
+    static constexpr int kTurnsForSlot = 4;  // about a force
     static constexpr int kSpinTurns = 8;
 
     static constexpr uint64_t kLinesBits = 24;
@@ -121,7 +125,7 @@ class Frontiers {
     }
     std::atomic<uint64_t>& slot(uint64_t lsn) { return slots_[lsn / format::kLineBytes % kRing]; }
 
-    void publish_alone(uint64_t lsn, uint64_t end, bool solid) {
+    [[gnu::always_inline]] void publish_alone(uint64_t lsn, uint64_t end, bool solid) {
         CNB_CHECK(published_.load(std::memory_order_relaxed) == lsn, {"lsn", lsn});
         if (solid && durable_.load(std::memory_order_relaxed) == lsn)
             durable_.store(end, std::memory_order_release);
@@ -132,9 +136,11 @@ class Frontiers {
     }
 
     void publish_among(uint64_t lsn, uint64_t lines, uint64_t end, bool solid) {
-        W::point();
-        if (published_.load(std::memory_order_acquire) == lsn) {
-            if (solid) step_durable(lsn, end);
+        if (is_next(lsn, solid)) {
+            // Whoever else may raise durable raises it to `lsn` at most until this is published:
+            // once it stands there it is this thread's to move.
+            if (solid && durable_.load(std::memory_order_relaxed) == lsn)
+                durable_.store(end, std::memory_order_release);
             W::point();
             published_.exchange(end, std::memory_order_seq_cst);
         } else {
@@ -142,6 +148,19 @@ class Frontiers {
             slot(lsn).exchange(slot_word(lsn, lines, solid), std::memory_order_seq_cst);
         }
         step_over_slots();
+    }
+
+    // Has the frontier arrived at this frame? A thread that forces waits for that in any case, and
+    // soon enough it has: a slot would cost both cores more, who pass its line and the frontiers'
+    // to and fro.
+    bool is_next(uint64_t lsn, bool solid) const {
+        const int turns = solid ? kTurnsForSlot : 0;
+        for (int turn = 0;; ++turn) {
+            W::point();
+            if (published_.load(std::memory_order_acquire) == lsn) return true;
+            if (turn == turns) return false;
+            W::Park::relax();
+        }
     }
 
     // Moves the frontier over every frame whose slot is set. Any thread, any number at a time.
@@ -163,7 +182,7 @@ class Frontiers {
         durable_.compare_exchange_strong(from, to, std::memory_order_seq_cst);
     }
 
-    void wake_waiters() {
+    [[gnu::always_inline]] void wake_waiters() {
         // What was published above comes before this load: by a locked instruction, or, with one
         // writer, by the membarrier of whoever registered as a waiter.
         std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -210,8 +229,11 @@ class Frontiers {
 
     const bool many_;
     const bool locked_;
-    alignas(128) std::atomic<uint64_t> published_;
-    alignas(128) std::atomic<uint64_t> durable_;
+    // One line, for many writers pass it from core to core: who takes space looks at both frontiers
+    // too, and who moves one moves the other.
+    alignas(128) std::atomic<uint64_t> tail_{0};
+    std::atomic<uint64_t> published_;
+    std::atomic<uint64_t> durable_;
     alignas(128) std::atomic<uint32_t> waiters_{0};
     std::atomic<uint32_t> sleepers_{0};  // of the waiters, those that need a wake
     std::atomic<uint32_t> epoch_{0};

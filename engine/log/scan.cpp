@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <utility>
+#include <vector>
 
 namespace cinnabar::log {
 
@@ -103,42 +105,90 @@ void keep_chain(const PoolScan& pool, const pool::Space& space, const Chain& cha
     stream.broken = !chain.empty() && chain.rbegin()->first >= expected;
 }
 
-// Verifies a stream from its links' testimony on and finds the cut.
-void scan_stream(const PoolScan& pool, const pool::Space& space, const ParallelFor& parallel_for,
-                 StreamScan& stream) {
+// A stream as its catalogue entry, its mark and its links have it.
+StreamScan chained_stream(const PoolScan& pool, const pool::Space& space, const Marks& marks,
+                          const format::StreamRow& entry) {
+    StreamScan stream;
+    stream.stream = entry.stream;
+    stream.name = entry.name.data();
+    stream.writers = (entry.flags & format::kStreamShared) ? Writers::many : Writers::one;
+    stream.reserve = (entry.flags & format::kStreamReserve) != 0;
+    const Chain chain = chain_of(pool, space, entry.stream);
+    const auto mark = marks.lowest.find(entry.stream);
+    if (mark != marks.lowest.end())
+        stream.mark = mark->second;
+    else if (marks.complete || chain.empty())
+        stream.mark = entry.kept_from;
+    else  // its mark may be what was damaged: whatever is there is kept
+        stream.mark = chain.begin()->first * format::frame_space(space.segment_bytes);
+    keep_chain(pool, space, chain, stream);
+    return stream;
+}
+
+// A stream and what is found in its segments from the links' testimony on.
+struct Verifying {
+    StreamScan stream;
+    size_t first = 0;                // of the kept segments that are verified
+    std::vector<SegmentScan> scans;  // of those from there on
+};
+
+// From where on a stream is verified.
+Verifying start_verifying(const PoolScan& pool, const pool::Space& space, StreamScan stream) {
     const uint64_t span = format::frame_space(space.segment_bytes);
     for (const uint32_t segment : stream.kept)
         stream.testified = std::max(stream.testified, pool.segments[segment].testified);
-
     const uint64_t begin = stream.first_ordinal * span;
-    const uint64_t end = begin + stream.kept.size() * span;
-    stream.verified_from = std::clamp(stream.testified, begin, end);
-    const size_t first = static_cast<size_t>((stream.verified_from - begin) / span);
-    std::vector<SegmentScan> scans(stream.kept.size() - first);
-    parallel_for(scans.size(), [&](size_t i) {
-        const uint32_t segment = stream.kept[first + i];
-        const SegmentReading& reading = pool.segments[segment];
-        SegmentLife life = life_of(space, segment, reading.header.generation, reading.base_lsn);
-        life.unreadable = space.unreadable_in(life.base, life.segment_bytes);
-        scans[i] =
-            scan_segment(life, life.offset_of(std::max(stream.verified_from, reading.base_lsn)));
-    });
+    stream.verified_from = std::clamp(stream.testified, begin, begin + stream.kept.size() * span);
+    Verifying verifying;
+    verifying.first = static_cast<size_t>((stream.verified_from - begin) / span);
+    verifying.scans.resize(stream.kept.size() - verifying.first);
+    verifying.stream = std::move(stream);
+    return verifying;
+}
 
+void verify_segment(const PoolScan& pool, const pool::Space& space, Verifying& verifying,
+                    size_t i) {
+    const uint32_t segment = verifying.stream.kept[verifying.first + i];
+    const SegmentReading& reading = pool.segments[segment];
+    SegmentLife life = life_of(space, segment, reading.header.generation, reading.base_lsn);
+    life.unreadable = space.unreadable_in(life.base, life.segment_bytes);
+    const uint64_t from = std::max(verifying.stream.verified_from, reading.base_lsn);
+    verifying.scans[i] = scan_segment(life, life.offset_of(from));
+}
+
+// Streams times segments, all of them side by side.
+void verify(const PoolScan& pool, const pool::Space& space, const ParallelFor& parallel_for,
+            std::vector<Verifying>& streams) {
+    std::vector<std::pair<Verifying*, size_t>> pieces;
+    for (Verifying& verifying : streams)
+        for (size_t i = 0; i < verifying.scans.size(); ++i) pieces.emplace_back(&verifying, i);
+    parallel_for(pieces.size(), [&](size_t n) {
+        verify_segment(pool, space, *pieces[n].first, pieces[n].second);
+    });
+}
+
+// Finds the cut.
+StreamScan finish_verifying(const pool::Space& space, Verifying verifying) {
+    const uint64_t span = format::frame_space(space.segment_bytes);
+    StreamScan stream = std::move(verifying.stream);
+    const std::vector<SegmentScan>& scans = verifying.scans;
     stream.testified = std::max(stream.testified, stream.mark);  // a mark is never above durable
     for (const SegmentScan& scan : scans)
         stream.testified = std::max(stream.testified, scan.testified);
-    stream.cut = end;
+    const uint64_t begin = stream.first_ordinal * span;
+    stream.cut = begin + stream.kept.size() * span;
     size_t keep = stream.kept.size();
     for (size_t i = 0; i < scans.size(); ++i) {
         stream.frames += scans[i].frames;
         if (scans[i].verdict == Verdict::valid) continue;
         stream.end_verdict = scans[i].verdict;
-        stream.cut = begin + (first + i) * span + scans[i].end_offset - kFramesOffset;
-        keep = first + i + 1;
+        stream.cut = begin + (verifying.first + i) * span + scans[i].end_offset - kFramesOffset;
+        keep = verifying.first + i + 1;
         break;
     }
     stream.dead.assign(stream.kept.rbegin(), stream.kept.rend() - static_cast<ptrdiff_t>(keep));
     stream.kept.resize(keep);
+    return stream;
 }
 
 // Where and why a stream's end is damage and not an end.
@@ -297,25 +347,17 @@ PoolScan scan_pool(const pool::Space& space, const ParallelFor& parallel_for) {
     read_segments(space, parallel_for, pool);
     read_ceiling(space, pool);
     const Marks marks = read_marks(space, pool.damage);
-    std::vector<bool> needed(space.segments.size(), false);
+    std::vector<Verifying> streams;
     for (uint32_t row = 0; row < format::kStreamRows; ++row) {
         const format::StreamRow& entry = space.catalogue->streams[row];
         if (!usable_row(space, entry, pool.damage)) continue;
-        StreamScan stream;
-        stream.stream = entry.stream;
-        stream.name = entry.name.data();
-        stream.writers = (entry.flags & format::kStreamShared) ? Writers::many : Writers::one;
-        stream.reserve = (entry.flags & format::kStreamReserve) != 0;
-        const Chain chain = chain_of(pool, space, entry.stream);
-        const auto mark = marks.lowest.find(entry.stream);
-        if (mark != marks.lowest.end())
-            stream.mark = mark->second;
-        else if (marks.complete || chain.empty())
-            stream.mark = entry.kept_from;
-        else  // its mark may be what was damaged: whatever is there is kept
-            stream.mark = chain.begin()->first * format::frame_space(space.segment_bytes);
-        keep_chain(pool, space, chain, stream);
-        scan_stream(pool, space, parallel_for, stream);
+        streams.push_back(start_verifying(pool, space, chained_stream(pool, space, marks, entry)));
+    }
+    verify(pool, space, parallel_for, streams);
+
+    std::vector<bool> needed(space.segments.size(), false);
+    for (Verifying& verifying : streams) {
+        StreamScan stream = finish_verifying(space, std::move(verifying));
         judge_end(pool, space, stream, pool.damage);
         for (const uint32_t segment : stream.kept) needed[segment] = true;
         for (const uint32_t segment : stream.dead) needed[segment] = true;

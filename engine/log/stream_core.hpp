@@ -218,11 +218,15 @@ class StreamCore final : public StreamCoreBase {
     format::FrameHeader header(const Place& place, const Frame& frame) const;
     void store(const Place& place, const Frame& frame, std::span<const Bytes> pieces, Site site,
                StoreKind kind);
-    Result<void> finish_forced(const Place& place, bool cached, CounterStripes::Work& work);
+    bool write_forced(const Place& place, const Frame& frame, std::span<const Bytes> pieces,
+                      CounterStripes::Work& work);
+    bool write_lazy(const Place& place, const Frame& frame, std::span<const Bytes> pieces);
+    Result<void> catch_up(uint64_t end, bool forced);
+    bool finish_forced(const Place& place, bool cached, CounterStripes::Work& work);
     Result<void> settle(uint64_t end, CounterStripes::Work& work);
     Result<void> force_published(CounterStripes::Work& work);
     Result<void> sync_to(uint64_t end, CounterStripes::Work& work);
-    void flush_range(Site site, uint64_t from, uint64_t to, CounterStripes::Work& work);
+    uint64_t flush_range(Site site, uint64_t from, uint64_t to);
     template <class Piece>
     void for_each_piece(uint64_t from, uint64_t to, Piece&& piece) const;
     void give_back_released();
@@ -247,10 +251,10 @@ class StreamCore final : public StreamCoreBase {
     const std::atomic<uint32_t>& alive_;
     const uint32_t life_;  // of the process; alive_ differs in a child after fork
 
-    alignas(128) std::atomic<uint64_t> tail_;
     std::atomic<const void*> writer_{nullptr};  // of a one-writer stream, from its first append
     std::atomic<bool> closed_{false};
     Frontiers<W> frontiers_;
+    std::atomic<uint64_t>& tail_;  // stands beside the frontiers
     std::vector<Live> live_;
     CounterStripes counters_;
 

@@ -5,6 +5,10 @@
 
 namespace cinnabar::log {
 
+// What every append passes through is always inlined, so that the place, the frame and the work
+// stay in registers: whatever is stored between two forces stands in the same queue as the frame,
+// and the next frame waits for it.
+
 template <World W>
 Result<void> StreamCore<W>::usable() const {
     if (alive_.load(std::memory_order_relaxed) != life_) [[unlikely]]
@@ -37,7 +41,7 @@ Result<void> StreamCore<W>::writable() {
 
 // May this thread append? The answer of writable() without its words.
 template <World W>
-bool StreamCore<W>::is_writable() const {
+[[gnu::always_inline]] inline bool StreamCore<W>::is_writable() const {
     return alive_.load(std::memory_order_relaxed) == life_ &&
            !closed_.load(std::memory_order_acquire) && !medium_.failed() && !mode_.read_only &&
            (many_ || writer_.load(std::memory_order_relaxed) == thread_token());
@@ -77,35 +81,26 @@ Result<Lsn> StreamCore<W>::append(std::span<const Bytes> pieces, uint64_t size,
     Place place;
     const bool plain = !options.previous && options.reservation == nullptr;
     if (!plain || !try_take(lines, place)) [[unlikely]] {
+        Place there;  // of its own, so that the usual place can stay in registers
+        uint32_t back_lines = 0;
         const auto draw = draw_for(lines, options);
         if (!draw) return fail(std::move(draw.error()));
-        if (auto taken = take(*draw, options.previous, place, frame.back_lines); !taken)
+        if (auto taken = take(*draw, options.previous, there, back_lines); !taken)
             return fail(std::move(taken.error()));
+        place = there;
+        frame.back_lines = back_lines;
     }
 
     CounterStripes::Work work;
     work.records = 1;
     work.payload_bytes = size;
     work.bytes = lines * format::kLineBytes;
-    Result<void> done;
-    if (frame.forced) {
-        const bool cached = page_domain_ || mode_.forced_cached;
-        store(place, frame, pieces, Site::forced_frame_store,
-              cached ? StoreKind::cached : StoreKind::non_temporal);
-        done = finish_forced(place, cached, work);
-    } else {
-        store(place, frame, pieces, Site::lazy_frame_store, StoreKind::cached);
-        frontiers_.publish(place.lsn, lines, false);
-        // A forcer must not find a mountain of unflushed bytes: lazy writers clear it as they go.
-        if (!page_domain_ && frontiers_.durable() + kUnflushedMax < place.end()) {
-            CounterStripes::Work behind;
-            done = force_published(behind);
-            count({behind.fences, behind.lines, 0});
-        }
-    }
+    const bool done =
+        frame.forced ? write_forced(place, frame, pieces, work) : write_lazy(place, frame, pieces);
     counters_.add(work);
     if (!done) [[unlikely]]
-        return fail(std::move(done.error()));
+        if (auto caught_up = catch_up(place.end(), frame.forced); !caught_up)
+            return fail(std::move(caught_up.error()));
     return Lsn{place.lsn};
 }
 
@@ -134,10 +129,44 @@ Result<Lsn> StreamCore<W>::append_copy(const Record& record) {
     return Lsn{place.lsn};
 }
 
+// The usual append makes no Result of its parts: one takes 88 bytes, and to make, move and destroy
+// it would cost more than all else here. False: catch_up() must follow.
+template <World W>
+[[gnu::always_inline]] inline bool StreamCore<W>::write_forced(const Place& place,
+                                                               const Frame& frame,
+                                                               std::span<const Bytes> pieces,
+                                                               CounterStripes::Work& work) {
+    const bool cached = page_domain_ || mode_.forced_cached;
+    store(place, frame, pieces, Site::forced_frame_store,
+          cached ? StoreKind::cached : StoreKind::non_temporal);
+    return finish_forced(place, cached, work);
+}
+
+template <World W>
+[[gnu::always_inline]] inline bool StreamCore<W>::write_lazy(const Place& place, const Frame& frame,
+                                                             std::span<const Bytes> pieces) {
+    store(place, frame, pieces, Site::lazy_frame_store, StoreKind::cached);
+    frontiers_.publish(place.lsn, place.lines, false);
+    return page_domain_ || frontiers_.durable() + kUnflushedMax >= place.end();
+}
+
+// What is left to do for an append whose frame is written: others come first, or much was left
+// unflushed. A forcer must not find a mountain of that: lazy writers clear it as they go.
+template <World W>
+Result<void> StreamCore<W>::catch_up(uint64_t end, bool forced) {
+    CounterStripes::Work work;
+    auto done = forced ? settle(end, work) : force_published(work);
+    if (forced)
+        counters_.add(work);
+    else
+        count({work.fences, work.lines, 0});
+    return done;
+}
+
 // Reads a byte of every page of the source: if that faults, it faults before space is taken, and
 // no hole is left that nobody can fill (trap L13).
 template <World W>
-void StreamCore<W>::touch(std::span<const Bytes> pieces) {
+[[gnu::always_inline]] inline void StreamCore<W>::touch(std::span<const Bytes> pieces) {
     for (const Bytes& piece : pieces) {
         for (size_t at = 0; at < piece.size(); at += format::kPageBytes)
             (void)*static_cast<const volatile std::byte*>(&piece[at]);
@@ -159,7 +188,7 @@ Result<uint32_t> StreamCore<W>::back_to(Lsn previous, uint64_t lsn) {
 
 // Space for a frame of `lines` where nothing stands in the way.
 template <World W>
-bool StreamCore<W>::try_take(uint64_t lines, Place& place) {
+[[gnu::always_inline]] inline bool StreamCore<W>::try_take(uint64_t lines, Place& place) {
     W::point();
     const uint64_t word = tail_.load(std::memory_order_acquire);
     if (line_of(word) + lines > segment_lines_) return false;
@@ -171,7 +200,7 @@ bool StreamCore<W>::try_take(uint64_t lines, Place& place) {
 }
 
 template <World W>
-bool StreamCore<W>::advance_tail(uint64_t word, uint64_t lines) {
+[[gnu::always_inline]] inline bool StreamCore<W>::advance_tail(uint64_t word, uint64_t lines) {
     if (!many_) {
         tail_.store(word + lines, std::memory_order_release);
         return true;
@@ -182,7 +211,8 @@ bool StreamCore<W>::advance_tail(uint64_t word, uint64_t lines) {
 }
 
 template <World W>
-format::FrameHeader StreamCore<W>::header(const Place& place, const Frame& frame) const {
+[[gnu::always_inline]] inline format::FrameHeader StreamCore<W>::header(const Place& place,
+                                                                        const Frame& frame) const {
     const uint64_t durable = frontiers_.durable();
     CNB_CHECK(durable <= place.lsn, {"durable", durable}, {"lsn", place.lsn});
     const uint64_t distance = (place.lsn - durable) / format::kLineBytes;
@@ -200,35 +230,35 @@ format::FrameHeader StreamCore<W>::header(const Place& place, const Frame& frame
 }
 
 template <World W>
-void StreamCore<W>::store(const Place& place, const Frame& frame, std::span<const Bytes> pieces,
-                          Site site, StoreKind kind) {
-    raw_.store_frame(site, place.bytes(), std::bit_cast<FrameWords>(header(place, frame)), pieces,
-                     place.live->seed, kind);
+[[gnu::always_inline]] inline void StreamCore<W>::store(const Place& place, const Frame& frame,
+                                                        std::span<const Bytes> pieces, Site site,
+                                                        StoreKind kind) {
+    raw_.store_frame(site, place.bytes(), FrameWords{format::words_of(header(place, frame))},
+                     pieces, place.live->seed, kind);
 }
 
-// Makes a stored frame durable and publishes it: one fence, and a second one only if lazy
-// predecessors were published after the first (trap L3).
+// Makes a stored frame durable and publishes it: one fence, and a second one, in settle(), only if
+// lazy predecessors were published after the first (trap L3). True: it is durable with everything
+// before it; false: settle() must follow.
 template <World W>
-Result<void> StreamCore<W>::finish_forced(const Place& place, bool cached,
-                                          CounterStripes::Work& work) {
+[[gnu::always_inline]] inline bool StreamCore<W>::finish_forced(const Place& place, bool cached,
+                                                                CounterStripes::Work& work) {
     work.forces = 1;
     if (page_domain_) {
         frontiers_.publish(place.lsn, place.lines, false);
-        return sync_to(place.end(), work);
+        return false;
     }
     const uint64_t from = frontiers_.durable();
     const uint64_t below = std::min(frontiers_.published(), place.lsn);
     if (cached)
         raw_.flush(Site::forced_frame_flush, place.bytes(), place.lines * format::kLineBytes);
-    if (from < below) flush_range(Site::forcer_flush, from, below, work);
+    if (from < below) work.lines += flush_range(Site::forcer_flush, from, below);
     raw_.fence(Site::forced_fence);
     work.fences = 1;
     work.lines += place.lines;
     if (from < below) frontiers_.raise_durable(below);
     frontiers_.publish(place.lsn, place.lines, true);
-    if (durable() >= place.end()) [[likely]]
-        return {};
-    return settle(place.end(), work);
+    return durable() >= place.end();
 }
 
 // Returns when everything below `end` is durable; all of it has been or is being written.
@@ -246,7 +276,7 @@ Result<void> StreamCore<W>::force_published(CounterStripes::Work& work) {
     const uint64_t from = frontiers_.durable();
     const uint64_t to = frontiers_.published();
     if (from >= to) return {};
-    flush_range(Site::second_flush, from, to, work);
+    work.lines += flush_range(Site::second_flush, from, to);
     raw_.fence(Site::second_fence);
     ++work.fences;
     frontiers_.raise_durable(to);
@@ -273,12 +303,13 @@ Result<void> StreamCore<W>::sync_to(uint64_t end, CounterStripes::Work& work) {
     });
 }
 
+// Returns how many lines that were.
 template <World W>
-void StreamCore<W>::flush_range(Site site, uint64_t from, uint64_t to, CounterStripes::Work& work) {
+uint64_t StreamCore<W>::flush_range(Site site, uint64_t from, uint64_t to) {
     for_each_piece(from, to, [&](const std::byte* bytes, uint64_t length) {
         raw_.flush(site, bytes, length);
     });
-    work.lines += (to - from) / format::kLineBytes;
+    return (to - from) / format::kLineBytes;
 }
 
 // The bytes of [from, to), segment by segment. All of it lies in live segments.

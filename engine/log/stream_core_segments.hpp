@@ -27,6 +27,7 @@ StreamCore<W>::StreamCore(PoolMedium<W>& medium, SegmentPool<W>& segments, const
       alive_(alive_word()),
       life_(begin_life()),
       frontiers_(many_, start.end),
+      tail_(frontiers_.tail()),
       live_(std::bit_ceil(medium.space().segments.size() + 1)),
       first_ordinal_(start.first_ordinal),
       next_ordinal_(start.first_ordinal + start.segments.size()),
@@ -255,7 +256,8 @@ Result<void> StreamCore<W>::write_close_frame() {
     frame.type = format::FrameType::close;
     frame.forced = true;
     store(place, frame, {}, Site::close_store, StoreKind::cached);
-    return finish_forced(place, true, work);
+    if (finish_forced(place, true, work)) return {};
+    return settle(place.end(), work);
 }
 
 }  // namespace cinnabar::log

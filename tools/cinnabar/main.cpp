@@ -5,6 +5,7 @@
 
 #if CINNABAR_TOOL_BENCH
 #include "force/force_bench.hpp"
+#include "recovery/recovery_bench.hpp"
 #endif
 
 namespace cinnabar::tool {
@@ -44,6 +45,8 @@ int main(int argc, char** argv) {
 #if CINNABAR_TOOL_BENCH
     if (argc > 1 && std::string_view(argv[1]) == cinnabar::bench::kWorkerVerb)
         return cinnabar::bench::bench_worker_main(argc, argv);
+    if (argc > 1 && std::string_view(argv[1]) == cinnabar::bench::kRecoveryWriterVerb)
+        return cinnabar::bench::recovery_writer_main(argc, argv);
 #endif
     return cinnabar::tool::run(argc, argv);
 }

@@ -1,4 +1,5 @@
-// cinnabar bench force: what a log force costs on this machine, beside what people use today.
+// cinnabar bench: what a log force costs on this machine, beside what people use today, and what
+// recovery costs.
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -7,6 +8,7 @@
 #include "force/force_bench.hpp"
 #include "output.hpp"
 #include "pool_options.hpp"
+#include "recovery/recovery_bench.hpp"
 
 namespace cinnabar::tool {
 
@@ -19,7 +21,15 @@ struct BenchVerb {
     CLI::Option* emulate_option = nullptr;
 };
 
-ExitCode write_json(const bench::ForceBenchReport& report, const std::string& path) {
+struct RecoveryVerb {
+    bench::RecoveryBenchOptions options;
+    std::string json_file;
+    Emulate emulate = Emulate::no;
+    CLI::Option* emulate_option = nullptr;
+};
+
+template <class Report>
+ExitCode write_json(const Report& report, const std::string& path) {
     const std::string text = bench::to_json(report).dump(1) + "\n";
     if (path == "-") {
         put(text);
@@ -35,23 +45,40 @@ ExitCode write_json(const bench::ForceBenchReport& report, const std::string& pa
     return ExitCode::ok;
 }
 
+// Prints or writes what was measured.
+template <class Report>
+ExitCode deliver(const Report& report, const std::string& json_file, const char* if_not_verified) {
+    const bool json = json_file == "-";
+    if (!json) bench::print_table(report, std::cout);
+    std::cout.flush();
+    ExitCode code = ExitCode::ok;
+    if (!json_file.empty()) code = write_json(report, json_file);
+    if (code != ExitCode::ok) return code;
+    if (!report.all_verified()) {
+        say(if_not_verified);
+        return end_with(ExitCode::corrupt, json);
+    }
+    return end_with(ExitCode::ok, json);
+}
+
 ExitCode bench_force(const BenchVerb& verb) {
-    const bool json = verb.json_file == "-";
     bench::ForceBenchOptions options = verb.options;
     if (verb.emulate_option->count() != 0) options.emulate = verb.emulate;
     bench::TerminalProgress progress;
     auto report = bench::run_force_bench(options, progress);
-    if (!report) return end_with(report.error(), json);
-    if (!json) bench::print_table(*report, std::cout);
-    std::cout.flush();
-    ExitCode code = ExitCode::ok;
-    if (!verb.json_file.empty()) code = write_json(*report, verb.json_file);
-    if (code != ExitCode::ok) return code;
-    if (!report->all_verified()) {
-        say("what an engine wrote did not verify afterwards; the rows say which");
-        return end_with(ExitCode::corrupt, json);
-    }
-    return end_with(ExitCode::ok, json);
+    if (!report) return end_with(report.error(), verb.json_file == "-");
+    return deliver(*report, verb.json_file,
+                   "what an engine wrote did not verify afterwards; the rows say which");
+}
+
+ExitCode bench_recovery(const RecoveryVerb& verb) {
+    bench::RecoveryBenchOptions options = verb.options;
+    if (verb.emulate_option->count() != 0) options.emulate = verb.emulate;
+    bench::TerminalProgress progress;
+    auto report = bench::run_recovery_bench(options, progress);
+    if (!report) return end_with(report.error(), verb.json_file == "-");
+    return deliver(*report, verb.json_file,
+                   "what was recovered is not what was written; the rows say which");
 }
 
 void add_cells(CLI::App& app, bench::ForceBenchOptions& options) {
@@ -77,14 +104,12 @@ void add_cells(CLI::App& app, bench::ForceBenchOptions& options) {
         ->type_name("NAME,...");
 }
 
-void add_medium(CLI::App& app, BenchVerb& verb) {
+template <class Verb>
+void add_medium(CLI::App& app, Verb& verb) {
     static const std::map<std::string, Emulate> kEmulate = {
         {"no", Emulate::no}, {"cache_line", Emulate::cache_line}, {"byte", Emulate::byte}};
     app.add_option("--directory", verb.options.directory,
                    "Where the pools go [memory, where the most room is]")
-        ->type_name("DIR");
-    app.add_option("--disk-directory", verb.options.disk_directory,
-                   "Where the rivals on disk put their files")
         ->type_name("DIR");
     verb.emulate_option =
         app.add_option("--emulate", verb.emulate,
@@ -92,10 +117,54 @@ void add_medium(CLI::App& app, BenchVerb& verb) {
                        "tmpfs, else no]")
             ->transform(CLI::CheckedTransformer(kEmulate).description(""))
             ->type_name("no|cache_line|byte");
-    app.add_option("--fence-ns", verb.options.modelled.fence_ns, "Delay added to each fence")
+}
+
+void add_rivals(CLI::App& app, bench::ForceBenchOptions& options) {
+    app.add_option("--disk-directory", options.disk_directory,
+                   "Where the rivals on disk put their files")
+        ->type_name("DIR");
+    app.add_option("--fence-ns", options.modelled.fence_ns, "Delay added to each fence")
         ->type_name("NS");
-    app.add_option("--line-ns", verb.options.modelled.line_ns, "Delay added to each flushed line")
+    app.add_option("--line-ns", options.modelled.line_ns, "Delay added to each flushed line")
         ->type_name("NS");
+}
+
+void add_json(CLI::App& app, std::string& json_file) {
+    app.add_option("--json", json_file,
+                   "Write the results to FILE as JSON; without FILE, or with -, to the standard "
+                   "output in place of the table")
+        ->expected(0, 1)
+        ->default_str("-")
+        ->type_name("[FILE]");
+}
+
+void add_force(CLI::App& group, Chosen& chosen) {
+    auto* app = group.add_subcommand("force", "What a log force costs here, beside rivals");
+    auto verb = std::make_shared<BenchVerb>();
+    app->add_flag("--quick", verb->options.quick, "Few cells, done in less than 20 s");
+    add_cells(*app, verb->options);
+    add_medium(*app, *verb);
+    add_rivals(*app, verb->options);
+    app->add_option("--rounds", verb->options.rounds, "Slices of each engine in each cell [11]")
+        ->type_name("N");
+    app->add_option("--slice-ms", verb->options.slice_ms, "Length of a slice, 1 to 50 [20]")
+        ->type_name("MS");
+    add_size_option(*app, "--area", verb->options.area_bytes, "Log space of each engine [256M]");
+    add_json(*app, verb->json_file);
+    run_when_chosen(*app, chosen, [verb] { return bench_force(*verb); });
+}
+
+void add_recovery(CLI::App& group, Chosen& chosen) {
+    auto* app = group.add_subcommand("recovery", "What opening a log after a crash costs here");
+    auto verb = std::make_shared<RecoveryVerb>();
+    app->add_flag("--quick", verb->options.quick, "Smaller logs, fewer rounds");
+    add_medium(*app, *verb);
+    add_size_option(*app, "--scan", verb->options.scan_bytes, "Log that is scanned, about [256M]");
+    add_size_option(*app, "--log", verb->options.log_bytes, "Log that is reopened [1G]");
+    app->add_option("--rounds", verb->options.rounds, "Scans and kills of each kind [9]")
+        ->type_name("N");
+    add_json(*app, verb->json_file);
+    run_when_chosen(*app, chosen, [verb] { return bench_recovery(*verb); });
 }
 
 }  // namespace
@@ -103,23 +172,8 @@ void add_medium(CLI::App& app, BenchVerb& verb) {
 void add_bench(CLI::App& program, Chosen& chosen) {
     auto* group = program.add_subcommand("bench", "Measure");
     group->require_subcommand(1);
-    auto* app = group->add_subcommand("force", "What a log force costs here, beside rivals");
-    auto verb = std::make_shared<BenchVerb>();
-    app->add_flag("--quick", verb->options.quick, "Few cells, done in less than 20 s");
-    add_cells(*app, verb->options);
-    add_medium(*app, *verb);
-    app->add_option("--rounds", verb->options.rounds, "Slices of each engine in each cell [11]")
-        ->type_name("N");
-    app->add_option("--slice-ms", verb->options.slice_ms, "Length of a slice, 1 to 50 [20]")
-        ->type_name("MS");
-    add_size_option(*app, "--area", verb->options.area_bytes, "Log space of each engine [256M]");
-    app->add_option("--json", verb->json_file,
-                    "Write the results to FILE as JSON; without FILE, or with -, to the standard "
-                    "output in place of the table")
-        ->expected(0, 1)
-        ->default_str("-")
-        ->type_name("[FILE]");
-    run_when_chosen(*app, chosen, [verb] { return bench_force(*verb); });
+    add_force(*group, chosen);
+    add_recovery(*group, chosen);
 }
 
 }  // namespace cinnabar::tool

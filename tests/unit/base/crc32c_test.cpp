@@ -133,6 +133,21 @@ TEST(Crc32c, ReadsNothingOutsideTheRun) {
     munmap(page, kPage);
 }
 
+TEST(Crc32c, AHoleCountsAsZero) {
+    std::vector<uint8_t> bytes(700);
+    for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i * 7 + 1);
+    std::vector<uint8_t> holed = bytes;
+    std::fill_n(holed.begin() + kHoleAt, 4, uint8_t{0});
+    for (size_t length = 64; length <= bytes.size(); ++length) {
+        const uint32_t wanted = crc32c_by(Crc32cPath::table, 5, holed.data(), length);
+        ASSERT_EQ(crc32c_with_hole(5, bytes.data(), length), wanted) << length;
+        for (Crc32cPath path : kPaths) {
+            if (!available(path)) continue;
+            ASSERT_EQ(crc32c_with_hole_by(path, 5, bytes.data(), length), wanted) << length;
+        }
+    }
+}
+
 TEST(Crc32c, PathHasANameAndIsAvailable) {
     EXPECT_TRUE(available(crc32c_path()));
     EXPECT_TRUE(available(Crc32cPath::table));
