@@ -217,9 +217,15 @@ SegmentLife life_of(const pool::Space& space, uint32_t segment, uint64_t generat
 }
 
 SegmentReading read_segment(const pool::Space& space, uint32_t segment) {
+    return read_segment_as(space, segment,
+                           format::read_segment_header(space.id, segment, space.segments[segment]));
+}
+
+SegmentReading read_segment_as(const pool::Space& space, uint32_t segment,
+                               const format::HeaderReading& known) {
     SegmentReading reading;
     const std::byte* base = space.segments[segment];
-    reading.header = format::read_segment_header(space.id, segment, base);
+    reading.header = known;
     if (reading.header.state != format::HeaderState::valid) return reading;
 
     // The link frame says where it stands; whether that is so is checked by the chain.
@@ -239,6 +245,7 @@ SegmentReading read_segment(const pool::Space& space, uint32_t segment) {
             const SegmentLife own = life_of(space, segment, reading.header.generation, base_lsn);
             if (format::look(own, at, false).verdict == Verdict::valid) {
                 reading.frames_unlinked = true;
+                reading.base_lsn = base_lsn;
                 break;
             }
         }
