@@ -102,6 +102,7 @@ class Surveyor {
     // segments
     std::optional<uint32_t> owner_by_successor(uint32_t segment) const;
     std::vector<uint32_t> owners_by_ordinal(uint64_t ordinal);
+    bool is_full(uint32_t segment, uint64_t ordinal) const;
     uint64_t begin_of_mark(uint64_t mark, const Ordinals& chain) const;
     uint64_t oldest(const StreamSurvey& stream, const Ordinals& chain) const;
     SegmentLife life(const OldSegment& segment, uint64_t ordinal) const {
@@ -355,18 +356,26 @@ std::optional<uint32_t> Surveyor::owner_by_successor(uint32_t segment) const {
 }
 
 // The streams that miss this ordinal between two others; where there are none, those whose next
-// one it would be.
+// one it would be, and among these the ones whose last segment is full.
 std::vector<uint32_t> Surveyor::owners_by_ordinal(uint64_t ordinal) {
-    std::vector<uint32_t> between, behind;
+    std::vector<uint32_t> between, full, behind;
     for (StreamSurvey& stream : found_.streams) {
         set_begin(stream);
-        const Ordinals& chain = chains_[stream.entry.stream];
+        const uint32_t number = stream.entry.stream;
+        const Ordinals& chain = chains_[number];
         if (ordinal < stream.first_ordinal || chain.contains(ordinal)) continue;
         const uint64_t next = chain.empty() ? stream.first_ordinal : chain.rbegin()->first + 1;
-        if (ordinal < next) between.push_back(stream.entry.stream);
-        if (ordinal == next) behind.push_back(stream.entry.stream);
+        if (ordinal < next) between.push_back(number);
+        if (ordinal != next) continue;
+        behind.push_back(number);
+        if (!chain.empty() && is_full(chain.rbegin()->second, ordinal - 1)) full.push_back(number);
     }
-    return between.empty() ? behind : between;
+    return !between.empty() ? between : !full.empty() ? full : behind;
+}
+
+bool Surveyor::is_full(uint32_t segment, uint64_t ordinal) const {
+    const OldSegment last{segment, segments_[segment].header.generation};
+    return scan_segment(life(last, ordinal), kFramesOffset).verdict == Verdict::valid;
 }
 
 // A segment whose link frame is lost, and whose other frames verify.

@@ -1,0 +1,435 @@
+// Salvaging a damaged pool: every record that verifies is saved at its LSN, every one that does not
+// lies in a reported gap, and the new pool is a sound one.
+#include "anatomy.hpp"
+
+namespace cinnabar::log_test {
+namespace {
+
+class SalvageTest : public LogTest {
+  protected:
+    void SetUp() override {
+        LogTest::SetUp();
+        new_path_ = folder_ / "new";
+    }
+
+    struct Written {
+        Lsn lsn;
+        std::vector<std::byte> payload;
+    };
+
+    // Two streams of some ten segments, and a service of the first one, which needs all of it.
+    void fill() {
+        create(4096);
+        Log log = open();
+        Stream a = must(log.add_stream("a", Writers::many));
+        Stream b = must(log.add_stream("b", Writers::many));
+        keeper_ = must(log.add_service("a", "keeper"));
+        for (uint64_t i = 0; i < 120; ++i) {
+            for (auto [stream, of] : {std::pair(&a, "a"), std::pair(&b, "b")}) {
+                const auto payload = pattern(i + (stream == &a ? 0 : 1000), 40 + i % 5 * 90);
+                written_[of].push_back({must(stream->append(payload, lazy())), payload});
+            }
+        }
+        must(a.force(written_["a"].back().lsn));
+        must(b.force(written_["b"].back().lsn));
+        must(log.close());
+        anatomy_.emplace(path_);
+        ASSERT_GT(anatomy_->end["a"], 7 * anatomy_->span());
+    }
+
+    uint64_t span() const { return anatomy_->span(); }
+
+    CopyReport salvage() {
+        const auto before = file_bytes(path_);
+        CopyReport report = must(salvage_pool(path_, new_path_));
+        EXPECT_EQ(before, file_bytes(path_)) << "the old file stays as it was";
+        expect_sound(new_path_);
+        return report;
+    }
+
+    // Opens for writing, and checks clean but for gaps.
+    void expect_sound(const std::filesystem::path& path) {
+        Log log = open_at(path);
+        EXPECT_TRUE(log.report().clean());
+        for (const Damage& damage : must(log.check())) EXPECT_EQ(damage.verdict, "gap");
+    }
+
+    // Every record of `stream` outside of the gaps is there, and no other.
+    void expect_saved(const CopyReport& report, const std::string& stream,
+                      const std::vector<Lost>& gaps, std::string saved_as = "") {
+        if (saved_as.empty()) saved_as = stream;
+        EXPECT_EQ(gaps_of(report, saved_as), gaps) << stream;
+        Log log = open_at(new_path_);
+        const Contents contents = contents_of(must(log.stream(saved_as)));
+        size_t at = 0;
+        for (const Written& one : written_[stream]) {
+            const bool lost = std::any_of(gaps.begin(), gaps.end(), [&](const Lost& gap) {
+                return gap.begin <= one.lsn.value && one.lsn.value < gap.end;
+            });
+            if (lost) continue;
+            ASSERT_LT(at, contents.records.size()) << stream;
+            EXPECT_EQ(contents.records[at].lsn, one.lsn);
+            EXPECT_EQ(contents.records[at].payload, one.payload);
+            ++at;
+        }
+        EXPECT_EQ(at, contents.records.size()) << stream;
+        EXPECT_EQ(contents.end, anatomy_->end[stream]) << stream;
+    }
+
+    bool noted(const CopyReport& report, const std::string& part) {
+        return std::any_of(report.notes.begin(), report.notes.end(),
+                           [&](const std::string& note) { return contains(note, part); });
+    }
+
+    // The frame of a record, as LSNs.
+    Lost frame_of(const std::string& stream, size_t record) {
+        const Written& one = written_[stream][record];
+        return {one.lsn.value, one.lsn.value + format::padded_bytes(one.payload.size())};
+    }
+
+    Lost segment_of(uint64_t ordinal) { return {ordinal * span() + kLine, (ordinal + 1) * span()}; }
+
+    std::filesystem::path new_path_;
+    std::map<std::string, std::vector<Written>> written_;
+    ServiceId keeper_;
+    std::optional<Anatomy> anatomy_;
+};
+INSTANTIATE_TEST_SUITE_P(Log, SalvageTest, ::testing::Values(kCacheLine), medium_name);
+
+TEST_P(SalvageTest, OfASoundPoolIsACopy) {
+    fill();
+    const CopyReport report = salvage();
+    EXPECT_TRUE(report.notes.empty());
+    expect_saved(report, "a", {});
+    expect_saved(report, "b", {});
+    const CopyReport copied = must(copy_pool(path_, folder_ / "copied"));
+    for (const char* stream : {"a", "b"})
+        EXPECT_EQ(contents_of(must(open_at(folder_ / "copied").stream(stream))),
+                  contents_of(must(open_at(new_path_).stream(stream))));
+    EXPECT_EQ(report.segments_used, copied.segments_used);
+}
+
+// Each byte of a frame in turn, and the records on both sides.
+TEST_P(SalvageTest, OfOneFrame) {
+    fill();
+    const uint64_t offset = anatomy_->frame("a", written_["a"][50].lsn.value);
+    const Lost lost = frame_of("a", 50);
+    for (const uint64_t byte : {0u, 4u, 7u, 8u, 12u, 16u, 24u, 28u, 32u, 63u}) {
+        flip_byte(path_, offset + byte);
+        const CopyReport report = salvage();
+        expect_saved(report, "a", {lost});
+        expect_saved(report, "b", {});
+        EXPECT_EQ(report.streams[0].gaps[0].range, (ByteRange{offset, lost.end - lost.begin}));
+        flip_byte(path_, offset + byte);
+        std::filesystem::remove(new_path_);
+    }
+}
+
+TEST_P(SalvageTest, OfTheLastRecords) {
+    fill();
+    // The frame that the clean close wrote testifies all before it.
+    zero(path_, anatomy_->frame("a", written_["a"][118].lsn.value), kLine);
+    zero(path_, anatomy_->frame("a", written_["a"][119].lsn.value), kLine);
+    const CopyReport report = salvage();
+    expect_saved(report, "a", {{frame_of("a", 118).begin, frame_of("a", 119).end}});
+    EXPECT_EQ(report.streams[0].gaps.size(), 1u);
+}
+
+TEST_P(SalvageTest, ReachesTheMarkWhereAllBehindIsLost) {
+    fill();
+    const Lsn mark = written_["a"][100].lsn;
+    must(open().release(keeper_, mark));
+    const uint64_t begin = mark.value / span() * span();
+    const Anatomy now(path_);
+    for (uint64_t ordinal = begin / span(); now.segments.contains({"a", ordinal}); ++ordinal)
+        zero(path_, now.segment("a", ordinal), 4096);
+    const CopyReport report = salvage();
+    EXPECT_EQ(gaps_of(report, "a"), (std::vector<Lost>{{begin + kLine, mark.value}}));
+    EXPECT_EQ(report.streams[0].gaps[0].range.length_bytes, 0u);
+    Log log = open_at(new_path_);
+    EXPECT_EQ(must(must(log.stream("a")).append(pattern(1, 10))), mark);
+}
+
+TEST_P(SalvageTest, OfAMissingSegment) {
+    fill();
+    for (const uint64_t ordinal : {3u, 0u}) {
+        const auto sound = file_bytes(path_);
+        zero(path_, anatomy_->segment("a", ordinal), 4096);
+        const CopyReport report = salvage();
+        expect_saved(report, "a", {segment_of(ordinal)});
+        expect_saved(report, "b", {});
+        EXPECT_EQ(report.streams[0].gaps[0].range, (ByteRange{0, 0}));
+        overwrite(path_, 0, sound);
+        std::filesystem::remove(new_path_);
+    }
+}
+
+// No frame testifies anything here: that the next segment was attached is enough.
+TEST_P(SalvageTest, OfAMissingSegmentWhereNothingWasForced) {
+    create(4096);
+    Log log = open();
+    Stream stream = must(log.add_stream("a", Writers::many));
+    for (uint64_t i = 0; i < 30; ++i) {
+        const auto payload = pattern(i, 400);
+        written_["a"].push_back({must(stream.append(payload, lazy())), payload});
+    }
+    path_ = as_killed(log);
+    anatomy_.emplace(path_);
+    ASSERT_GT(anatomy_->end["a"], 3 * span());
+    zero(path_, anatomy_->segment("a", 1), 4096);
+    expect_saved(salvage(), "a", {segment_of(1)});
+}
+
+TEST_P(SalvageTest, OfHeadersAndLinks) {
+    fill();
+    zero(path_, anatomy_->segment("a", 1), 512);      // both copies, as if never used
+    flip_byte(path_, anatomy_->segment("a", 2) + 8);  // both copies, rotten
+    flip_byte(path_, anatomy_->segment("a", 2) + 256 + 8);
+    flip_byte(path_, anatomy_->segment("a", 4) + 512 + 40);  // a link
+    flip_byte(path_, anatomy_->segment("b", 5) + 8);         // one copy
+    zero(path_, anatomy_->segment("b", 6), 576);             // a header and its link
+    const CopyReport report = salvage();
+    expect_saved(report, "a", {});
+    expect_saved(report, "b", {});
+    EXPECT_TRUE(noted(report, "link frame is lost"));
+    EXPECT_TRUE(noted(report, "neither copy of its header verifies"));
+    EXPECT_TRUE(noted(report, "one of its two header copies"));
+}
+
+TEST_P(SalvageTest, FindsTheStreamOfALostLinkWithoutASuccessor) {
+    fill();
+    // The segment behind lost its link too, and then only one stream misses the ordinal.
+    for (const uint64_t ordinal : {3u, 4u}) zero(path_, anatomy_->segment("a", ordinal) + 512, 64);
+    const uint64_t last = anatomy_->end["b"] / span();
+    zero(path_, anatomy_->segment("b", last) + 512, 64);
+    const CopyReport report = salvage();
+    expect_saved(report, "a", {});
+    expect_saved(report, "b", {});
+    EXPECT_TRUE(noted(report, "alone misses"));
+}
+
+// Two streams end in full segments, and a segment without a link may follow either.
+TEST_P(SalvageTest, DoesNotGuessWhoseASegmentIs) {
+    create(4096);
+    Log log = open();
+    for (const char* name : {"a", "b"}) {
+        Stream stream = must(log.add_stream(name, Writers::many));
+        for (uint64_t i = 0; i < 8; ++i) must(stream.append(pattern(i, 800)));
+    }
+    must(log.close());
+    anatomy_.emplace(path_);
+    for (const char* name : {"a", "b"}) zero(path_, anatomy_->segment(name, 1) + 512, 64);
+    const CopyReport report = salvage();
+    EXPECT_TRUE(noted(report, "may own it: it is not saved"));
+    for (const StreamCopy& stream : report.streams) EXPECT_EQ(stream.end, Lsn{span()});
+}
+
+TEST_P(SalvageTest, OfAStreamRow) {
+    fill();
+    flip_byte(path_, anatomy_->stream_row(1) + 9);
+    const CopyReport report = salvage();
+    expect_saved(report, "a", {});
+    expect_saved(report, "b", {}, "stream-2");
+    EXPECT_TRUE(noted(report, "'stream-2'"));
+}
+
+// The row reads as free; the service's row proves that it was not.
+TEST_P(SalvageTest, OfAStreamRowThatReadsAsZeros) {
+    fill();
+    zero(path_, anatomy_->stream_row(0), 128);
+    const CopyReport report = salvage();
+    expect_saved(report, "a", {}, "stream-1");
+    Log log = open_at(new_path_);
+    ASSERT_EQ(log.services().size(), 1u);
+    EXPECT_EQ(log.services()[0].stream, "stream-1");
+    must(log.add_stream("more", Writers::one));
+}
+
+// A removed stream stays removed, though its segments are still there.
+TEST_P(SalvageTest, DoesNotBringBackARemovedStream) {
+    fill();
+    must(open().remove_stream("b"));
+    EXPECT_EQ(salvage().streams.size(), 1u);
+    // But where a row is damaged and does not say whose it was, either may be meant.
+    std::filesystem::remove(new_path_);
+    zero(path_, anatomy_->stream_row(0), 8);
+    const CopyReport report = salvage();
+    ASSERT_EQ(report.streams.size(), 2u);
+    EXPECT_EQ(report.streams[0].name, "stream-1");
+    EXPECT_EQ(report.streams[1].name, "stream-2");
+}
+
+TEST_P(SalvageTest, OfAServiceRow) {
+    fill();
+    must(open().release(keeper_, written_["a"][60].lsn));
+    flip_byte(path_, anatomy_->service_row(0) + 9);
+    const CopyReport report = salvage();
+    EXPECT_TRUE(noted(report, "'service-1'"));
+    Log log = open_at(new_path_);
+    ASSERT_EQ(log.services().size(), 1u);
+    EXPECT_EQ(log.services()[0].name, "service-1");
+    EXPECT_EQ(log.services()[0].service, keeper_);
+    EXPECT_EQ(log.services()[0].low_water, written_["a"][60].lsn);
+    EXPECT_EQ(contents_of(must(log.stream("a"))).records.size(), 60u);
+}
+
+// Which stream the service was of is not known: what it needed is kept wherever no other one says.
+TEST_P(SalvageTest, OfAServiceRowThatNamesNoStream) {
+    fill();
+    flip_byte(path_, anatomy_->service_row(0) + 2);
+    const CopyReport report = salvage();
+    EXPECT_TRUE(noted(report, "is lost"));
+    expect_saved(report, "a", {});
+    expect_saved(report, "b", {});
+    EXPECT_TRUE(open_at(new_path_).services().empty());
+}
+
+TEST_P(SalvageTest, OfAMark) {
+    fill();
+    must(open().release(keeper_, written_["a"][60].lsn));
+    zero(path_, anatomy_->mark(0), 64);
+    const CopyReport report = salvage();
+    EXPECT_TRUE(noted(report, "low-water mark of service 'keeper'"));
+    // Nothing was written over yet.
+    expect_saved(report, "a", {});
+    EXPECT_EQ(open_at(new_path_).services()[0].low_water, Lsn{0});
+}
+
+// Released segments come and go in any order: what is older than the pool is large was never kept.
+TEST_P(SalvageTest, OfAMarkInAPoolThatWasUsedAgain) {
+    create(64 << 10);
+    uint64_t kept_from = 0;
+    {
+        Log log = open();
+        Stream stream = must(log.add_stream("a", Writers::many));
+        keeper_ = must(log.add_service("a", "keeper"));
+        for (uint64_t i = 0; i < 1000; ++i) {
+            const Lsn lsn = must(stream.append(pattern(i, 15000), lazy()));
+            must(stream.force(lsn));
+            if (i % 10 == 9) must(log.release(keeper_, lsn));
+            if (i % 10 == 9) kept_from = lsn.value;
+        }
+        must(log.close());
+    }
+    const Anatomy now(path_);
+    zero(path_, now.mark(0), 64);
+    const CopyReport report = salvage();
+    const uint64_t begin = report.streams[0].begin.value;
+    EXPECT_LE(begin, kept_from);
+    EXPECT_LE(report.segments_used, now.all_segments.size());
+    EXPECT_EQ(report.streams[0].end.value, now.end.at("a"));
+}
+
+TEST_P(SalvageTest, OfRegisters) {
+    fill();
+    zero(path_, anatomy_->catalogue + 512, 128);  // the ceiling and the last stream
+    zero(path_, anatomy_->segment("b", 2), 512);
+    const CopyReport report = salvage();
+    expect_saved(report, "a", {});
+    expect_saved(report, "b", {});
+    EXPECT_TRUE(noted(report, "last stream"));
+    Log log = open_at(new_path_);
+    must(log.add_stream("more", Writers::one));
+}
+
+TEST_P(SalvageTest, OfTheSuperblock) {
+    fill();
+    for (const uint64_t copy : {0u, 4096u}) {
+        flip_byte(path_, anatomy_->catalogue + copy + 100);
+        const CopyReport report = salvage();
+        expect_saved(report, "a", {});
+        EXPECT_TRUE(noted(report, "superblock"));
+        flip_byte(path_, anatomy_->catalogue + copy + 100);
+        std::filesystem::remove(new_path_);
+    }
+    // Without copy A and both registers behind it, the catalogue is found, but taken for copy B's.
+    flip_byte(path_, anatomy_->catalogue + 100);
+    flip_byte(path_, anatomy_->catalogue + 4096 + 100);
+    const auto refused = salvage_pool(path_, new_path_);
+    ASSERT_EQ(code_of(refused), Errc::corrupt);
+    EXPECT_TRUE(contains(refused.error().message, "superblock"));
+    EXPECT_FALSE(std::filesystem::exists(new_path_));
+}
+
+TEST_P(SalvageTest, OfLibpmemobjsOwnBytes) {
+    fill();
+    zero(path_, 0, anatomy_->catalogue);
+    ASSERT_EQ(code_of(Log::open(path_, read_only())), Errc::not_a_pool);
+    const CopyReport report = salvage();
+    expect_saved(report, "a", {});
+    expect_saved(report, "b", {});
+}
+
+// A payload may hold the bytes of a pool.
+TEST_P(SalvageTest, IsNotLedAstrayByAPoolInARecord) {
+    create(64 << 10);
+    {
+        Log log = open();
+        Stream stream = must(log.add_stream("a", Writers::many));
+        auto pool = must(pool::RawPool::open(as_killed(), milliseconds(0)));
+        const auto* catalogue = reinterpret_cast<const std::byte*>(pool.space().catalogue);
+        const std::vector<std::byte> inner(catalogue, catalogue + 12000);
+        written_["a"].push_back({must(stream.append(inner)), inner});
+        must(log.close());
+    }
+    anatomy_.emplace(path_);
+    zero(path_, 0, anatomy_->catalogue);
+    expect_saved(salvage(), "a", {});
+}
+
+TEST_P(SalvageTest, OfAFileThatWasCut) {
+    fill();
+    const uint64_t keep = anatomy_->segment("b", 4);
+    std::filesystem::resize_file(path_, keep + 1000);
+    const CopyReport report = salvage();
+    EXPECT_TRUE(noted(report, "what stood behind is lost"));
+    EXPECT_GE(std::filesystem::file_size(new_path_), kPoolBytes - (1 << 20));
+    Log log = open_at(new_path_);
+    const Contents b = contents_of(must(log.stream("b")));
+    EXPECT_GE(b.records.size(), 40u);
+    for (size_t i = 0; i < b.records.size(); ++i)
+        EXPECT_EQ(b.records[i].payload, written_["b"][i].payload);
+}
+
+TEST_P(SalvageTest, OfASalvagedPoolChangesNothing) {
+    fill();
+    zero(path_, anatomy_->segment("a", 3), 4096);
+    zero(path_, anatomy_->frame("a", written_["a"][100].lsn.value), kLine);
+    zero(path_, anatomy_->frame("b", written_["b"][10].lsn.value), kLine);
+    const CopyReport first = salvage();
+    ASSERT_TRUE(first.gaps());
+    const auto again = folder_ / "again";
+    const CopyReport second = must(salvage_pool(new_path_, again));
+    const CopyReport copied = must(copy_pool(new_path_, folder_ / "copied"));
+    EXPECT_TRUE(second.notes.empty());
+    for (const char* stream : {"a", "b"}) {
+        const Contents contents = contents_of(must(open_at(new_path_).stream(stream)));
+        EXPECT_EQ(contents_of(must(open_at(again).stream(stream))), contents);
+        EXPECT_EQ(contents_of(must(open_at(folder_ / "copied").stream(stream))), contents);
+        EXPECT_EQ(gaps_of(second, stream), gaps_of(first, stream));
+        EXPECT_EQ(gaps_of(copied, stream), gaps_of(first, stream));
+    }
+    EXPECT_EQ(second.segments_used, first.segments_used);
+}
+
+// Whoever reads from a mark begins at a gap, also where the gap began before the mark.
+TEST_P(SalvageTest, AMarkWithinAGapIsAPlaceToReadFrom) {
+    fill();
+    const Lsn mark = written_["a"][50].lsn;
+    must(open().release(keeper_, mark));
+    const uint64_t ordinal = mark.value / span();
+    ASSERT_GT(mark.value, ordinal * span() + kLine);
+    zero(path_, anatomy_->segment("a", ordinal), 4096);
+    const CopyReport report = salvage();
+    EXPECT_EQ(gaps_of(report, "a"), std::vector<Lost>{segment_of(ordinal)});
+    Log log = open_at(new_path_);
+    Stream stream = must(log.stream("a"));
+    Reader from_mark = must(stream.read(mark));
+    const auto next = from_mark.next();
+    ASSERT_EQ(code_of(next), Errc::gap);
+    EXPECT_EQ(next.error().lsn, mark);
+    EXPECT_EQ(contents_of(stream).gaps, (std::vector<Lost>{{mark.value, (ordinal + 1) * span()}}));
+}
+
+}  // namespace
+}  // namespace cinnabar::log_test
