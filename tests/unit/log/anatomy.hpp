@@ -20,7 +20,8 @@ struct Anatomy {
     uint64_t catalogue = 0;
     uint64_t segment_bytes = 0;
     std::map<std::pair<std::string, uint64_t>, uint64_t> segments;  // {stream, ordinal}: offset
-    std::map<std::string, uint64_t> end;                            // where streams end
+    std::map<std::pair<std::string, uint64_t>, format::SegmentLife> lives;  // not their bytes
+    std::map<std::string, uint64_t> end;                                    // where streams end
     std::vector<uint64_t> all_segments;
 
     explicit Anatomy(const std::filesystem::path& path) {
@@ -32,8 +33,13 @@ struct Anatomy {
             all_segments.push_back(space.offset_of(segment));
         const log::PoolScan scan = log::scan_pool(space, log::parallel_for);
         for (const log::StreamScan& stream : scan.streams) {
-            for (size_t i = 0; i < stream.kept.size(); ++i)
-                segments[{stream.name, stream.first_ordinal + i}] = all_segments[stream.kept[i]];
+            for (size_t i = 0; i < stream.kept.size(); ++i) {
+                const uint64_t ordinal = stream.first_ordinal + i;
+                const uint32_t segment = stream.kept[i];
+                segments[{stream.name, ordinal}] = all_segments[segment];
+                lives[{stream.name, ordinal}] = log::life_of(
+                    space, segment, scan.segments[segment].header.generation, ordinal * span());
+            }
             end[stream.name] = stream.cut;
         }
     }

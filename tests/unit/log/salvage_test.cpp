@@ -431,5 +431,90 @@ TEST_P(SalvageTest, AMarkWithinAGapIsAPlaceToReadFrom) {
     EXPECT_EQ(contents_of(stream).gaps, (std::vector<Lost>{{mark.value, (ordinal + 1) * span()}}));
 }
 
+// A carried copy says which frame it was copied from, and reading leaves it out where that one was
+// read. Whichever frames of a record are lost, it is given out once if one is left.
+class CarriedTest : public SalvageTest {
+  protected:
+    // Writes a carried copy to the end of the stream, as carrying forward does.
+    uint64_t carry(uint64_t origin, uint64_t copied, const std::vector<std::byte>& payload) {
+        const Anatomy now(path_);
+        const uint64_t lsn = now.end.at("a");
+        const format::SegmentLife life = now.lives.at({"a", lsn / span()});
+        const format::CarriedPrefix prefix{origin, copied, 0};
+        const uint64_t bytes = sizeof prefix + payload.size();
+        std::vector<std::byte> frame(format::padded_bytes(bytes));
+        EXPECT_LE(lsn % span() + frame.size(), span()) << "the test needs room in the segment";
+        format::FrameHeader header;
+        header.generation = static_cast<uint32_t>(life.generation);
+        header.length_and_flags = format::length_and_flags(format::FrameType::carried, true,
+                                                           static_cast<uint32_t>(bytes));
+        header.distance_lines = 0;
+        header.lsn = lsn;
+        std::memcpy(frame.data(), &header, sizeof header);
+        std::memcpy(frame.data() + sizeof header, &prefix, sizeof prefix);
+        std::memcpy(frame.data() + sizeof header + sizeof prefix, payload.data(), payload.size());
+        header.checksum = format::frame_sum(life.seed, frame.data(), frame.size());
+        std::memcpy(frame.data(), &header, sizeof header);
+        overwrite(path_, now.frame("a", lsn), frame);
+        return lsn;
+    }
+
+    uint64_t times_given_out(Lsn from, uint64_t origin, const std::vector<std::byte>& payload) {
+        Log log = open_at(new_path_);
+        Reader reader = must(must(log.stream("a")).read(from));
+        uint64_t times = 0;
+        for (;;) {
+            const auto next = reader.next();
+            if (code_of(next) == Errc::gap) continue;
+            const auto& record = must(next);
+            if (!record) return times;
+            if (record->origin.value != origin) continue;
+            EXPECT_EQ(copy_of(record->payload), payload);
+            ++times;
+        }
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Log, CarriedTest, ::testing::Values(kCacheLine), medium_name);
+
+TEST_P(CarriedTest, IsGivenOutOnceWhicheverFramesAreLost) {
+    fill();
+    const Written& record = written_["a"][110];
+    const uint64_t origin = record.lsn.value;
+    const uint64_t first = carry(origin, origin, record.payload);
+    const uint64_t second = carry(origin, first, record.payload);
+    const uint64_t third = carry(origin, second, record.payload);
+    const Anatomy now(path_);
+    ASSERT_GT(now.end.at("a"), third);
+    const auto sound = file_bytes(path_);
+    const uint64_t frames[] = {origin, first, second};  // the third one testifies them
+    for (unsigned lost = 0; lost < 8; ++lost) {
+        overwrite(path_, 0, sound);
+        for (unsigned i = 0; i < 3; ++i)
+            if ((lost >> i & 1) != 0) flip_byte(path_, now.frame("a", frames[i]) + 60);
+        salvage();
+        EXPECT_EQ(times_given_out(Lsn{0}, origin, record.payload), 1u) << "lost: " << lost;
+        // Reading that begins behind the record is answered by its first copy.
+        const uint64_t behind = times_given_out(written_["a"][111].lsn, origin, record.payload);
+        EXPECT_EQ(behind, 1u) << "lost: " << lost;
+        std::filesystem::remove(new_path_);
+    }
+}
+
+// What lies below the segments that are kept is not lost: the copy is right as it is.
+TEST_P(CarriedTest, OfAReleasedRecordStaysAsItIs) {
+    fill();
+    const Written& record = written_["a"][2];
+    const uint64_t origin = record.lsn.value;
+    must(open().release(keeper_, written_["a"][80].lsn));
+    const uint64_t first = carry(origin, origin, record.payload);
+    carry(origin, first, record.payload);
+    const CopyReport report = salvage();
+    EXPECT_FALSE(report.gaps());
+    EXPECT_EQ(times_given_out(written_["a"][80].lsn, origin, record.payload), 1u);
+    Log log = open_at(path_);
+    EXPECT_EQ(contents_of(must(log.stream("a"))),
+              contents_of(must(open_at(new_path_).stream("a"))));
+}
+
 }  // namespace
 }  // namespace cinnabar::log_test
