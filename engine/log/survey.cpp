@@ -102,7 +102,7 @@ class Surveyor {
     // segments
     std::optional<uint32_t> owner_by_successor(uint32_t segment) const;
     std::vector<uint32_t> owners_by_ordinal(uint64_t ordinal);
-    bool is_full(uint32_t segment, uint64_t ordinal) const;
+    bool ends_in(uint32_t segment) const;
     uint64_t begin_of_mark(uint64_t mark, const Ordinals& chain) const;
     uint64_t oldest(const StreamSurvey& stream, const Ordinals& chain) const;
     SegmentLife life(const OldSegment& segment, uint64_t ordinal) const {
@@ -125,7 +125,8 @@ class Surveyor {
     std::vector<SegmentReading> segments_;
     std::map<uint32_t, Ordinals> chains_;  // by stream
     std::set<uint32_t> lost_marks_;        // service rows whose mark does not verify
-    bool service_lost_ = false;            // a service row whose stream is not known
+    bool service_row_lost_ = false;
+    std::set<uint32_t> old_marks_;  // streams whose mark was raised to their oldest segment
     PoolSurvey found_;
 };
 
@@ -203,6 +204,10 @@ void Surveyor::read_streams() {
                              "there is nothing of it to save"
                            : ""));
     for (const uint32_t number : lost) make_up_stream(number, damaged_rows);
+    for (const uint32_t number : rowless)
+        if (!damaged_rows.empty() && !lost.contains(number))
+            note("segments of stream " + text(number) +
+                 " are there, too; it is taken for one that was removed, and not saved");
 }
 
 void Surveyor::make_up_stream(uint32_t number, const std::vector<uint32_t>& damaged_rows) {
@@ -234,36 +239,34 @@ void Surveyor::read_services() {
     for (uint32_t row = 0; row < format::kServiceRows; ++row) {
         const ServiceRow& service = catalogue_.services[row];
         if (service == ServiceRow{}) continue;
-        if (is_good(service, row))
-            found_.services[row] = service;
-        else
+        if (!is_good(service, row)) {
             make_up_service(row);
-        ServiceRow& taken = found_.services[row];
-        if (StreamSurvey* stream = stream_of(taken.stream); stream == nullptr) {
-            taken = {};
-        } else if (const auto mark = mark_of(row)) {
-            found_.marks[row] = *mark;
-        } else {
-            lost_marks_.insert(row);
-            note("the low-water mark of service '" + pool::name_in(taken) +
-                 "' does not verify: stream '" + pool::name_in(stream->entry) +
-                 "' is kept from its oldest segment");
+            continue;
         }
+        const StreamSurvey* stream = stream_of(service.stream);
+        if (stream == nullptr) continue;
+        found_.services[row] = service;
+        if (const auto mark = mark_of(row)) {
+            found_.marks[row] = *mark;
+            continue;
+        }
+        lost_marks_.insert(row);
+        note("the low-water mark of service '" + pool::name_in(service) +
+             "' does not verify: stream '" + pool::name_in(stream->entry) +
+             "' is kept from its oldest segment");
     }
 }
 
-// Number and mark of a service follow from the place of its row.
+// The number of a service follows from the place of its row. Of which stream it was may be wrong
+// in a damaged row: so it holds what is there, and a stream without a sound one gives up nothing.
 void Surveyor::make_up_service(uint32_t row) {
+    service_row_lost_ = true;
     const ServiceRow& damaged = catalogue_.services[row];
     const StreamSurvey* stream = stream_of(damaged.stream);
+    const std::string what = "service row " + text(row) + " does not verify: ";
     if (stream == nullptr) {
-        service_lost_ = true;
-        note("service row " + text(row) +
-             " does not verify, and does not say of which stream: "
-             "service " +
-             text(row + 1) +
-             " is lost; streams without another one are kept from "
-             "their oldest segment");
+        note(what + "service " + text(row + 1) +
+             " is lost; streams without another one are kept from their oldest segment");
         return;
     }
     ServiceRow& made = found_.services[row];
@@ -271,9 +274,9 @@ void Surveyor::make_up_service(uint32_t row) {
     made.service = static_cast<uint16_t>(row + 1);
     const std::string name = made_up_name(catalogue_.services, "service-" + text(row + 1));
     pool::put_name(made, name);
-    note("service row " + text(row) + " does not verify: the service of stream '" +
-         pool::name_in(stream->entry) + "' with number " + text(row + 1) + " is saved as '" + name +
-         "'");
+    lost_marks_.insert(row);
+    note(what + "service " + text(row + 1) + " is saved as '" + name + "', and its stream '" +
+         pool::name_in(stream->entry) + "' kept from its oldest segment");
 }
 
 void Surveyor::read_last_stream() {
@@ -355,27 +358,31 @@ std::optional<uint32_t> Surveyor::owner_by_successor(uint32_t segment) const {
     return std::nullopt;
 }
 
-// The streams that miss this ordinal between two others; where there are none, those whose next
-// one it would be, and among these the ones whose last segment is full.
+// The streams that miss this ordinal, and whose next segment, if it is there, does not say that
+// another one stood before it.
 std::vector<uint32_t> Surveyor::owners_by_ordinal(uint64_t ordinal) {
-    std::vector<uint32_t> between, full, behind;
+    std::vector<uint32_t> owners;
     for (StreamSurvey& stream : found_.streams) {
         set_begin(stream);
-        const uint32_t number = stream.entry.stream;
-        const Ordinals& chain = chains_[number];
+        const Ordinals& chain = chains_[stream.entry.stream];
         if (ordinal < stream.first_ordinal || chain.contains(ordinal)) continue;
-        const uint64_t next = chain.empty() ? stream.first_ordinal : chain.rbegin()->first + 1;
-        if (ordinal < next) between.push_back(number);
-        if (ordinal != next) continue;
-        behind.push_back(number);
-        if (!chain.empty() && is_full(chain.rbegin()->second, ordinal - 1)) full.push_back(number);
+        const auto next = chain.find(ordinal + 1);
+        const bool other = next != chain.end() && segments_[next->second].linked;
+        const bool ended = chain.empty()
+                               ? ordinal != stream.first_ordinal
+                               : chain.rbegin()->first < ordinal && ends_in(chain.rbegin()->second);
+        if (!other && !ended) owners.push_back(stream.entry.stream);
     }
-    return !between.empty() ? between : !full.empty() ? full : behind;
+    return owners;
 }
 
-bool Surveyor::is_full(uint32_t segment, uint64_t ordinal) const {
-    const OldSegment last{segment, segments_[segment].header.generation};
-    return scan_segment(life(last, ordinal), kFramesOffset).verdict == Verdict::valid;
+// Does a log end in this segment, for all that can be seen of it?
+bool Surveyor::ends_in(uint32_t segment) const {
+    const SegmentReading& reading = segments_[segment];
+    const SegmentLife life = life_of(space_, segment, reading.header.generation, reading.base_lsn);
+    const SegmentScan scan = scan_segment(life, kFramesOffset + kLineBytes);
+    return (scan.verdict == Verdict::unwritten || scan.verdict == Verdict::stale) &&
+           next_valid(life, scan.end_offset) == space_.segment_bytes;
 }
 
 // A segment whose link frame is lost, and whose other frames verify.
@@ -404,10 +411,11 @@ void Surveyor::find_lost_links() {
     for (const uint32_t segment : ownerless) {
         const uint64_t ordinal = segments_[segment].base_lsn / span_;
         const std::vector<uint32_t> owners = owners_by_ordinal(ordinal);
-        if (owners.empty()) continue;  // released, or of a stream that was removed
         const std::string what = "segment " + text(segment) + ": its link frame is lost; ";
-        if (owners.size() > 1) {
-            note(what + text(owners.size()) + " streams may own it: it is not saved");
+        if (owners.size() != 1) {
+            note(what + (owners.empty()
+                             ? "no stream misses it, so it counts as released"
+                             : text(owners.size()) + " streams may own it: it is not saved"));
             continue;
         }
         note(what + "stream '" + pool::name_in(stream_of(owners[0])->entry) +
@@ -425,7 +433,7 @@ uint64_t Surveyor::begin_of_mark(uint64_t mark, const Ordinals& chain) const {
 }
 
 // Where a stream begins whose mark is lost. Segments that were released long ago may still be
-// there; more ordinals than the pool has segments were never kept.
+// there; of those only as many count as the pool has segments.
 uint64_t Surveyor::oldest(const StreamSurvey& stream, const Ordinals& chain) const {
     if (chain.empty()) return stream.entry.kept_from == kUnknown ? 0 : stream.entry.kept_from;
     const uint64_t newest = chain.rbegin()->first;
@@ -447,20 +455,35 @@ void Surveyor::set_begin(StreamSurvey& stream) {
         else
             mark = std::min(mark, found_.marks[row]);
     }
-    if (!has_service(stream) && !service_lost_) mark = stream.entry.kept_from;
+    if (!has_service(stream) && !service_row_lost_) mark = stream.entry.kept_from;
     if (lost || mark == kUnknown) mark = std::min(mark, oldest(stream, chain));
+    // More ordinals than the pool has segments were never kept: a mark that asks for them is old.
+    if (!chain.empty() &&
+        chain.rbegin()->first - std::min(chain.rbegin()->first, mark / span_) >= segments_.size()) {
+        mark = oldest(stream, chain);
+        if (old_marks_.insert(stream.entry.stream).second)
+            note("the low-water mark of stream '" + pool::name_in(stream.entry) +
+                 "' is too old to be right: it is kept from its oldest segment");
+    }
     stream.mark = mark;
     stream.first_ordinal = begin_of_mark(mark, chain);
-    for (const uint32_t row : lost_marks_)
-        if (found_.services[row].stream == stream.entry.stream) found_.marks[row] = mark;
+    for (uint32_t row = 0; row < format::kServiceRows; ++row)
+        if (found_.services[row].stream == stream.entry.stream)
+            found_.marks[row] =
+                lost_marks_.contains(row) ? mark : std::max(found_.marks[row], mark);
 }
 
 // The greatest testimony, and the segments up to it.
 void Surveyor::set_testimony(StreamSurvey& stream) {
     const Ordinals& chain = chains_[stream.entry.stream];
     const uint64_t first = stream.first_ordinal;
-    if (!has_service(stream) || stream.entry.kept_from == kUnknown)
+    if (!has_service(stream)) {
+        if (stream.entry.kept_from == kUnknown)
+            note("no low-water mark of stream '" + pool::name_in(stream.entry) +
+                 "' is left: it is kept from its oldest segment");
         stream.entry.kept_from = stream.mark;
+    }
+    if (stream.entry.kept_from == kUnknown) stream.entry.kept_from = stream.mark;
     for (const auto& [ordinal, segment] : chain) {
         if (ordinal < first) continue;
         stream.segments.resize(ordinal - first + 1);

@@ -269,8 +269,54 @@ TEST_P(SalvageTest, OfAServiceRow) {
     ASSERT_EQ(log.services().size(), 1u);
     EXPECT_EQ(log.services()[0].name, "service-1");
     EXPECT_EQ(log.services()[0].service, keeper_);
-    EXPECT_EQ(log.services()[0].low_water, written_["a"][60].lsn);
-    EXPECT_EQ(contents_of(must(log.stream("a"))).records.size(), 60u);
+    // The row may lie about its stream, so its mark is not believed either.
+    EXPECT_EQ(log.services()[0].low_water, Lsn{0});
+    must(log.close());
+    expect_saved(report, "a", {});
+}
+
+// A mark of another stream must not be taken for testimony, or for permission to drop records.
+TEST_P(SalvageTest, OfAServiceRowThatNamesAnotherStream) {
+    fill();
+    {
+        Log log = open();
+        must(log.release(keeper_, written_["a"][100].lsn));
+        must(log.add_stream("c", Writers::one));  // empty, with number 3 = 1 ^ 2
+    }
+    for (const std::byte bits : {std::byte{3}, std::byte{2}}) {  // 1 becomes 2, or 3
+        const auto sound = file_bytes(path_);
+        const uint64_t row = anatomy_->service_row(0);
+        overwrite(path_, row, {sound[row] ^ bits});
+        const CopyReport report = salvage();
+        expect_saved(report, "b", {});
+        EXPECT_EQ(open_at(new_path_).services()[0].stream, bits == std::byte{3} ? "b" : "c");
+        EXPECT_EQ(must(open_at(new_path_).stream("c")).durable(), Lsn{0});
+        expect_saved(report, "a", {});
+        overwrite(path_, 0, sound);
+        std::filesystem::remove(new_path_);
+    }
+}
+
+// As a zeroed row: a service that was removed looks the same.
+TEST_P(SalvageTest, OfAServiceRowThatReadsAsZerosInAPoolThatWasUsedAgain) {
+    create(64 << 10);
+    {
+        Log log = open();
+        Stream stream = must(log.add_stream("a", Writers::many));
+        keeper_ = must(log.add_service("a", "keeper"));
+        for (uint64_t i = 0; i < 1000; ++i) {
+            const Lsn lsn = must(stream.append(pattern(i, 15000), lazy()));
+            must(stream.force(lsn));
+            if (i % 10 == 9) must(log.release(keeper_, lsn));
+        }
+        must(log.close());
+    }
+    const Anatomy now(path_);
+    zero(path_, now.service_row(0), 128);
+    const CopyReport report = salvage();
+    EXPECT_TRUE(noted(report, "too old"));
+    EXPECT_LE(report.segments_used, now.all_segments.size());
+    EXPECT_EQ(report.streams[0].end.value, now.end.at("a"));
 }
 
 // Which stream the service was of is not known: what it needed is kept wherever no other one says.
