@@ -138,17 +138,20 @@ void SalvageProperty::build() {
     OpenOptions with;
     with.emulate = Emulate::cache_line;
     const uint64_t lives = 1 + below(4);
+    uint64_t streams_made = 0;
     for (uint64_t life = 0; life < lives; ++life) {
         Log log = must(Log::open(path, with));
-        if (life == 0 || chance(20)) {
-            const std::string name = "s" + std::to_string(log.streams().size());
+        for (uint64_t more = life == 0 ? 1 + below(3) : below(5) / 4; more > 0; --more) {
+            const std::string name = "s" + std::to_string(streams_made++);
             if (auto made = log.add_stream(name, chance(50) ? Writers::one : Writers::many); made)
                 for (uint64_t n = below(3); n > 0; --n)
-                    (void)log.add_service(name, name + "-" + std::to_string(n));
+                    must(log.add_service(name, name + "-" + std::to_string(n)));
         }
         append_some(log);
         if (chance(10) && !log.services().empty())
             must(log.remove_service(log.services().front().service));
+        if (chance(10) && log.streams().size() > 1)
+            (void)log.remove_stream(log.streams().front().name);  // not while it has services
         const bool last = life + 1 == lives;
         if (last && chance(40)) std::filesystem::copy_file(path, folder_ / "old");  // a kill
         must(log.close());
