@@ -8,11 +8,11 @@
 #include <utility>
 
 #include "cinnabar/copy.hpp"
+#include "fixture.hpp"
 #include "format/layout.hpp"
 #include "log/parallel.hpp"
 #include "log/scan.hpp"
 #include "pool/raw_pool.hpp"
-#include "fixture.hpp"
 
 namespace cinnabar::log_test {
 

@@ -174,6 +174,10 @@ TEST_P(CopyTest, OfAPoolThatAKillLeftEndsWhereRecoveryCuts) {
     Log recovered = open_at(killed);
     EXPECT_EQ(contents_of(must(recovered.stream("s"))), copied.at("s"));
     EXPECT_EQ(copied.at("s").records.size(), 45u);
+    // The new pool testifies itself, and the old one did not: nothing was ever forced.
+    Log fresh = open_at(new_path_);
+    EXPECT_LT(recovered.report().streams[0].testified, lsns_[40]);
+    EXPECT_GE(fresh.report().streams[0].testified, lsns_[44]);
     EXPECT_EQ(all_of(folder_ / "salvaged"), copied);
 }
 

@@ -406,7 +406,7 @@ TEST_P(SalvageTest, OfLibpmemobjsOwnBytes) {
     expect_saved(report, "b", {});
 }
 
-// A payload may hold the bytes of a pool.
+// A payload may hold the bytes of a pool, on a page as in the file.
 TEST_P(SalvageTest, IsNotLedAstrayByAPoolInARecord) {
     create(64 << 10);
     {
@@ -414,13 +414,54 @@ TEST_P(SalvageTest, IsNotLedAstrayByAPoolInARecord) {
         Stream stream = must(log.add_stream("a", Writers::many));
         auto pool = must(pool::RawPool::open(as_killed(), milliseconds(0)));
         const auto* catalogue = reinterpret_cast<const std::byte*>(pool.space().catalogue);
-        const std::vector<std::byte> inner(catalogue, catalogue + 12000);
-        written_["a"].push_back({must(stream.append(inner)), inner});
+        std::vector<std::byte> record(4096 - 608);  // the first record's payload begins at 608
+        record.insert(record.end(), catalogue, catalogue + 12000);
+        written_["a"].push_back({must(stream.append(record)), record});
         must(log.close());
     }
     anatomy_.emplace(path_);
-    zero(path_, 0, anatomy_->catalogue);
+    const auto bytes = file_bytes(path_);
+    const uint64_t inner = anatomy_->segment("a", 0) + 4096;
+    ASSERT_EQ(inner % 4096, 0u);
+    ASSERT_EQ(std::memcmp(&bytes[inner], "CINNABAR", 8), 0);
     expect_saved(salvage(), "a", {});
+    // Nor where nothing else is left that looks like one.
+    zero(path_, anatomy_->catalogue, 8192);
+    EXPECT_EQ(code_of(salvage_pool(path_, folder_ / "other")), Errc::corrupt);
+}
+
+// A stream that was removed left a segment whose link is lost, at the ordinal that another stream
+// misses. What stands behind the hole knows that it was another one.
+TEST_P(SalvageTest, GivesNoSegmentToAStreamThatHadAnother) {
+    fill();
+    must(open().remove_stream("b"));
+    zero(path_, anatomy_->segment("b", 3) + 512, 64);
+    zero(path_, anatomy_->segment("a", 3), 4096);
+    expect_saved(salvage(), "a", {segment_of(3)});
+}
+
+// Nor to one that had ended before.
+TEST_P(SalvageTest, GivesNoSegmentToAStreamThatHadEnded) {
+    fill();
+    const uint64_t last = anatomy_->end["a"] / span();
+    {
+        Log log = open();
+        Stream b = must(log.stream("b"));
+        while (b.appended().value < (last + 2) * span()) {
+            const auto payload = pattern(b.appended().value, 300);
+            written_["b"].push_back({must(b.append(payload)), payload});
+        }
+        must(log.close());
+    }
+    anatomy_.emplace(path_);
+    // a ends in `last`, and might have gone on in this one as well as b.
+    const uint64_t tail = anatomy_->end["b"] / span();
+    ASSERT_EQ(tail, last + 2);
+    for (const uint64_t ordinal : {tail - 1, tail})
+        zero(path_, anatomy_->segment("b", ordinal) + 512, 64);
+    const CopyReport report = salvage();
+    expect_saved(report, "a", {});
+    expect_saved(report, "b", {});
 }
 
 TEST_P(SalvageTest, OfAFileThatWasCut) {
