@@ -269,27 +269,34 @@ SegmentLife life_of(const pool::Space& space, uint32_t segment, uint64_t generat
 
 namespace {
 
-// A frame of this life under any LSN: its own says which base it was written for.
-bool holds_a_frame(const pool::Space& space, SegmentLife life) {
+// Is there a frame of this life under any LSN? Its own says which base it was written for.
+std::optional<uint64_t> base_of_a_frame(const pool::Space& space, SegmentLife life) {
     life.unreadable = space.unreadable_in(life.base, life.segment_bytes);
     for (uint64_t at = kFramesOffset; at + kLineBytes <= life.segment_bytes; at += kLineBytes) {
         if (!life.readable(life.base + at, kLineBytes)) continue;
         const format::FrameHeader header = format::read_frame_header(life.base + at);
         if (header.generation != static_cast<uint32_t>(life.generation)) continue;
         life.base_lsn = header.lsn - (at - kFramesOffset);
-        if (format::look(life, at, false).verdict == Verdict::valid) return true;
+        if (format::look(life, at, false).verdict == Verdict::valid) return life.base_lsn;
     }
-    return false;
+    return std::nullopt;
 }
 
 }  // namespace
 
 SegmentReading read_segment(const pool::Space& space, uint32_t segment) {
-    SegmentReading reading;
     const std::byte* base = space.segments[segment];
+    SegmentReading reading;
     reading.unreadable = !space.unreadable_in(base, kFramesOffset + kLineBytes).empty();
     if (reading.unreadable) return reading;
-    reading.header = format::read_segment_header(space.id, segment, base);
+    return read_segment_as(space, segment, format::read_segment_header(space.id, segment, base));
+}
+
+SegmentReading read_segment_as(const pool::Space& space, uint32_t segment,
+                               const format::HeaderReading& known) {
+    SegmentReading reading;
+    const std::byte* base = space.segments[segment];
+    reading.header = known;
     if (reading.header.state != format::HeaderState::valid) return reading;
 
     // The link frame says where it stands; whether that is so is checked by the chain.
@@ -300,7 +307,9 @@ SegmentReading read_segment(const pool::Space& space, uint32_t segment) {
                       seen.header.type() == format::FrameType::link &&
                       stated % format::frame_space(space.segment_bytes) == 0;
     if (!link) {
-        reading.frames_unlinked = holds_a_frame(space, life);
+        const auto base_lsn = base_of_a_frame(space, life);
+        reading.frames_unlinked = base_lsn.has_value();
+        reading.base_lsn = base_lsn.value_or(0);
         return reading;
     }
     reading.linked = true;

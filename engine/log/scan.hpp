@@ -22,11 +22,14 @@ struct SegmentReading {
     bool linked = false;           // frame 0 verifies and is a link frame
     bool frames_unlinked = false;  // frame 0 does not, and some later frame verifies
     format::LinkPayload link;
-    uint64_t base_lsn = 0;
+    uint64_t base_lsn = 0;   // as the link says, or the frame that verifies without one
     uint64_t testified = 0;  // by the link frame
 };
 
 SegmentReading read_segment(const pool::Space& space, uint32_t segment);
+// The same with a header that was read elsewhere.
+SegmentReading read_segment_as(const pool::Space& space, uint32_t segment,
+                               const format::HeaderReading& known);
 
 format::SegmentLife life_of(const pool::Space& space, uint32_t segment, uint64_t generation,
                             uint64_t base_lsn);

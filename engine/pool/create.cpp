@@ -12,8 +12,11 @@
 #include <stdexcept>
 
 #include "format/codec.hpp"
+#include "medium/domain.hpp"
+#include "medium/pmem_medium.hpp"
 #include "pool/pool.hpp"
 #include "pool/root.hpp"
+#include "pool/superblock.hpp"
 #include "pool/system.hpp"
 
 namespace cinnabar::pool {
@@ -99,11 +102,13 @@ Result<void> check_options(const CreateOptions& options) {
                         " bytes is not possible; choose a power of two from " +
                         std::to_string(format::kSegmentBytesMin) + " to " +
                         std::to_string(format::kSegmentBytesMax));
-    if (options.pool_bytes < pool_bytes_min(segment_bytes))
+    const uint64_t bytes_min = pool_bytes_min(segment_bytes, options.segments_min);
+    if (options.pool_bytes < bytes_min)
         return fail(Errc::invalid_argument, "a pool of " + std::to_string(options.pool_bytes) +
-                                                " bytes is too small; with segments of " +
-                                                std::to_string(segment_bytes) + " bytes it needs " +
-                                                std::to_string(pool_bytes_min(segment_bytes)));
+                                                " bytes is too small; with " +
+                                                std::to_string(options.segments_min) +
+                                                " segments of " + std::to_string(segment_bytes) +
+                                                " bytes it needs " + std::to_string(bytes_min));
     if (options.pool_bytes > kPoolBytesMax)
         return fail(Errc::invalid_argument, "a pool of " + std::to_string(options.pool_bytes) +
                                                 " bytes is too large; it may have " +
@@ -177,7 +182,8 @@ std::array<format::Extent, kExtentsMax> allocate_extents(pmem::obj::pool<Root>& 
     return extents;
 }
 
-void write_catalogue(pmem::obj::pool<Root>& pool, Root& root, const format::Superblock& block) {
+// Returns where it lies in the file.
+uint64_t write_catalogue(pmem::obj::pool<Root>& pool, Root& root, const format::Superblock& block) {
     auto fresh = std::make_unique<Catalogue>();
     const auto slot = [&](format::RegisterRole role) {
         return format::register_slot(block.pool_id, format::register_key(role), 0);
@@ -188,9 +194,26 @@ void write_catalogue(pmem::obj::pool<Root>& pool, Root& root, const format::Supe
     const uint64_t offset = round_up(root.catalogue.raw().off, kPageBytes);
     auto* to = reinterpret_cast<std::byte*>(pool.handle()) + offset;
     pool.memcpy_persist(to, fresh.get(), sizeof(Catalogue));
+    return offset;
 }
 
-Result<void> fill(const std::filesystem::path& path, const CreateOptions& options) {
+// Lets `fill` store its content. In the page domain the file is written back later, as a whole.
+Result<void> fill_with(const Fill& fill, const Space& space, uint64_t pool_bytes) {
+    const auto used = fill(space);
+    if (!used) return fail(used.error());
+    const Domain domain = medium::find_domain(space.base, pool_bytes);
+    if (domain == Domain::page) return {};
+    medium::PmemMedium medium(domain);
+    medium.flush(Site::none, reinterpret_cast<const std::byte*>(space.catalogue),
+                 sizeof(Catalogue));
+    for (uint32_t i = 0; i < *used; ++i)
+        medium.flush(Site::none, space.segments[i], space.segment_bytes);
+    medium.fence(Site::none);
+    return {};
+}
+
+Result<void> make(const std::filesystem::path& path, const CreateOptions& options,
+                  const Fill& fill) {
     format::Superblock block;
     if (auto done = random_bytes(block.pool_id.data(), block.pool_id.size()); !done) return done;
 
@@ -208,23 +231,27 @@ Result<void> fill(const std::filesystem::path& path, const CreateOptions& option
         block.extent_count += extent.segment_count != 0 ? 1 : 0;
         segments += extent.segment_count;
     }
-    if (segments < kSegmentsMin)
+    if (segments < options.segments_min)
         return fail(Errc::invalid_argument,
                     "a pool of " + std::to_string(options.pool_bytes) + " bytes holds only " +
                         std::to_string(segments) + " segments of " +
-                        std::to_string(options.segment_bytes) + " bytes; make it larger");
+                        std::to_string(options.segment_bytes) + " bytes, and " +
+                        std::to_string(options.segments_min) + " are needed; make it larger");
     block.sum = format::superblock_sum(block);
-    write_catalogue(*pool, root, block);
-    return {};
+    const uint64_t catalogue_offset = write_catalogue(*pool, root, block);
+    if (!fill) return {};
+    auto* base = reinterpret_cast<std::byte*>(pool->handle());
+    return fill_with(fill, space_of(block, base, catalogue_offset), options.pool_bytes);
 }
 
 // libpmemobj's exceptions as errors. errno is what its failing call left.
-Result<void> fill_or_explain(const std::filesystem::path& temporary,
-                             const std::filesystem::path& path, const CreateOptions& options) {
+Result<void> make_or_explain(const std::filesystem::path& temporary,
+                             const std::filesystem::path& path, const CreateOptions& options,
+                             const Fill& fill) {
     const std::string doing = "create " + quoted(path);
     try {
         errno = 0;
-        return fill(temporary, options);
+        return make(temporary, options, fill);
     } catch (const pmem::pool_error& error) {
         const int number = errno;
         if (number == ENOSPC || number == EDQUOT || number == EFBIG || number == EACCES ||
@@ -271,13 +298,14 @@ Result<void> publish(TemporaryFile& file, const std::filesystem::path& path,
 
 }  // namespace
 
-uint64_t pool_bytes_min(uint64_t segment_bytes) {
+uint64_t pool_bytes_min(uint64_t segment_bytes, uint32_t segments) {
     const uint64_t end =
-        round_up(kFirstFreeBytes, extent_alignment(segment_bytes)) + kSegmentsMin * segment_bytes;
+        round_up(kFirstFreeBytes, extent_alignment(segment_bytes)) + segments * segment_bytes;
     return std::max<uint64_t>(PMEMOBJ_MIN_POOL, round_up(end + kChunkBytes, kChunkBytes));
 }
 
-Result<void> Pool::create(const std::filesystem::path& path, const CreateOptions& options) {
+Result<void> Pool::create(const std::filesystem::path& path, const CreateOptions& options,
+                          const Fill& fill) {
     if (auto done = check_options(options); !done) return done;
     auto directory = check_place(path);
     if (!directory) return fail(directory.error());
@@ -285,7 +313,7 @@ Result<void> Pool::create(const std::filesystem::path& path, const CreateOptions
     if (!name) return fail(name.error());
 
     TemporaryFile file(*name);
-    if (auto done = fill_or_explain(file.path(), path, options); !done) return done;
+    if (auto done = make_or_explain(file.path(), path, options, fill); !done) return done;
     if (auto done = sync_file(file.path()); !done) return done;
     return publish(file, path, *directory);
 }

@@ -17,6 +17,7 @@
 #include "pool/bus_error.hpp"
 #include "pool/probe.hpp"
 #include "pool/root.hpp"
+#include "pool/superblock.hpp"
 #include "pool/system.hpp"
 #include "pool/tables.hpp"
 
@@ -69,7 +70,9 @@ Error explain(int number, const std::string& what, const std::filesystem::path& 
                          "and writes nothing; copy the file to a place that you may write to");
     if (number == EINVAL || number == 0)
         return error(Errc::corrupt, name + " is damaged where libpmemobj keeps its own data (" +
-                                        what + "); restore it from a copy");
+                                        what +
+                                        "); restore it from a copy, or salvage what can be "
+                                        "read");
     return system_error(number, "open " + name);
 }
 
@@ -144,15 +147,8 @@ void Pool::Impl::lay_out(const Probed& probed) {
     superblock = probed.superblock;
     notes = probed.notes;
     file_bytes = probed.file_bytes;
-    space.base = reinterpret_cast<std::byte*>(pool.handle());
-    space.catalogue = reinterpret_cast<Catalogue*>(space.base + probed.catalogue_offset);
-    space.id = superblock.pool_id;
-    space.segment_bytes = superblock.segment_bytes;
-    for (uint32_t i = 0; i < superblock.extent_count; ++i) {
-        const format::Extent& extent = superblock.extents[i];
-        for (uint64_t n = 0; n < extent.segment_count; ++n)
-            space.segments.push_back(space.base + extent.file_offset + n * space.segment_bytes);
-    }
+    space =
+        space_of(superblock, reinterpret_cast<std::byte*>(pool.handle()), probed.catalogue_offset);
 }
 
 void Pool::Impl::find_medium(const Probed& probed, const OpenOptions& options) {
@@ -337,6 +333,9 @@ const format::PoolId& Pool::id() const {
 }
 const format::Superblock& Pool::superblock() const {
     return impl_->superblock;
+}
+uint64_t Pool::file_bytes() const {
+    return impl_->file_bytes;
 }
 const std::vector<std::string>& Pool::notes() const {
     return impl_->notes;

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,10 +24,18 @@
 
 namespace cinnabar::pool {
 
+inline constexpr uint32_t kSegmentsMin = 4;
+
 struct CreateOptions {
-    uint64_t pool_bytes = 0;     // of the whole file; rounded down to a page
-    uint64_t segment_bytes = 0;  // a power of two
+    uint64_t pool_bytes = 0;               // of the whole file; rounded down to a page
+    uint64_t segment_bytes = 0;            // a power of two
+    uint32_t segments_min = kSegmentsMin;  // fewer are an error
 };
+
+// Puts content into a pool that has no name yet, by ordinary stores to its catalogue and to its
+// first segments; says how many segments it used. What it stored is durable before the pool has
+// its name; on an error there is no pool.
+using Fill = std::function<Result<uint32_t>(const Space& space)>;
 
 struct OpenOptions {
     bool read_only = false;  // changes stay in this process; the file is never written
@@ -48,9 +57,8 @@ struct ServiceInfo {
     std::string name;
 };
 
-// The smallest and the greatest pool_bytes that create() takes. The smallest holds kSegmentsMin.
-inline constexpr uint32_t kSegmentsMin = 4;
-uint64_t pool_bytes_min(uint64_t segment_bytes);
+// The smallest and the greatest pool_bytes that create() takes.
+uint64_t pool_bytes_min(uint64_t segment_bytes, uint32_t segments = kSegmentsMin);
 inline constexpr uint64_t kPoolBytesMax = uint64_t{255} << 30;
 
 class Pool {
@@ -59,8 +67,11 @@ class Pool {
     // name in the same directory ("cinnabar-creating.PID.RANDOM") and then renamed: `path` names a
     // whole pool or nothing, and an existing file is never replaced. After a failure nothing is
     // left; a process killed meanwhile leaves the file of the other name.
-    // invalid_argument, already_exists, not_found, permission, disk_full, cannot_map, io.
-    static Result<void> create(const std::filesystem::path& path, const CreateOptions& options);
+    // `fill` may be empty: then the pool has no streams.
+    // invalid_argument, already_exists, not_found, permission, disk_full, cannot_map, io; what
+    // `fill` returns.
+    static Result<void> create(const std::filesystem::path& path, const CreateOptions& options,
+                               const Fill& fill = {});
 
     // not_found, permission, not_a_pool, wrong_layout, truncated, unsupported_version, corrupt
     // (with the range), cannot_map, locked (naming the holder), io. A writable open verifies every
@@ -77,6 +88,7 @@ class Pool {
     const MediumInfo& medium() const;
     const format::PoolId& id() const;
     const format::Superblock& superblock() const;
+    uint64_t file_bytes() const;
 
     // What open found and survived, a sentence each.
     const std::vector<std::string>& notes() const;

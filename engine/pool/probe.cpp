@@ -16,6 +16,7 @@
 #include "format/codec.hpp"
 #include "pool/pmemobj_bytes.hpp"
 #include "pool/root.hpp"
+#include "pool/superblock.hpp"
 
 namespace cinnabar::pool {
 
@@ -192,7 +193,8 @@ Result<void> Prober::check_heap(const PmemobjDescriptor& descriptor) {
     if (descriptor.heap_offset > end || end > file_bytes)
         return refuse(Errc::truncated, "has " + std::to_string(file_bytes) +
                                            " bytes, and its header says " + std::to_string(end) +
-                                           "; the end of the file is lost: restore it from a copy");
+                                           "; the end of the file is lost: restore it from a copy, "
+                                           "or salvage what can be read");
     if (end != file_bytes / format::kPageBytes * format::kPageBytes)
         return corrupt(kDescriptorOffset + offsetof(PmemobjDescriptor, heap_bytes), 8,
                        "its header says " + std::to_string(end) + " bytes, and it has " +
@@ -247,21 +249,16 @@ Result<void> Prober::find_catalogue() {
     return {};
 }
 
-bool intact(const Superblock& copy) {
-    return copy.magic == format::kSuperblockMagic && copy.endian_mark == format::kEndianMark &&
-           copy.sum == format::superblock_sum(copy);
-}
-
 Result<void> Prober::read_superblock() {
     const uint64_t offset_a = found_.catalogue_offset;
     const uint64_t offset_b = offset_a + kCopyBOffset;
     Superblock a, b;
     if (auto done = read(offset_a, &a, sizeof(a)); !done) return done;
     if (auto done = read(offset_b, &b, sizeof(b)); !done) return done;
-    if (!intact(a) && !intact(b)) return refuse_both(a, b);
-    found_.superblock = intact(a) ? a : b;
-    found_.copy_a_damaged = !intact(a);
-    found_.copy_b_damaged = !intact(b);
+    if (!is_intact(a) && !is_intact(b)) return refuse_both(a, b);
+    found_.superblock = is_intact(a) ? a : b;
+    found_.copy_a_damaged = !is_intact(a);
+    found_.copy_b_damaged = !is_intact(b);
     for (const auto& [damaged, letter, offset] : {std::tuple(found_.copy_a_damaged, 'A', offset_a),
                                                   std::tuple(found_.copy_b_damaged, 'B', offset_b)})
         if (damaged)
@@ -288,48 +285,21 @@ Result<void> Prober::refuse_both(const Superblock& a, const Superblock& b) {
 }
 
 Result<void> Prober::check_versions() {
-    const Superblock& s = found_.superblock;
-    if (s.format_version != format::kFormatVersion)
-        return refuse(Errc::unsupported_version,
-                      "is of format version " + std::to_string(s.format_version) +
-                          "; this library reads version " + std::to_string(format::kFormatVersion) +
-                          ": use a newer one");
-    if (s.checksum_algorithm != format::kChecksumCrc32c)
-        return refuse(Errc::unsupported_version, "uses the unknown checksum algorithm " +
-                                                     std::to_string(s.checksum_algorithm) +
-                                                     ": use a newer library");
-    const uint64_t unknown = s.incompatible_features & ~format::kKnownIncompatible;
-    if (unknown != 0)
-        return refuse(Errc::unsupported_version,
-                      "needs the incompatible feature bit " +
-                          std::to_string(std::countr_zero(unknown)) +
-                          ", which this library does not know: use a newer one");
-    return {};
+    return pool::check_versions(found_.superblock, name_);
 }
 
 // The sum verifies, so what is wrong here was written so.
 Result<void> Prober::check_geometry() {
-    const Superblock& s = found_.superblock;
-    bool sane = std::has_single_bit(s.segment_bytes) &&
-                s.segment_bytes >= format::kSegmentBytesMin &&
-                s.segment_bytes <= format::kSegmentBytesMax &&
-                s.stream_rows == format::kStreamRows && s.service_rows == format::kServiceRows &&
-                s.extent_count >= 1 && s.extent_count <= format::kExtentsMax;
-    uint64_t end = 0;
-    for (uint32_t i = 0; sane && i < s.extent_count; ++i) {
-        const format::Extent& extent = s.extents[i];
-        sane = extent.segment_count != 0 && extent.file_offset % format::kPageBytes == 0 &&
-               extent.file_offset >= heap_offset_ && extent.file_offset < uint64_t{1} << 62;
-        end = std::max(end, extent.file_offset + extent.segment_count * s.segment_bytes);
-    }
-    if (!sane)
+    const auto end = end_of_segments(found_.superblock, heap_offset_);
+    if (!end)
         return corrupt(found_.catalogue_offset, sizeof(Superblock),
                        "its superblock states an impossible geometry");
-    if (end > found_.file_bytes)
+    if (*end > found_.file_bytes)
         return refuse(Errc::truncated, "has " + std::to_string(found_.file_bytes) +
                                            " bytes, and its segments end at " +
-                                           std::to_string(end) +
-                                           "; the end of the file is lost: restore it from a copy");
+                                           std::to_string(*end) +
+                                           "; the end of the file is lost: restore it from a copy, "
+                                           "or salvage what can be read");
     return {};
 }
 

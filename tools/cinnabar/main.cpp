@@ -13,8 +13,8 @@ namespace {
 
 constexpr const char* kFooter =
     "Exit codes: 0 done; 1 usage; 2 not found, or the system failed a call; 3 damage found;\n"
-    "4 salvaged with gaps; 5 another process has the pool open; 6 a newer format; 7 refused,\n"
-    "for example because the log is full; 8 a violation was found.\n";
+    "4 gaps that a salvage left; 5 another process has the pool open; 6 a newer format;\n"
+    "7 refused, for example because the log is full; 8 a violation was found.\n";
 
 int run(int argc, char** argv) {
     CLI::App program("A transactional log engine on storage-class memory", "cinnabar");
@@ -23,7 +23,7 @@ int run(int argc, char** argv) {
     program.require_subcommand(1);
     Chosen chosen;
     for (const auto add : {add_create, add_info, add_stream, add_service, add_append, add_dump,
-                           add_check, add_release})
+                           add_check, add_release, add_copy, add_salvage})
         add(program, chosen);
 #if CINNABAR_TOOL_BENCH
     add_bench(program, chosen);

@@ -23,6 +23,25 @@ std::vector<Damage> all_damage(const OpenReport& report, std::vector<Damage> fou
     return all;
 }
 
+// Says what it comes to. Gaps are what an earlier salvage could not save: no damage of this pool.
+ExitCode verdict_on(const std::string& path, const std::vector<Damage>& damage) {
+    const auto places = [](size_t count, const std::string& what) {
+        return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+    };
+    const size_t gaps = static_cast<size_t>(std::count_if(
+        damage.begin(), damage.end(), [](const Damage& one) { return one.verdict == "gap"; }));
+    if (gaps != 0)
+        say("'" + path + "' has " + places(gaps, "gap") +
+            " that a salvage left: what stood there is lost");
+    if (gaps == damage.size()) {
+        say("'" + path + "': everything else verifies");
+        return ExitCode::salvaged_with_gaps;
+    }
+    say("'" + path + "' is damaged in " + places(damage.size() - gaps, "place") +
+        "; what verifies can be saved with: cinnabar salvage");
+    return ExitCode::corrupt;
+}
+
 ExitCode check(const PoolOptions& options) {
     auto log = options.open(true);
     if (!log) return end_with(log.error(), options.json);
@@ -53,10 +72,7 @@ ExitCode check(const PoolOptions& options) {
         say("'" + options.path + "': everything verifies");
         return end_with(ExitCode::ok, options.json);
     }
-    say("'" + options.path + "' is damaged in " + std::to_string(damage.size()) +
-        (damage.size() == 1 ? " place" : " places") +
-        "; what verifies can be read with: cinnabar dump");
-    return end_with(ExitCode::corrupt, options.json);
+    return end_with(verdict_on(options.path, damage), options.json);
 }
 
 }  // namespace

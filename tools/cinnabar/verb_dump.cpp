@@ -58,14 +58,24 @@ void put_record(const DumpVerb& verb, const Record& record) {
     put({reinterpret_cast<const char*>(record.payload.data()), record.payload.size()});
 }
 
-// Records up to the frontier; how many of them a power failure might take.
-Result<uint64_t> put_records(const DumpVerb& verb, Reader& reader) {
-    uint64_t not_known_durable = 0;
+struct Dumped {
+    uint64_t not_known_durable = 0;  // records that a power failure might take
+    uint64_t gaps = 0;
+};
+
+// Records up to the frontier, also behind gaps.
+Result<Dumped> put_records(const DumpVerb& verb, Reader& reader) {
+    Dumped dumped;
     for (;;) {
         auto record = reader.next();
+        if (!record && record.error().code == Errc::gap) {
+            ++dumped.gaps;
+            say(text_of(record.error()));
+            continue;
+        }
         if (!record) return fail(std::move(record.error()));
-        if (!*record) return not_known_durable;
-        if (!(*record)->known_durable) ++not_known_durable;
+        if (!*record) return dumped;
+        if (!(*record)->known_durable) ++dumped.not_known_durable;
         put_record(verb, **record);
     }
 }
@@ -90,14 +100,14 @@ ExitCode dump(const DumpVerb& verb) {
     if (verb.from) from = Lsn{*verb.from};
     auto reader = stream->read(from);
     if (!reader) return end_with(reader.error(), json);
-    auto uncertain = put_records(verb, *reader);
-    if (!uncertain) return end_with(uncertain.error(), json);
+    const auto dumped = put_records(verb, *reader);
+    if (!dumped) return end_with(dumped.error(), json);
     if (const auto damage = damage_of(*log, verb.stream)) return end_with(*damage, json);
-    if (*uncertain != 0)
-        say("the last " + std::to_string(*uncertain) +
+    if (dumped->not_known_durable != 0)
+        say("the last " + std::to_string(dumped->not_known_durable) +
             " records are not known to survive a power failure; opening the pool for writing, for "
             "example to append, makes them durable");
-    return end_with(ExitCode::ok, json);
+    return end_with(dumped->gaps != 0 ? ExitCode::salvaged_with_gaps : ExitCode::ok, json);
 }
 
 }  // namespace

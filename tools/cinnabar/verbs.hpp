@@ -19,6 +19,8 @@ void add_append(CLI::App& program, Chosen& chosen);
 void add_dump(CLI::App& program, Chosen& chosen);
 void add_check(CLI::App& program, Chosen& chosen);
 void add_release(CLI::App& program, Chosen& chosen);
+void add_copy(CLI::App& program, Chosen& chosen);
+void add_salvage(CLI::App& program, Chosen& chosen);
 void add_bench(CLI::App& program, Chosen& chosen);
 
 }  // namespace cinnabar::tool

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "fixture.hpp"
+#include "pool/raw_pool.hpp"
 
 namespace cinnabar::pool {
 namespace {
@@ -36,6 +37,27 @@ TEST_P(Create, MakesAPrivateFileAndLeavesNothingElse) {
     EXPECT_EQ(static_cast<uint64_t>(status.st_size), kPoolBytes);
     EXPECT_GE(static_cast<uint64_t>(status.st_blocks) * 512, kPoolBytes) << "the file is sparse";
     EXPECT_EQ(names_in_folder(), std::vector<std::string>{"pool"});
+}
+
+// Content is there when the name is, and no file where there could be no content.
+TEST_P(Create, FillsBeforeThePoolHasItsName) {
+    const CreateOptions options{kPoolBytes, kSegmentBytes};
+    const auto refused = Pool::create(path_, options, [&](const Space&) -> Result<uint32_t> {
+        EXPECT_FALSE(std::filesystem::exists(path_));
+        return fail(Errc::not_found, "nothing to fill in");
+    });
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, Errc::not_found);
+    EXPECT_TRUE(names_in_folder().empty());
+    const auto made = Pool::create(path_, options, [&](const Space& space) -> Result<uint32_t> {
+        EXPECT_FALSE(std::filesystem::exists(path_));
+        space.segments[1][17] = std::byte{42};
+        return 2;
+    });
+    ASSERT_TRUE(made.has_value()) << made.error().message;
+    const auto raw = RawPool::open(path_, std::chrono::milliseconds(0));
+    ASSERT_TRUE(raw.has_value());
+    EXPECT_EQ(raw->space().segments[1][17], std::byte{42});
 }
 
 TEST_P(Create, NeverShowsMoreThanTheOwnerMaySee) {

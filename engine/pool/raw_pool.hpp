@@ -1,0 +1,64 @@
+// A pool file as its bytes stand, mapped for reading without libpmemobj: what a salvage reads. No
+// byte of libpmemobj's own is looked at, and no log of it applied; the catalogue is found by the
+// search of FORMAT.md 3.1.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cinnabar/result.hpp"
+#include "pool/space.hpp"
+#include "pool/system.hpp"
+
+namespace cinnabar::pool {
+
+class RawPool {
+  public:
+    // Locks the file as Pool::open does, for as long as this object lives.
+    // Errors: not_found, permission, not_a_pool, wrong_layout, unsupported_version, cannot_map,
+    // locked, io; corrupt where no superblock verifies.
+    static Result<RawPool> open(const std::filesystem::path& path,
+                                std::chrono::milliseconds lock_timeout);
+
+    // For reading alone: a store ends the process. Where the file ends too early there are zeros.
+    const Space& space() const { return space_; }
+    uint64_t file_bytes() const { return file_bytes_; }  // as it should be
+    const std::vector<std::string>& notes() const { return notes_; }
+
+  private:
+    // A mapping that is given back.
+    class Mapping {
+      public:
+        Mapping() = default;
+        Mapping(void* at, size_t length) : at_(static_cast<std::byte*>(at)), length_(length) {}
+        Mapping(Mapping&& other) noexcept { *this = std::move(other); }
+        Mapping& operator=(Mapping&& other) noexcept {
+            std::swap(at_, other.at_);
+            std::swap(length_, other.length_);
+            return *this;
+        }
+        ~Mapping();
+        std::byte* at() const { return at_; }
+
+      private:
+        std::byte* at_ = nullptr;
+        size_t length_ = 0;
+    };
+
+    explicit RawPool(Descriptor file) : file_(std::move(file)) {}
+    Result<void> lock(const std::string& name, std::chrono::milliseconds timeout) const;
+    Result<void> map(const std::string& name, uint64_t present_bytes, uint64_t wanted_bytes);
+    Result<bool> lay_out(const std::string& name, uint64_t present_bytes);
+
+    Descriptor file_;
+    Mapping mapping_;
+    Space space_;
+    uint64_t file_bytes_ = 0;
+    std::vector<std::string> notes_;
+};
+
+}  // namespace cinnabar::pool
