@@ -56,6 +56,12 @@ Result<std::unique_ptr<ReaderCore>> ReaderCore::open(std::shared_ptr<StreamCoreB
         return fail(Errc::below_low_water, "LSN " + std::to_string(start) + " of stream '" + name +
                                                "' is below its low-water mark " +
                                                std::to_string(low_water));
+    if (!from && start > reader->limit())  // only of a damaged pool, which is open read-only
+        return fail(Error{Errc::corrupt,
+                          "the log of stream '" + name + "' ends at LSN " +
+                              std::to_string(reader->limit()) + ", below its low-water mark " +
+                              std::to_string(start) + ": what stood there is missing",
+                          Lsn{reader->limit()}, std::nullopt});
     if (start > reader->limit())
         return fail(Errc::never_appended, "LSN " + std::to_string(start) + " of stream '" + name +
                                               "' is above the frontier " +

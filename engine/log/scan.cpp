@@ -4,6 +4,8 @@
 #include <cstring>
 #include <map>
 
+#include "pool/tables.hpp"
+
 namespace cinnabar::log {
 
 namespace {
@@ -25,9 +27,9 @@ Damage damage_at(const pool::Space& space, const std::string& stream, std::strin
 
 // Is the row in use, and does it verify? One that does not is damage, and passed over.
 template <class Row>
-bool usable_row(const pool::Space& space, const Row& row, std::vector<Damage>& damage) {
-    if (row == Row{}) return false;
-    if (row.sum == format::row_sum(space.id, row)) return row.stream != 0;
+bool usable_row(const pool::Space& space, const Row& row, bool verifies,
+                std::vector<Damage>& damage) {
+    if (verifies) return row.stream != 0;
     damage.push_back(damage_at(space, "", "corrupt_row", std::nullopt,
                                reinterpret_cast<const std::byte*>(&row), sizeof row));
     return false;
@@ -45,7 +47,7 @@ Marks read_marks(const pool::Space& space, std::vector<Damage>& damage) {
     const size_t before = damage.size();
     for (uint32_t row = 0; row < format::kServiceRows; ++row) {
         const format::ServiceRow& service = catalogue.services[row];
-        if (!usable_row(space, service, damage)) continue;
+        if (!usable_row(space, service, pool::service_row_verifies(space, row), damage)) continue;
         const auto mark = format::read_register(
             space.id, format::register_key(format::RegisterRole::mark, row), catalogue.marks[row]);
         if (!mark) {
@@ -290,7 +292,7 @@ PoolScan scan_pool(const pool::Space& space, const ParallelFor& parallel_for) {
     std::vector<bool> needed(space.segments.size(), false);
     for (uint32_t row = 0; row < format::kStreamRows; ++row) {
         const format::StreamRow& entry = space.catalogue->streams[row];
-        if (!usable_row(space, entry, pool.damage)) continue;
+        if (!usable_row(space, entry, pool::stream_row_verifies(space, row), pool.damage)) continue;
         StreamScan stream;
         stream.stream = entry.stream;
         stream.name = entry.name.data();

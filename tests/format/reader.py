@@ -216,6 +216,9 @@ class ServiceRow:
     name: str
 
 
+CORRUPT_ROW = "corrupt_row"     # stands where a row does that does not verify
+
+
 def parse_name(raw):
     """1 to 63 bytes of UTF-8 without control characters and '/', then zeros; else None."""
     text, _, rest = raw.partition(b"\0")
@@ -324,7 +327,8 @@ END_OF_SEGMENT = "end of segment"
 class Stream:
     number: int
     name: str
-    mark: int
+    mark: int | None
+    kept_from: int
     kept: list = field(default_factory=list)    # segments, oldest first
     broken: bool = False
     begin: int = 0
@@ -354,8 +358,7 @@ class Loss:
     """A gap, or the damage that ends a delivery."""
     verdict: str
     lsn: int
-    offset_bytes: int
-    length_bytes: int
+    range: tuple | None     # offset and length in the file
 
 
 class Pool:
@@ -386,14 +389,19 @@ class Pool:
         at = self.catalogue
         self._register("ceiling", at + CEILING_AT, CEILING_KEY)
         self.last_stream = self._register("last stream", at + LAST_STREAM_AT, LAST_STREAM_KEY)
+        self._medium_row()
         stream_rows = [self._stream_row(row) for row in range(ROWS)]
-        self.stream_rows = [row for row in stream_rows if row]
+        self.stream_rows = [row for row in stream_rows if isinstance(row, StreamRow)]
+        self.all_streams_known = CORRUPT_ROW not in stream_rows
         service_rows = [self._service_row(row) for row in range(ROWS)]
-        self.services = [row for row in service_rows if row]
+        self.services = [row for row in service_rows if isinstance(row, ServiceRow)]
         self.marks = {row.service: self._register(
             row.name, at + MARKS_AT + LINE * row.row, MARK_KEY + row.row)
             for row in self.services}
-        self.streams = [Stream(row.number, row.name, self._mark(row)) for row in self.stream_rows]
+        self.all_marks_known = (CORRUPT_ROW not in service_rows
+                                and None not in self.marks.values())
+        self.streams = [Stream(row.number, row.name, self._mark(row), row.kept_from)
+                        for row in self.stream_rows]
 
     def _register(self, _name, at, key):
         value = read_register(self.data, at, self.pool_seed, key)
@@ -408,6 +416,17 @@ class Pool:
             return None, True
         return row, crc(self.pool_seed, row[:124]) == struct.unpack_from("<I", row, 124)[0]
 
+    def _corrupt_row(self, at):
+        self._note("corrupt_row", at, ROW_BYTES)
+        return CORRUPT_ROW
+
+    def _medium_row(self):
+        """§3.7"""
+        at = self.catalogue + MEDIUM_AT
+        row = self.data[at:at + LINE]
+        if any(row) and crc(self.pool_seed, row[:60]) != struct.unpack_from("<I", row, 60)[0]:
+            self._note("corrupt_row", at, LINE)
+
     def _stream_row(self, number):
         """§3.4"""
         at = self.catalogue + STREAM_ROWS_AT + ROW_BYTES * number
@@ -418,8 +437,7 @@ class Pool:
         name = parse_name(raw_name)
         last = self.last_stream
         if not right or name is None or stream == 0 or (last is not None and stream > last):
-            self._note("corrupt_row", at, ROW_BYTES)
-            return None
+            return self._corrupt_row(at)
         return StreamRow(stream, name, kept_from)
 
     def _service_row(self, number):
@@ -431,16 +449,16 @@ class Pool:
         stream, service, _zero, raw_name = struct.unpack_from("<IHH64s", row)
         name = parse_name(raw_name)
         known = any(one.number == stream for one in self.stream_rows)
-        if not right or name is None or service != number + 1 or not known:
-            self._note("corrupt_row", at, ROW_BYTES)
-            return None
+        if (not right or name is None or service != number + 1
+                or (self.all_streams_known and not known)):
+            return self._corrupt_row(at)
         return ServiceRow(number, service, stream, name)
 
     def _mark(self, row):
-        """§3.6"""
-        marks = [self.marks[one.service] for one in self.services
-                 if one.stream == row.number and self.marks[one.service] is not None]
-        return min(marks, default=row.kept_from)
+        """§3.6: the lowest that verifies; None: there is none."""
+        return min((self.marks[one.service] for one in self.services
+                    if one.stream == row.number and self.marks[one.service] is not None),
+                   default=None)
 
     # Steps 4 and 5 -------------------------------------------------------------- §5.1 to §5.3
 
@@ -548,7 +566,7 @@ class Pool:
                 return line
         return self.segment_bytes
 
-    def _walk(self, segment, offset, below):
+    def walk(self, segment, offset, below):
         """Frame after frame: (offset, verdict, frame), the last one of a verdict not valid."""
         while offset < self.segment_bytes:
             verdict, frame = self._look(segment, offset, segment.base, below)
@@ -567,6 +585,10 @@ class Pool:
             known = collected.get(segment.ordinal)
             if known is None or segment.generation > known.generation:
                 collected[segment.ordinal] = segment
+        if stream.mark is None:     # §3.6
+            stream.mark = stream.kept_from
+            if collected and not self.all_marks_known:
+                stream.mark = min(collected) * self.span
         greatest = max(collected, default=-1)
         first = stream.mark // self.span
         if collected and (greatest + 1) * self.span == stream.mark:
@@ -594,7 +616,7 @@ class Pool:
             if segment.base + self.span <= stream.verified_from:
                 continue
             offset = FRAMES_AT + max(stream.verified_from, segment.base) - segment.base
-            for offset, verdict, frame in self._walk(segment, offset, below=False):
+            for offset, verdict, frame in self.walk(segment, offset, below=False):
                 if frame:
                     testified = max(testified, frame.testimony)
                     continue
@@ -633,22 +655,26 @@ class Pool:
 
     def deliver(self, stream):
         """Records and losses in their order. A loss that is no gap is the last."""
+        if stream.mark >= stream.cut:
+            if stream.mark > stream.cut:    # damage, §7.3
+                yield Loss("low-water mark", stream.cut, None)
+            return
         start = None
         for segment in stream.kept:
             if segment.base >= stream.cut:
                 return
-            for offset, verdict, frame in self._walk(segment, FRAMES_AT, below=True):
+            for offset, verdict, frame in self.walk(segment, FRAMES_AT, below=True):
                 if segment.base + offset - FRAMES_AT >= stream.cut:
                     return
                 if frame is None:
-                    found = self._frame_damage(stream, segment, offset, verdict)
-                    yield Loss(verdict, found.lsn, found.offset_bytes, found.length_bytes)
+                    yield Loss(verdict, segment.base + offset - FRAMES_AT,
+                               (segment.at + offset, LINE))
                     return
                 if frame.lsn < stream.mark:
                     continue
                 start = frame.lsn if start is None else start
                 if frame.type == GAP:
-                    yield Loss("gap", frame.lsn, frame.at, frame.bytes)
+                    yield Loss("gap", frame.lsn, (frame.at, frame.bytes))
                 elif frame.type in (RECORD, CARRIED):
                     record = self._record(stream, frame, start)
                     if record:

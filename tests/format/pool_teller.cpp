@@ -1,0 +1,112 @@
+// Tells what the engine says of pools: opens each one read-only, checks it and reads every stream.
+// Paths come on the standard input, one a line; each is answered by one line of JSON: what the
+// command line's check and dump say of the pool, and what an independent reader must say too.
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cinnabar/log.hpp"
+
+namespace cinnabar::format_test {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json json_of(const std::optional<Lsn>& lsn) {
+    return lsn ? Json(lsn->value) : Json();
+}
+
+Json json_of(const Error& error) {
+    Json json{
+        {"code", name_of(error.code)}, {"message", error.message}, {"lsn", json_of(error.lsn)}};
+    if (error.range) json["range"] = {error.range->offset_bytes, error.range->length_bytes};
+    return json;
+}
+
+Json json_of(const std::vector<Damage>& damage) {
+    Json json = Json::array();
+    for (const Damage& one : damage)
+        json.push_back({one.stream, one.verdict, json_of(one.lsn), one.range.offset_bytes,
+                        one.range.length_bytes});
+    return json;
+}
+
+std::string hex(Bytes bytes) {
+    static constexpr char kDigits[] = "0123456789abcdef";
+    std::string text;
+    for (const std::byte byte : bytes) {
+        text += kDigits[std::to_integer<unsigned>(byte) >> 4];
+        text += kDigits[std::to_integer<unsigned>(byte) & 15];
+    }
+    return text;
+}
+
+Json json_of(const Record& record) {
+    return {record.lsn.value,     record.origin.value, record.durability == Durability::forced,
+            record.service.value, record.kind,         json_of(record.previous),
+            record.known_durable, hex(record.payload)};
+}
+
+// Everything a reader gives out. Behind a gap it goes on, behind damage it does not.
+Json records_of(const Stream& stream) {
+    Json out{{"records", Json::array()}, {"losses", Json::array()}};
+    auto reader = stream.read();
+    if (!reader) {
+        out["losses"].push_back(json_of(reader.error()));
+        return out;
+    }
+    for (;;) {
+        auto record = reader->next();
+        if (record && !*record) return out;
+        if (record) {
+            out["records"].push_back(json_of(**record));
+            continue;
+        }
+        out["losses"].push_back(json_of(record.error()));
+        if (record.error().code != Errc::gap) return out;
+        if (out["losses"].size() > 10000) return out;  // the same gap for ever
+    }
+}
+
+Json json_of(const StreamReport& stream) {
+    return {{"name", stream.name},
+            {"segments", stream.segments},
+            {"begin_lsn", stream.begin.value},
+            {"low_water_lsn", stream.low_water.value},
+            {"testified_lsn", stream.testified.value},
+            {"end_lsn", stream.end.value},
+            {"end_verdict", stream.end_verdict}};
+}
+
+Json tell(const std::string& path) {
+    OpenOptions options;
+    options.read_only = true;
+    auto log = Log::open(path, options);
+    if (!log) return {{"error", json_of(log.error())}};
+    Json out{{"streams", Json::array()},
+             {"open_damage", json_of(log->report().damage)},
+             {"notes", log->report().notes}};
+    for (const StreamReport& report : log->report().streams) {
+        Json stream = json_of(report);
+        if (auto opened = log->stream(report.name))
+            stream.update(records_of(*opened));
+        else
+            stream["losses"] = Json::array({json_of(opened.error())});
+        out["streams"].push_back(std::move(stream));
+    }
+    auto found = log->check();
+    if (!found) return {{"error", json_of(found.error())}};
+    out["check_damage"] = json_of(*found);
+    return out;
+}
+
+}  // namespace
+}  // namespace cinnabar::format_test
+
+int main() {
+    for (std::string path; std::getline(std::cin, path);) {
+        std::printf("%s\n", cinnabar::format_test::tell(path).dump().c_str());
+        std::fflush(stdout);
+    }
+}
