@@ -81,6 +81,9 @@ void check_frames(const pool::Space& space, const CheckedStream& stream,
         while (offset < life.segment_bytes && life.lsn_at(offset) < stream.end) {
             const format::Seen seen = format::look(life, offset, true);
             if (seen.verdict == Verdict::valid) {
+                if (seen.header.type() == format::FrameType::gap)
+                    report(space, damage, stream.name, "gap", Lsn{life.lsn_at(offset)},
+                           life.base + offset, seen.frame_bytes);
                 offset += seen.frame_bytes;
                 continue;
             }

@@ -36,7 +36,7 @@ class Helper:
 
 
 def engine_says(teller, path):
-    said = json.loads(teller.ask(path))
+    said = json.loads(teller.ask("tell " + path))
     if "error" in said:
         return {"refused": said["error"]["code"], "message": said["error"]["message"]}
     for stream in said["streams"]:

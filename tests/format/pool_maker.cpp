@@ -155,9 +155,24 @@ void populate(Log& log, Random& random) {
     }
 }
 
-void change_tables(Log& log, const std::string& stream, uint64_t times) {
-    for (uint64_t i = 0; i < times; ++i)
-        need(log.remove_service(need(log.add_service(stream, "comes and goes"))));
+constexpr std::string_view kComesAndGoes = "comes and goes";
+
+// A life that was killed may have left it there.
+void remove_left_over(Log& log) {
+    for (const ServiceInfo& service : log.services())
+        if (service.name == kComesAndGoes) need(log.remove_service(service.service));
+}
+
+// `times`, or until it is killed.
+void change_tables(Log& log, const std::string& stream, uint64_t times, bool until_killed) {
+    for (uint64_t i = 0; i < times || until_killed; ++i)
+        need(log.remove_service(need(log.add_service(stream, kComesAndGoes))));
+}
+
+// Nothing is needed any more: the marks stand at the ends.
+void release_all(Log& log) {
+    for (const ServiceInfo& service : log.services())
+        need(log.release(service.service, need(log.stream(service.stream)).durable()));
 }
 
 // In the child: one life of the pool, from its opening to its end.
@@ -170,6 +185,7 @@ void live(const Job& job, size_t life) {
     if (life == 0) need(Log::create(job.path, {uint64_t{8} << 20, job.segment_bytes}));
     Log log = need(Log::open(job.path, options));
     if (life == 0) populate(log, random);
+    remove_left_over(log);
 
     const bool kill = job.endings[life] == "kill";
     const uint64_t count = below(random, 16) == 0 ? 0 : 10 + below(random, job.recycle ? 300 : 150);
@@ -182,8 +198,9 @@ void live(const Job& job, size_t life) {
     std::vector<std::thread> threads;
     for (Appender& appender : appenders)
         threads.emplace_back([&appender, count] { appender.run(count); });
-    if (job.tables) change_tables(log, log.streams().front().name, count);
+    if (job.tables) change_tables(log, log.streams().front().name, count, kill);
     for (std::thread& thread : threads) thread.join();
+    if (job.recycle && below(random, 4) == 0) release_all(log);
     if (kill) ::kill(::getpid(), SIGKILL);
     appenders.clear();
     need(log.close());

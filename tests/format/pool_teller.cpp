@@ -1,6 +1,8 @@
-// Tells what the engine says of pools: opens each one read-only, checks it and reads every stream.
-// Paths come on the standard input, one a line; each is answered by one line of JSON: what the
-// command line's check and dump say of the pool, and what an independent reader must say too.
+// Tells what the engine says of pools. Requests come on the standard input, one a line, and each is
+// answered by one line of JSON:
+//   tell PATH      opens it read-only, checks it and reads every stream: what the command line's
+//                  check and dump say of the pool, and what an independent reader must say too
+//   append PATH    opens it for writing, appends one record to each stream, and closes it
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -101,12 +103,36 @@ Json tell(const std::string& path) {
     return out;
 }
 
+Result<Json> append(const std::string& path) {
+    auto log = Log::open(path);
+    if (!log) return fail(log.error());
+    Json out{{"appended", Json::array()}};
+    for (const StreamInfo& info : log->streams()) {
+        const std::string payload = "one more in " + info.name;
+        auto stream = log->stream(info.name);
+        if (!stream) return fail(stream.error());
+        auto lsn = stream->append(std::as_bytes(std::span(payload)));
+        if (!lsn) return fail(lsn.error());
+        out["appended"].push_back({info.name, lsn->value, hex(std::as_bytes(std::span(payload)))});
+    }
+    if (auto closed = log->close(); !closed) return fail(closed.error());
+    return out;
+}
+
+Json answer(const std::string& request) {
+    const size_t space = request.find(' ');
+    const std::string verb = request.substr(0, space), path = request.substr(space + 1);
+    if (verb == "tell") return tell(path);
+    auto done = append(path);
+    return done ? *done : Json{{"error", json_of(done.error())}};
+}
+
 }  // namespace
 }  // namespace cinnabar::format_test
 
 int main() {
-    for (std::string path; std::getline(std::cin, path);) {
-        std::printf("%s\n", cinnabar::format_test::tell(path).dump().c_str());
+    for (std::string request; std::getline(std::cin, request);) {
+        std::printf("%s\n", cinnabar::format_test::answer(request).dump().c_str());
         std::fflush(stdout);
     }
 }

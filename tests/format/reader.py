@@ -380,6 +380,11 @@ class Pool:
             self._scan(stream)          # step 7
             self._judge_end(stream)     # step 8
 
+    def damage_at_open(self):
+        """§8: the damage of no stream that every open looks for, also one that only dumps."""
+        beside = self.catalogue + LAST_STREAM_AT, self.catalogue + MEDIUM_AT
+        return [one for one in self.damage if one.offset_bytes not in beside]
+
     def _note(self, verdict, at, length):
         self.damage.append(Damage(None, verdict, None, at, length))
 
@@ -726,6 +731,8 @@ class Pool:
 
 # ------------------------------------------------------------------------- the command line
 
+EXIT_OK, EXIT_NOT_FOUND, EXIT_CORRUPT, EXIT_GAPS, EXIT_UNSUPPORTED = 0, 2, 3, 4, 6
+
 
 def stream_json(stream):
     return {"name": stream.name, "begin_lsn": stream.begin, "low_water_lsn": stream.mark,
@@ -742,6 +749,32 @@ def record_json(stream, record):
             "payload_base64": base64.b64encode(record.payload).decode()}
 
 
+def check_json(pool):
+    """The document and the exit code of `cinnabar check --json`."""
+    damage = [vars(one) for one in pool.check()]
+    document = {"schema": 1, "streams": [stream_json(one) for one in pool.streams],
+                "damage": damage}
+    if any(one["verdict"] != "gap" for one in damage):
+        return document, EXIT_CORRUPT
+    return document, EXIT_GAPS if damage else EXIT_OK
+
+
+def dump(pool, name):
+    """The stream, its records and the exit code of `cinnabar dump`. §8, its end."""
+    stream = next((one for one in pool.streams if one.name == name), None)
+    if stream is None:
+        return None, [], EXIT_NOT_FOUND
+    records, code = [], EXIT_OK
+    for one in pool.deliver(stream):
+        if isinstance(one, Record):
+            records.append(one)
+            continue
+        code = EXIT_GAPS if one.verdict == "gap" else EXIT_CORRUPT
+    if stream.damage or pool.damage_at_open():
+        code = EXIT_CORRUPT
+    return stream, records, code
+
+
 def open_pool(path):
     with open(path, "rb") as file:
         return Pool(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -751,36 +784,27 @@ def main():
     parser = argparse.ArgumentParser(description="Reads a cinnabar pool by FORMAT.md alone.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("check").add_argument("pool")
-    dump = verbs.add_parser("dump")
-    dump.add_argument("pool")
-    dump.add_argument("--stream", required=True)
-    dump.add_argument("--json", action="store_true")
+    dumper = verbs.add_parser("dump")
+    dumper.add_argument("pool")
+    dumper.add_argument("--stream", required=True)
+    dumper.add_argument("--json", action="store_true")
     words = parser.parse_args()
     try:
         pool = open_pool(words.pool)
     except Refused as refused:
-        sys.exit(f"reader: {words.pool}: {refused.code}: {refused}")
+        print(f"reader: {words.pool}: {refused.code}: {refused}", file=sys.stderr)
+        return EXIT_UNSUPPORTED if refused.code == UNSUPPORTED else EXIT_CORRUPT
     if words.verb == "check":
-        damage = [vars(one) for one in pool.check()]
-        print(json.dumps({"schema": 1, "pool": words.pool,
-                          "streams": [stream_json(one) for one in pool.streams],
-                          "damage": damage}))
-        return 3 if damage else 0
-    for stream in pool.streams:
-        if stream.name == words.stream:
-            return dump_stream(pool, stream, words.json)
-    sys.exit(f"reader: no stream '{words.stream}'")
-
-
-def dump_stream(pool, stream, as_json):
-    for one in pool.deliver(stream):
-        if isinstance(one, Loss):
-            print(f"reader: {one}", file=sys.stderr)
-        elif as_json:
-            print(json.dumps(record_json(stream, one)))
+        document, code = check_json(pool)
+        print(json.dumps(document))
+        return code
+    stream, records, code = dump(pool, words.stream)
+    for record in records:
+        if words.json:
+            print(json.dumps(record_json(stream, record)))
         else:
-            sys.stdout.buffer.write(one.payload)
-    return 0
+            sys.stdout.buffer.write(record.payload)
+    return code
 
 
 if __name__ == "__main__":
