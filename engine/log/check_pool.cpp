@@ -27,7 +27,7 @@ void check_registers(const pool::Space& space, std::vector<Damage>& damage) {
            catalogue.generation_ceiling);
     verify(format::register_key(format::RegisterRole::last_stream), catalogue.last_stream);
     for (uint32_t row = 0; row < format::kServiceRows; ++row)
-        if (catalogue.services[row].stream != 0)
+        if (catalogue.services[row].stream != 0 && pool::service_row_verifies(space, row))
             verify(format::register_key(format::RegisterRole::mark, row), catalogue.marks[row]);
 }
 

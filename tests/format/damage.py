@@ -130,8 +130,12 @@ def free(pool):
     return runs
 
 
+def _end_of_segments(pool):
+    return max(at + count * pool.segment_bytes for at, count in pool.superblock.extents)
+
+
 def libpmemobj(pool):
-    end = max(at + count * pool.segment_bytes for at, count in pool.superblock.extents)
+    end = _end_of_segments(pool)
     first = min(at for at, _ in pool.superblock.extents)
     behind = pool.catalogue + reader.CATALOGUE_BYTES
     return [(0, pool.catalogue), (behind, first - behind), (end, len(pool.data) - end)]
@@ -204,7 +208,9 @@ HOW = {_flip: 8, _zero: 3, _scribble: 2, _swap: 2, _copy: 2, _put_back: 5}
 def injure(pool, old, random):
     """One injury of a sound pool. `old`: the file's bytes at an earlier time, or nothing."""
     if random.randrange(150) == 0:
-        return Injury("file", "cut", [], random.randrange(pool.catalogue, len(pool.data)))
+        shorten_to = random.randrange(pool.catalogue, len(pool.data))
+        own = shorten_to >= _end_of_segments(pool)
+        return Injury("libpmemobj" if own else "file", "cut", [], shorten_to)
     while True:
         place = random.choices(list(PLACES), PLACES.values())[0]
         runs = place(pool)

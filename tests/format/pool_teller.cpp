@@ -97,6 +97,10 @@ Json tell(const std::string& path) {
             stream["losses"] = Json::array({json_of(opened.error())});
         out["streams"].push_back(std::move(stream));
     }
+    out["services"] = Json::array();
+    for (const ServiceInfo& service : log->services())
+        out["services"].push_back(
+            {service.service.value, service.name, service.stream, service.low_water.value});
     auto found = log->check();
     if (!found) return {{"error", json_of(found.error())}};
     out["check_damage"] = json_of(*found);
