@@ -6,10 +6,10 @@ import reader
 from reader import CARRIED, CARRIED_PREFIX, FRAME, FRAMES_AT, GAP, LINE, RECORD
 
 
-def sealed(pool, segment, frame, summed):
+def sealed(seed, frame, summed):
     """The frame with its checksum (section 2.1) over its first `summed` bytes."""
     unsummed = frame[:8] + bytes(4) + frame[12:]
-    checksum = reader.crc(segment.frame_seed, unsummed[:summed])
+    checksum = reader.crc(seed, unsummed[:summed])
     return frame[:8] + reader.u32(checksum) + frame[12:]
 
 
@@ -33,7 +33,7 @@ def gap(pool, segment, frame):
     """A gap in the place of a record. Only its first line counts; the rest may be anything."""
     head = with_header(pool, frame, GAP, frame.bytes - 32, back=0)
     body = pool.data[frame.at + 32:frame.at + frame.bytes]
-    return frame.at, sealed(pool, segment, head + body, LINE)
+    return frame.at, sealed(segment.frame_seed, head + body, LINE)
 
 
 def carried(pool, segment, frame, origin, copied, previous):
@@ -41,12 +41,29 @@ def carried(pool, segment, frame, origin, copied, previous):
     head = with_header(pool, frame, CARRIED, frame.length, back=0)
     body = pool.data[frame.at + 32 + CARRIED_PREFIX:frame.at + frame.bytes]
     prefix = struct.pack("<QQQ", origin, copied, previous)
-    return frame.at, sealed(pool, segment, head + prefix + body, frame.bytes)
+    return frame.at, sealed(segment.frame_seed, head + prefix + body, frame.bytes)
+
+
+def aged(pool, segment):
+    """Headers and link of the generation before: all behind them is of a later life, and whole."""
+    generation = segment.generation - 1
+    header = reader.SEGMENT_MAGIC + struct.pack("<QI", generation, segment.number) + bytes(40)
+    header += reader.u32(reader.crc(pool.pool_seed, header))
+    seed = reader.crc(reader.crc(pool.pool_seed, reader.u32(segment.number)),
+                      reader.u64(generation))
+    at = segment.at + FRAMES_AT
+    link = reader.u32(generation & 0xFFFFFFFF) + pool.data[at + 4:at + LINE]
+    return [*((segment.at + copy, header) for copy in reader.COPIES_AT),
+            (at, sealed(seed, link, LINE))]
 
 
 def some(pool, random):
-    """Patches that make a few gaps and carried copies, in every stream."""
+    """Patches that make a few gaps and carried copies in every stream, and age the newest segment
+    of one."""
     patches = []
+    streams = [stream for stream in pool.streams if stream.kept]
+    if streams and random.randrange(2) == 0:
+        patches += aged(pool, random.choice(streams).kept[-1])
     for stream in pool.streams:
         there = list(records(pool, stream))
         for i in sorted(random.sample(range(len(there)), min(4, len(there)))):

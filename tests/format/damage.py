@@ -59,6 +59,11 @@ def headers_kept(pool):
     return [(segment.at + copy, LINE) for _, segment in _kept(pool) for copy in reader.COPIES_AT]
 
 
+def heads(pool):
+    """Both header copies and the link frame: an earlier life, when put back."""
+    return [(segment.at, FRAMES_AT + LINE) for _, segment in _kept(pool)]
+
+
 def headers_not_kept(pool):
     kept = {segment.number for _, segment in _kept(pool)}
     return [(segment.at + copy, LINE) for segment in pool.segments
@@ -92,6 +97,16 @@ def _frames(pool, wanted):
 
 def frames_below_testimony(pool):
     return _frames(pool, lambda stream, frame: frame.end <= stream.testified)
+
+
+def frames_of_a_segment(pool):
+    """Of the newest segment of a stream that has several frames."""
+    frames = _frames(pool, lambda stream, frame: True)
+    for _, segment in reversed(_kept(pool)):
+        own = [run for run in frames if segment.at <= run[0] < segment.at + pool.segment_bytes]
+        if len(own) > 3:
+            return own
+    return []
 
 
 def frame_heads(pool):
@@ -143,9 +158,9 @@ def libpmemobj(pool):
 
 PLACES = {
     superblocks: 3, registers: 6, rows_in_use: 6, free_rows: 2, medium_row: 2, headers_kept: 8,
-    headers_not_kept: 4, headers_never_prepared: 2, links: 8, frames_below_testimony: 16,
-    frame_heads: 16, frames_beyond_testimony: 8, pads: 4, behind_the_cut: 5, frames_not_kept: 4,
-    free: 3, libpmemobj: 1,
+    heads: 6, headers_not_kept: 4, headers_never_prepared: 2, links: 8, frames_below_testimony: 16,
+    frame_heads: 16, frames_of_a_segment: 6, frames_beyond_testimony: 8, pads: 4,
+    behind_the_cut: 5, frames_not_kept: 4, free: 3, libpmemobj: 1,
 }
 
 

@@ -188,7 +188,7 @@ void live(const Job& job, size_t life) {
     remove_left_over(log);
 
     const bool kill = job.endings[life] == "kill";
-    const uint64_t count = below(random, 16) == 0 ? 0 : 10 + below(random, job.recycle ? 300 : 150);
+    const uint64_t count = below(random, 16) == 0 ? 0 : 10 + below(random, job.recycle ? 200 : 80);
     std::atomic<uint64_t> records = 0;
     if (kill) Killer(records, below(random, count + 1), below(random, 3000));
     std::vector<Appender> appenders;
