@@ -57,13 +57,9 @@ def aged(pool, segment):
             (at, sealed(seed, link, LINE))]
 
 
-def some(pool, random):
-    """Patches that make a few gaps and carried copies in every stream, and age the newest segment
-    of one."""
+def gaps_and_copies(pool, random):
+    """Patches that make a few of each in every stream."""
     patches = []
-    streams = [stream for stream in pool.streams if stream.kept]
-    if streams and random.randrange(2) == 0:
-        patches += aged(pool, random.choice(streams).kept[-1])
     for stream in pool.streams:
         there = list(records(pool, stream))
         for i in sorted(random.sample(range(len(there)), min(4, len(there)))):
@@ -76,4 +72,13 @@ def some(pool, random):
             copied = random.choice((0, origin, earlier.lsn, stream.mark))
             previous = random.choice((0, origin // 2 // LINE * LINE))
             patches.append(carried(pool, segment, frame, origin, copied, previous))
+    return patches
+
+
+def some(pool, random):
+    """The same, and sometimes the newest segment of a stream aged."""
+    patches = gaps_and_copies(pool, random)
+    streams = [stream for stream in pool.streams if stream.kept]
+    if streams and random.randrange(2) == 0:
+        patches += aged(pool, random.choice(streams).kept[-1])
     return patches
