@@ -1,4 +1,4 @@
-"""What the engine and the independent reader say of a pool, in one form, so that it can be compared."""
+"""What the engine and the independent reader say of a pool, in one form that can be compared."""
 import json
 import mmap
 import os
@@ -97,8 +97,9 @@ def differences(engine, read):
         return found + [f"streams: engine {[one['name'] for one in engine['streams']]}, reader "
                         f"{[one['name'] for one in read['streams']]}"]
     for ours, theirs in zip(engine["streams"], read["streams"]):
-        found += [f"stream {ours['name']}, {key}: engine {ours[key]}, reader {theirs[key]}"
-                  for key in theirs if key not in ("records", "losses") and ours[key] != theirs[key]]
+        found += [f"stream {ours['name']}, {key}: engine {ours[key]}, reader {value}"
+                  for key, value in theirs.items()
+                  if key not in ("records", "losses") and ours[key] != value]
         if ours["records"] != theirs["records"]:
             found.append(f"stream {ours['name']}, records: engine {len(ours['records'])} "
                          f"{_only(ours['records'], theirs['records'])[:3]}, reader "

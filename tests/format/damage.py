@@ -96,7 +96,7 @@ def _frames(pool, wanted):
 
 
 def frames_below_testimony(pool):
-    return _frames(pool, lambda stream, frame: frame.end <= stream.testified)
+    return _frames(pool, lambda stream, frame: frame.lsn + frame.bytes <= stream.testified)
 
 
 def frames_of_a_segment(pool):
@@ -195,7 +195,8 @@ def _scribble(pool, old, random, runs):
 def _swap(pool, old, random, runs):
     one, two = (_line_of(random, random.choice(runs)) for _ in range(2))
     length = min(one[1], two[1])
-    return [(one[0], pool.data[two[0]:two[0] + length]), (two[0], pool.data[one[0]:one[0] + length])]
+    return [(to, pool.data[from_:from_ + length])
+            for to, from_ in ((one[0], two[0]), (two[0], one[0]))]
 
 
 def _copy(pool, old, random, runs):

@@ -155,9 +155,8 @@ class Family:
         try:
             pool = reader.Pool(data)
         except reader.Refused as refused:
-            code = (reader.EXIT_UNSUPPORTED if refused.code == reader.UNSUPPORTED
-                    else reader.EXIT_CORRUPT)
-            self._expect("check", program("check", self.path).returncode, code)
+            self._expect("check's exit code", program("check", self.path).returncode,
+                         reader.exit_code(refused))
             return
         expected, code = reader.check_json(pool)
         if not GAPS_ON_THE_COMMAND_LINE and any(one["verdict"] == "gap"

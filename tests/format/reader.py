@@ -29,7 +29,8 @@ def _crc_tables():
         for _ in range(8):
             value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
         byte.append(value)
-    last = [(one >> 8) ^ byte[one & 0xFF] for one in (byte[v & 0xFF] ^ v >> 8 for v in range(65536))]
+    steps = (byte[word & 0xFF] ^ word >> 8 for word in range(65536))
+    last = [step >> 8 ^ byte[step & 0xFF] for step in steps]
     tables = [last]
     for _ in range(3):
         tables.insert(0, [(one >> 16) ^ last[one & 0xFFFF] for one in tables[0]])
@@ -278,10 +279,6 @@ class Frame:
     back: int
 
     @property
-    def end(self):
-        return self.lsn + self.bytes
-
-    @property
     def testimony(self):
         """§6.4: everything below this LSN was durable when the frame was written."""
         if self.distance == NO_TESTIMONY:
@@ -298,24 +295,18 @@ def frame_bytes(kind, length, offset, segment_bytes):
     room = segment_bytes - offset
     payload_max = (segment_bytes - FRAMES_AT) // 4 // LINE * LINE - 32
     first = offset == FRAMES_AT
-    if kind == RECORD:
-        possible = 1 <= length <= payload_max and not first and padded(length) <= room
-        return padded(length) if possible else 0
     if kind == LINK:
         return LINE if first and length == 32 else 0
     if kind == PAD:
         return room if length == room - 32 else 0
     if kind == CLOSE:
         return LINE if length == 0 and not first else 0
-    if kind == CARRIED:
-        possible = (CARRIED_PREFIX + 1 <= length <= payload_max + CARRIED_PREFIX and not first
-                    and padded(length) <= room)
-        return padded(length) if possible else 0
-    if kind == GAP:
-        possible = (length == padded(length) - 32 and length <= payload_max and not first
-                    and padded(length) <= room)
-        return padded(length) if possible else 0
-    return 0
+    if first or padded(length) > room:
+        return 0
+    possible = {RECORD: 1 <= length <= payload_max,
+                CARRIED: CARRIED_PREFIX + 1 <= length <= payload_max + CARRIED_PREFIX,
+                GAP: length == padded(length) - 32 and length <= payload_max}
+    return padded(length) if possible.get(kind) else 0
 
 
 # §7 ---------------------------------------------------------------------------------- streams
@@ -392,23 +383,22 @@ class Pool:
 
     def _read_tables(self):
         at = self.catalogue
-        self._register("ceiling", at + CEILING_AT, CEILING_KEY)
-        self.last_stream = self._register("last stream", at + LAST_STREAM_AT, LAST_STREAM_KEY)
+        self._register(at + CEILING_AT, CEILING_KEY)
+        self.last_stream = self._register(at + LAST_STREAM_AT, LAST_STREAM_KEY)
         self._medium_row()
         stream_rows = [self._stream_row(row) for row in range(ROWS)]
         self.stream_rows = [row for row in stream_rows if isinstance(row, StreamRow)]
         self.all_streams_known = CORRUPT_ROW not in stream_rows
         service_rows = [self._service_row(row) for row in range(ROWS)]
         self.services = [row for row in service_rows if isinstance(row, ServiceRow)]
-        self.marks = {row.service: self._register(
-            row.name, at + MARKS_AT + LINE * row.row, MARK_KEY + row.row)
-            for row in self.services}
+        self.marks = {row.service: self._register(at + MARKS_AT + LINE * row.row,
+                                                  MARK_KEY + row.row) for row in self.services}
         self.all_marks_known = (CORRUPT_ROW not in service_rows
                                 and None not in self.marks.values())
         self.streams = [Stream(row.number, row.name, self._mark(row), row.kept_from)
                         for row in self.stream_rows]
 
-    def _register(self, _name, at, key):
+    def _register(self, at, key):
         value = read_register(self.data, at, self.pool_seed, key)
         if value is None:
             self._note("corrupt_register", at, LINE)
@@ -639,7 +629,7 @@ class Pool:
     def _judge_end(self, stream):
         below = stream.cut < stream.testified
         if stream.cut < stream.end:
-            segment = self._segment_of(stream, stream.cut)
+            segment = stream.kept[(stream.cut - stream.begin) // self.span]
             offset = FRAMES_AT + stream.cut - segment.base
             verdict, _ = self._look(segment, offset, segment.base, below)
             if verdict.startswith("corrupt_"):
@@ -647,9 +637,6 @@ class Pool:
                 return
         if stream.broken or below:
             stream.damage = Damage(stream.name, "missing_segment", stream.cut, 0, 0)
-
-    def _segment_of(self, stream, lsn):
-        return stream.kept[(lsn - stream.begin) // self.span]
 
     def _frame_damage(self, stream, segment, offset, verdict):
         next_ = self._next_life_frame(segment, offset)
@@ -734,6 +721,10 @@ class Pool:
 EXIT_OK, EXIT_NOT_FOUND, EXIT_CORRUPT, EXIT_GAPS, EXIT_UNSUPPORTED = 0, 2, 3, 4, 6
 
 
+def exit_code(refused):
+    return EXIT_UNSUPPORTED if refused.code == UNSUPPORTED else EXIT_CORRUPT
+
+
 def stream_json(stream):
     return {"name": stream.name, "begin_lsn": stream.begin, "low_water_lsn": stream.mark,
             "testified_lsn": stream.testified, "end_lsn": stream.cut,
@@ -764,15 +755,12 @@ def dump(pool, name):
     stream = next((one for one in pool.streams if one.name == name), None)
     if stream is None:
         return None, [], EXIT_NOT_FOUND
-    records, code = [], EXIT_OK
-    for one in pool.deliver(stream):
-        if isinstance(one, Record):
-            records.append(one)
-            continue
-        code = EXIT_GAPS if one.verdict == "gap" else EXIT_CORRUPT
-    if stream.damage or pool.damage_at_open():
-        code = EXIT_CORRUPT
-    return stream, records, code
+    delivered = list(pool.deliver(stream))
+    records = [one for one in delivered if isinstance(one, Record)]
+    losses = {one.verdict for one in delivered if isinstance(one, Loss)}
+    if losses - {"gap"} or stream.damage or pool.damage_at_open():
+        return stream, records, EXIT_CORRUPT
+    return stream, records, EXIT_GAPS if losses else EXIT_OK
 
 
 def open_pool(path):
@@ -793,7 +781,7 @@ def main():
         pool = open_pool(words.pool)
     except Refused as refused:
         print(f"reader: {words.pool}: {refused.code}: {refused}", file=sys.stderr)
-        return EXIT_UNSUPPORTED if refused.code == UNSUPPORTED else EXIT_CORRUPT
+        return exit_code(refused)
     if words.verb == "check":
         document, code = check_json(pool)
         print(json.dumps(document))
