@@ -57,7 +57,7 @@ def reader_says(data):
     for stream in pool.streams:
         streams.append({**reader.stream_json(stream), **_delivery(pool, stream)})
     names = {stream.number: stream.name for stream in pool.streams}
-    services = [[one.service, one.name, names.get(one.stream, ""), pool.marks[one.service]]
+    services = [[one.service, one.name, names.get(one.stream, ""), pool.marks[one.service] or 0]
                 for one in pool.services]
     return pool, {"streams": streams, "services": services, "damage": _damage(pool.check())}
 
@@ -88,9 +88,7 @@ def differences(engine, read):
     if engine["damage"] != read["damage"]:
         found.append(f"damage: engine {_only(engine['damage'], read['damage'])}, "
                      f"reader {_only(read['damage'], engine['damage'])}")
-    # Where rows or marks do not verify, the engine lists services by what still stands there.
-    sound = not any(one[1] in ("corrupt_row", "corrupt_register") for one in read["damage"])
-    if sound and engine["services"] != read["services"]:
+    if engine["services"] != read["services"]:
         found.append(f"services: engine {_only(engine['services'], read['services'])}, "
                      f"reader {_only(read['services'], engine['services'])}")
     if [one["name"] for one in engine["streams"]] != [one["name"] for one in read["streams"]]:

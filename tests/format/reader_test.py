@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import struct
+import subprocess
 import tempfile
 import unittest
 
@@ -57,8 +58,8 @@ class Vectors(unittest.TestCase):
         self.assertEqual(reader.crc(pool_seed, row), 0xF7A0B2C0)
 
 
-class Refusals(unittest.TestCase):
-    """A superblock that verifies and says something else, in both copies."""
+class OnePool(unittest.TestCase):
+    """Four streams and seven services, closed; to be changed."""
 
     def setUp(self):
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -69,19 +70,16 @@ class Refusals(unittest.TestCase):
         self.addCleanup(maker.close)
         self.teller = agreement.Helper(os.environ["CINNABAR_POOL_TELLER"])
         self.addCleanup(self.teller.close)
-        self.assertEqual(maker.ask(f"{self.path} 1 4096 cache_line 0 0 close"), "closed")
+        self.assertEqual(maker.ask(f"{self.path} 3 4096 cache_line 0 0 close"), "closed")
         with open(self.path, "rb") as file:
             self.sound = file.read()
-        self.catalogue = reader.Pool(self.sound).catalogue
+        self.pool = reader.Pool(self.sound)
+        self.catalogue = self.pool.catalogue
 
-    def write(self, field, value, copies=(0, reader.COPY_B), resum=True):
-        """The pool with bytes of its superblock replaced."""
+    def patched(self, *patches):
         data = bytearray(self.sound)
-        for copy in copies:
-            at = self.catalogue + copy
-            data[at + field:at + field + len(value)] = value
-            if resum:
-                data[at + 508:at + 512] = reader.u32(reader.crc(0xFFFFFFFF, data[at:at + 508]))
+        for at, new in patches:
+            data[at:at + len(new)] = new
         with open(self.path, "wb") as file:
             file.write(data)
         return bytes(data)
@@ -91,7 +89,24 @@ class Refusals(unittest.TestCase):
         engine = agreement.engine_says(self.teller, self.path)
         _, read = agreement.reader_says(data)
         self.assertEqual(agreement.differences(engine, json.loads(json.dumps(read))), [])
-        return read.get("refused")
+        return read
+
+
+class Refusals(OnePool):
+    """A superblock that verifies and says something else, in both copies."""
+
+    def write(self, field, value, copies=(0, reader.COPY_B), resum=True):
+        """The pool with bytes of its superblock replaced."""
+        data = bytearray(self.sound)
+        for copy in copies:
+            at = self.catalogue + copy
+            data[at + field:at + field + len(value)] = value
+            if resum:
+                data[at + 508:at + 512] = reader.u32(reader.crc(0xFFFFFFFF, data[at:at + 508]))
+        return self.patched((0, data))
+
+    def refused(self, data):
+        return self.both(data).get("refused")
 
     def test_newer_formats(self):
         reversed_mark = bytes(range(1, 9))
@@ -100,10 +115,10 @@ class Refusals(unittest.TestCase):
             for resum in (True, False):
                 with self.subTest(field=field, resum=resum):
                     data = self.write(field, value, resum=resum)
-                    self.assertEqual(self.both(data), reader.UNSUPPORTED)
+                    self.assertEqual(self.refused(data), reader.UNSUPPORTED)
 
     def test_a_compatible_bit_is_no_reason(self):
-        self.assertIsNone(self.both(self.write(32, reader.u64(1 << 40))))
+        self.assertIsNone(self.refused(self.write(32, reader.u64(1 << 40))))
 
     def test_impossible_geometry(self):
         for field, value in ((56, reader.u64(1024)), (56, reader.u64(3000)),
@@ -111,14 +126,99 @@ class Refusals(unittest.TestCase):
                              (72, reader.u32(0)), (72, reader.u32(17)), (88, reader.u32(0)),
                              (80, reader.u64(self.catalogue + (1 << 20) + 64))):
             with self.subTest(field=field, value=value):
-                self.assertEqual(self.both(self.write(field, value)), reader.CORRUPT)
+                self.assertEqual(self.refused(self.write(field, value)), reader.CORRUPT)
 
     def test_segments_that_are_not_in_the_file(self):
-        self.assertEqual(self.both(self.write(88, reader.u32(100000))), reader.TRUNCATED)
+        self.assertEqual(self.refused(self.write(88, reader.u32(100000))), reader.TRUNCATED)
 
     def test_a_newer_format_in_one_copy_only(self):
         data = self.write(16, reader.u32(2), copies=(reader.COPY_B,), resum=False)
-        self.assertIsNone(self.both(data))
+        self.assertIsNone(self.refused(data))
+
+
+class Tables(OnePool):
+    """Rows and registers: each case with the damage that is to be found."""
+
+    def stream_row(self, row):
+        return self.catalogue + reader.STREAM_ROWS_AT + reader.ROW_BYTES * row
+
+    def service_row(self, row):
+        return self.catalogue + reader.SERVICE_ROWS_AT + reader.ROW_BYTES * row
+
+    def row_bytes(self, at):
+        return self.sound[at:at + reader.ROW_BYTES]
+
+    def services_of(self, stream):
+        return [one for one in self.pool.services if one.stream == self.pool.streams[stream].number]
+
+    def register(self, key, *values):
+        line = b"".join(reader.u64(value) + reader.u64(reader.crc(
+            reader.crc(self.pool.pool_seed, reader.u32(key)), reader.u64(value)))
+            for value in values)
+        return line + bytes(reader.LINE - len(line))
+
+    def expect_rows(self, data, *rows, length=reader.ROW_BYTES):
+        read = self.both(data)
+        self.assertEqual(read["damage"], [["", "corrupt_row", None, at, length] for at in rows])
+        return read
+
+    def test_the_sound_pool(self):
+        self.assertEqual((len(self.pool.streams), len(self.pool.services)), (4, 7))
+        self.expect_rows(self.sound)
+
+    def test_a_service_row_in_the_place_of_another(self):
+        one, two = self.service_row(0), self.service_row(1)
+        self.expect_rows(self.patched((one, self.row_bytes(two))), one)
+
+    def test_a_stream_row_in_the_place_of_a_service_row(self):
+        one = self.service_row(1)
+        self.expect_rows(self.patched((one, self.row_bytes(self.stream_row(0)))), one)
+
+    def test_a_stream_whose_row_is_gone(self):
+        services = [self.service_row(one.row) for one in self.services_of(0)]
+        self.assertNotEqual(services, [])
+        self.expect_rows(self.patched((self.stream_row(0), bytes(reader.ROW_BYTES))), *services)
+
+    def test_a_stream_whose_row_does_not_verify(self):
+        """Its services may be right: they are not judged."""
+        at = self.stream_row(0)
+        read = self.expect_rows(self.patched((at + 9, b"?")), at)
+        self.assertEqual(len(read["streams"]), 3)
+
+    def test_a_stream_above_the_last_number(self):
+        at = self.catalogue + reader.LAST_STREAM_AT
+        self.expect_rows(self.patched((at, self.register(reader.LAST_STREAM_KEY, 3, 2))),
+                         self.stream_row(3))
+
+    def test_a_free_row_that_is_not_zero(self):
+        at = self.service_row(50)
+        self.expect_rows(self.patched((at, b"\1")), at)
+
+    def test_the_medium_row(self):
+        at = self.catalogue + reader.MEDIUM_AT
+        self.expect_rows(self.patched((at + 8, b"\1")), at, length=reader.LINE)
+
+    def test_a_mark_above_the_end(self):
+        """The log is lost, or the mark is wrong: corrupt either way, for the program too."""
+        end = self.pool.streams[0].cut
+        for above in (64, 10 * self.pool.span):
+            patches = [(self.catalogue + reader.MARKS_AT + reader.LINE * one.row,
+                        self.register(reader.MARK_KEY + one.row, end + above))
+                       for one in self.services_of(0)]
+            read = self.both(self.patched(*patches))["streams"][0]
+            self.assertEqual((read["records"], len(read["losses"])), ([], 1))
+            done = subprocess.run([os.environ["CINNABAR_PROGRAM"], "dump", self.path, "--stream",
+                                   read["name"]], capture_output=True)
+            self.assertEqual((done.returncode, done.stdout), (reader.EXIT_CORRUPT, b""))
+
+    def test_all_marks_of_a_stream_lost(self):
+        """What is there is given out, from the oldest segment on."""
+        patches = [(self.catalogue + reader.MARKS_AT + reader.LINE * one.row, bytes(reader.LINE))
+                   for one in self.services_of(0)]
+        read = self.both(self.patched(*patches))
+        self.assertEqual({one[1] for one in read["damage"]}, {"corrupt_register"})
+        self.assertEqual(len(read["damage"]), len(patches))
+        self.assertEqual(read["streams"], self.both(self.patched())["streams"])
 
 
 if __name__ == "__main__":
