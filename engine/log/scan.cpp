@@ -86,6 +86,18 @@ bool follows(const PoolScan& pool, uint32_t before, uint32_t after) {
            link.predecessor_generation == pool.segments[before].header.generation;
 }
 
+// The oldest ordinal of the unbroken run that ends with the newest: before a hole stand only
+// segments that were released, as far as anybody can tell who does not know the mark.
+uint64_t first_of_newest_run(const PoolScan& pool, const Chain& chain) {
+    auto at = std::prev(chain.end());
+    while (at != chain.begin()) {
+        const auto before = std::prev(at);
+        if (before->first + 1 != at->first || !follows(pool, before->second, at->second)) break;
+        at = before;
+    }
+    return at->first;
+}
+
 // Drops the released front of a chain and keeps the unbroken run behind it. A segment is attached
 // only when its predecessor is durable, and dead ones are renewed newest first: so a chain with a
 // link missing, or without the segment that holds the mark, has lost one.
@@ -303,8 +315,9 @@ PoolScan scan_pool(const pool::Space& space, const ParallelFor& parallel_for) {
             stream.mark = mark->second;
         else if (marks.complete || chain.empty())
             stream.mark = entry.kept_from;
-        else  // its mark may be what was damaged: whatever is there is kept
-            stream.mark = chain.begin()->first * format::frame_space(space.segment_bytes);
+        else  // its mark may be what was damaged: whatever may be needed is kept
+            stream.mark =
+                first_of_newest_run(pool, chain) * format::frame_space(space.segment_bytes);
         keep_chain(pool, space, chain, stream);
         scan_stream(pool, space, parallel_for, stream);
         judge_end(pool, space, stream, pool.damage);

@@ -52,13 +52,8 @@ def crc(seed, data):
     return seed
 
 
-def u32(value):
-    return struct.pack("<I", value)
-
-
-def u64(value):
-    return struct.pack("<Q", value)
-
+u32 = struct.Struct("<I").pack
+u64 = struct.Struct("<Q").pack
 
 # ------------------------------------------------------------------------- damage and refusal
 
@@ -352,6 +347,11 @@ class Loss:
     range: tuple | None     # offset and length in the file
 
 
+def _fits(before, segment):
+    """§7.1 step 4"""
+    return segment.predecessor == (before.number, before.generation)
+
+
 class Pool:
     """One pool file, read in the ten steps of §1. Raises Refused."""
 
@@ -495,7 +495,8 @@ class Pool:
         (lsn,) = struct.unpack_from("<Q", self.data, at + 16)
         verdict, frame = self._look(segment, FRAMES_AT, lsn, below=False)
         if verdict == "valid" and frame.type == LINK and lsn % self.span == 0:
-            segment.stream, *segment.predecessor = struct.unpack_from("<IIQ", self.data, at + 32)
+            segment.stream, *before = struct.unpack_from("<IIQ", self.data, at + 32)
+            segment.predecessor = tuple(before)
             segment.ordinal, segment.base, segment.link = lsn // self.span, lsn, frame
             return
         low = segment.generation & 0xFFFFFFFF
@@ -583,19 +584,19 @@ class Pool:
         if stream.mark is None:     # §3.6
             stream.mark = stream.kept_from
             if collected and not self.all_marks_known:
-                stream.mark = min(collected) * self.span
+                first = max(collected)
+                while first - 1 in collected and _fits(collected[first - 1], collected[first]):
+                    first -= 1
+                stream.mark = first * self.span
         greatest = max(collected, default=-1)
         first = stream.mark // self.span
         if collected and (greatest + 1) * self.span == stream.mark:
             first = greatest
         ordinal = first
         while ordinal in collected:
-            segment = collected[ordinal]
-            if stream.kept:
-                before = stream.kept[-1]
-                if list(segment.predecessor) != [before.number, before.generation]:
-                    break
-            stream.kept.append(segment)
+            if stream.kept and not _fits(stream.kept[-1], collected[ordinal]):
+                break
+            stream.kept.append(collected[ordinal])
             ordinal += 1
         stream.broken = bool(collected) and greatest >= ordinal
         stream.begin = first * self.span

@@ -61,6 +61,8 @@ class Vectors(unittest.TestCase):
 class OnePool(unittest.TestCase):
     """Four streams and seven services, closed; to be changed."""
 
+    words = "3 4096 cache_line 0 0 close"
+
     def setUp(self):
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         folder = tempfile.mkdtemp(prefix="cinnabar-format.", dir=memory)
@@ -70,7 +72,7 @@ class OnePool(unittest.TestCase):
         self.addCleanup(maker.close)
         self.teller = agreement.Helper(os.environ["CINNABAR_POOL_TELLER"])
         self.addCleanup(self.teller.close)
-        self.assertEqual(maker.ask(f"{self.path} 3 4096 cache_line 0 0 close"), "closed")
+        self.assertEqual(maker.ask(f"{self.path} {self.words}"), "closed")
         with open(self.path, "rb") as file:
             self.sound = file.read()
         self.pool = reader.Pool(self.sound)
@@ -219,6 +221,25 @@ class Tables(OnePool):
         self.assertEqual({one[1] for one in read["damage"]}, {"corrupt_register"})
         self.assertEqual(len(read["damage"]), len(patches))
         self.assertEqual(read["streams"], self.both(self.patched())["streams"])
+
+
+class RecycledTables(OnePool):
+    """Some of the segments that were released are still linked, others are used again."""
+
+    words = "11 2048 cache_line 1 0 close close close"
+
+    def test_the_marks_lost(self):
+        """Everything that is needed is still given out, and perhaps some of what is not."""
+        stream, = self.pool.streams
+        linked = {one.ordinal for one in self.pool.segments if one.stream == stream.number}
+        self.assertLess(len(linked), max(linked) + 1 - min(linked), "there is a hole")
+        self.assertLess(min(linked) * self.pool.span, stream.mark)
+        sound = self.both(self.patched())["streams"][0]["records"]
+        patches = [(self.catalogue + reader.MARKS_AT + reader.LINE * one.row, bytes(reader.LINE))
+                   for one in self.pool.services]
+        read = self.both(self.patched(*patches))
+        self.assertEqual({one[1] for one in read["damage"]}, {"corrupt_register"})
+        self.assertEqual(read["streams"][0]["records"][-len(sound):], sound)
 
 
 if __name__ == "__main__":
