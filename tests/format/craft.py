@@ -44,17 +44,44 @@ def carried(pool, segment, frame, origin, copied, previous):
     return frame.at, sealed(segment.frame_seed, head + prefix + body, frame.bytes)
 
 
+def header(pool, number, generation):
+    head = reader.SEGMENT_MAGIC + struct.pack("<QI", generation, number) + bytes(40)
+    return head + reader.u32(reader.crc(pool.pool_seed, head))
+
+
+def link(pool, segment, number, generation, before=None):
+    """The segment's link as it would stand in another segment or life; `before`: what precedes."""
+    seed = reader.crc(reader.crc(pool.pool_seed, reader.u32(number)), reader.u64(generation))
+    at = segment.at + FRAMES_AT
+    frame = reader.u32(generation & 0xFFFFFFFF) + pool.data[at + 4:at + LINE]
+    if before:
+        frame = frame[:36] + struct.pack("<IQ", *before) + frame[48:]
+    return sealed(seed, frame, LINE)
+
+
 def aged(pool, segment):
     """Headers and link of the generation before: all behind them is of a later life, and whole."""
     generation = segment.generation - 1
-    header = reader.SEGMENT_MAGIC + struct.pack("<QI", generation, segment.number) + bytes(40)
-    header += reader.u32(reader.crc(pool.pool_seed, header))
-    seed = reader.crc(reader.crc(pool.pool_seed, reader.u32(segment.number)),
-                      reader.u64(generation))
-    at = segment.at + FRAMES_AT
-    link = reader.u32(generation & 0xFFFFFFFF) + pool.data[at + 4:at + LINE]
-    return [*((segment.at + copy, header) for copy in reader.COPIES_AT),
-            (at, sealed(seed, link, LINE))]
+    head = header(pool, segment.number, generation)
+    return [*((segment.at + copy, head) for copy in reader.COPIES_AT),
+            (segment.at + FRAMES_AT, link(pool, segment, segment.number, generation))]
+
+
+def twin(pool, segment, generation):
+    """The last segment of the first extent, which was never used, with the same place in the
+    stream."""
+    at, count = pool.superblock.extents[0]
+    at += (count - 1) * pool.segment_bytes
+    head = header(pool, count - 1, generation)
+    return [*((at + copy, head) for copy in reader.COPIES_AT),
+            (at + FRAMES_AT, link(pool, segment, count - 1, generation, segment.predecessor))]
+
+
+def unfitting(pool, segment):
+    """A link that names another life of the segment before it."""
+    number, generation = segment.predecessor
+    return [(segment.at + FRAMES_AT,
+             link(pool, segment, segment.number, segment.generation, (number, generation - 1)))]
 
 
 def gaps_and_copies(pool, random):
@@ -76,9 +103,14 @@ def gaps_and_copies(pool, random):
 
 
 def some(pool, random):
-    """The same, and sometimes the newest segment of a stream aged."""
+    """The same, and sometimes a stream whose segments do not fit together."""
     patches = gaps_and_copies(pool, random)
     streams = [stream for stream in pool.streams if stream.kept]
-    if streams and random.randrange(2) == 0:
-        patches += aged(pool, random.choice(streams).kept[-1])
-    return patches
+    if not streams or random.randrange(3) == 0:
+        return patches
+    segments = random.choice(streams).kept
+    segment = random.choice(segments[1:] or segments)
+    generation = segment.generation + random.choice((-1, 1))
+    return patches + random.choice((lambda: aged(pool, segments[-1]),
+                                    lambda: twin(pool, segment, generation),
+                                    lambda: unfitting(pool, segment)))()
