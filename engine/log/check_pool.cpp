@@ -5,6 +5,7 @@
 
 #include "format/codec.hpp"
 #include "log/scan.hpp"
+#include "pool/tables.hpp"
 
 namespace cinnabar::log {
 
@@ -27,17 +28,20 @@ void check_registers(const pool::Space& space, std::vector<Damage>& damage) {
            catalogue.generation_ceiling);
     verify(format::register_key(format::RegisterRole::last_stream), catalogue.last_stream);
     for (uint32_t row = 0; row < format::kServiceRows; ++row)
-        if (catalogue.services[row].stream != 0)
+        if (catalogue.services[row].stream != 0 && pool::service_row_verifies(space, row))
             verify(format::register_key(format::RegisterRole::mark, row), catalogue.marks[row]);
 }
 
-template <class Row, size_t count>
-void check_rows(const pool::Space& space, std::span<const Row, count> rows,
-                std::vector<Damage>& damage) {
-    // A free row is zero throughout.
-    for (const Row& row : rows)
-        if (row.sum != format::row_sum(space.id, row) && row != Row{})
-            report(space, damage, "", "corrupt_row", std::nullopt, &row, sizeof row);
+void check_rows(const pool::Space& space, std::vector<Damage>& damage) {
+    const format::Catalogue& catalogue = *space.catalogue;
+    const auto corrupt = [&](const auto& row) {
+        report(space, damage, "", "corrupt_row", std::nullopt, &row, sizeof row);
+    };
+    if (!pool::medium_row_verifies(space)) corrupt(catalogue.medium);
+    for (uint32_t row = 0; row < format::kStreamRows; ++row)
+        if (!pool::stream_row_verifies(space, row)) corrupt(catalogue.streams[row]);
+    for (uint32_t row = 0; row < format::kServiceRows; ++row)
+        if (!pool::service_row_verifies(space, row)) corrupt(catalogue.services[row]);
 }
 
 }  // namespace
@@ -55,10 +59,7 @@ std::vector<Damage> check_tables(const pool::Space& space) {
         if (copy->sum != format::superblock_sum(*copy))
             report(space, damage, "", "corrupt_superblock_copy", std::nullopt, copy, sizeof *copy);
     check_registers(space, damage);
-    const format::MediumRow& medium = catalogue.medium;
-    check_rows(space, std::span(&medium, 1), damage);
-    check_rows(space, std::span(catalogue.streams), damage);
-    check_rows(space, std::span(catalogue.services), damage);
+    check_rows(space, damage);
     return damage;
 }
 

@@ -36,6 +36,12 @@ Result<std::unique_ptr<ReaderCore>> ReaderCore::open(std::shared_ptr<StreamCoreB
     const uint64_t start = from ? from->value : low_water;
     auto reader = std::make_unique<ReaderCore>(std::move(stream), start, frontier);
     if (start < low_water) return fail(reader->below_low_water(start));
+    if (!from && start > reader->limit())  // only of a damaged pool, which is open read-only
+        return fail(Error{Errc::corrupt,
+                          "the log of stream '" + reader->stream_->name() + "' ends at LSN " +
+                              std::to_string(reader->limit()) + ", below its low-water mark " +
+                              std::to_string(start) + ": what stood there is missing",
+                          Lsn{reader->limit()}, std::nullopt});
     if (start > reader->limit()) return fail(reader->above_frontier(start));
     if (start < reader->limit())
         if (auto aligned = reader->align(start, from.has_value()); !aligned)

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "pool/tables.hpp"
+
 namespace cinnabar::log {
 
 namespace {
@@ -27,9 +29,9 @@ Damage damage_at(const pool::Space& space, const std::string& stream, std::strin
 
 // Is the row in use, and does it verify? One that does not is damage, and passed over.
 template <class Row>
-bool usable_row(const pool::Space& space, const Row& row, std::vector<Damage>& damage) {
-    if (row == Row{}) return false;
-    if (row.sum == format::row_sum(space.id, row)) return row.stream != 0;
+bool usable_row(const pool::Space& space, const Row& row, bool verifies,
+                std::vector<Damage>& damage) {
+    if (verifies) return row.stream != 0;
     damage.push_back(damage_at(space, "", "corrupt_row", std::nullopt,
                                reinterpret_cast<const std::byte*>(&row), sizeof row));
     return false;
@@ -47,7 +49,7 @@ Marks read_marks(const pool::Space& space, std::vector<Damage>& damage) {
     const size_t before = damage.size();
     for (uint32_t row = 0; row < format::kServiceRows; ++row) {
         const format::ServiceRow& service = catalogue.services[row];
-        if (!usable_row(space, service, damage)) continue;
+        if (!usable_row(space, service, pool::service_row_verifies(space, row), damage)) continue;
         const auto mark = format::read_register(
             space.id, format::register_key(format::RegisterRole::mark, row), catalogue.marks[row]);
         if (!mark) {
@@ -86,6 +88,18 @@ bool follows(const PoolScan& pool, uint32_t before, uint32_t after) {
            link.predecessor_generation == pool.segments[before].header.generation;
 }
 
+// The oldest ordinal of the unbroken run that ends with the newest: before a hole stand only
+// segments that were released, as far as anybody can tell who does not know the mark.
+uint64_t first_of_newest_run(const PoolScan& pool, const Chain& chain) {
+    auto at = std::prev(chain.end());
+    while (at != chain.begin()) {
+        const auto before = std::prev(at);
+        if (before->first + 1 != at->first || !follows(pool, before->second, at->second)) break;
+        at = before;
+    }
+    return at->first;
+}
+
 // Drops the released front of a chain and keeps the unbroken run behind it. A segment is attached
 // only when its predecessor is durable, and dead ones are renewed newest first: so a chain with a
 // link missing, or without the segment that holds the mark, has lost one.
@@ -119,8 +133,8 @@ StreamScan chained_stream(const PoolScan& pool, const pool::Space& space, const 
         stream.mark = mark->second;
     else if (marks.complete || chain.empty())
         stream.mark = entry.kept_from;
-    else  // its mark may be what was damaged: whatever is there is kept
-        stream.mark = chain.begin()->first * format::frame_space(space.segment_bytes);
+    else  // its mark may be what was damaged: whatever may be needed is kept
+        stream.mark = first_of_newest_run(pool, chain) * format::frame_space(space.segment_bytes);
     keep_chain(pool, space, chain, stream);
     return stream;
 }
@@ -359,7 +373,7 @@ PoolScan scan_pool(const pool::Space& space, const ParallelFor& parallel_for) {
     std::vector<Verifying> streams;
     for (uint32_t row = 0; row < format::kStreamRows; ++row) {
         const format::StreamRow& entry = space.catalogue->streams[row];
-        if (!usable_row(space, entry, pool.damage)) continue;
+        if (!usable_row(space, entry, pool::stream_row_verifies(space, row), pool.damage)) continue;
         streams.push_back(start_verifying(pool, space, chained_stream(pool, space, marks, entry)));
     }
     verify(pool, space, parallel_for, streams);

@@ -439,19 +439,23 @@ Result<void> Pool::remove_service(ServiceId service) {
 std::vector<StreamInfo> Pool::streams() const {
     const std::lock_guard lock(impl_->tables);
     std::vector<StreamInfo> found;
-    for (const StreamRow& row : impl_->catalogue().streams)
-        if (in_use(row) && row.sum == row_sum(impl_->superblock.pool_id, row))
+    for (uint32_t i = 0; i < format::kStreamRows; ++i) {
+        const StreamRow& row = impl_->catalogue().streams[i];
+        if (in_use(row) && stream_row_verifies(impl_->space, i))
             found.push_back({row.stream, name_in(row), (row.flags & format::kStreamShared) != 0,
                              (row.flags & format::kStreamReserve) != 0});
+    }
     return found;
 }
 
 std::vector<ServiceInfo> Pool::services() const {
     const std::lock_guard lock(impl_->tables);
     std::vector<ServiceInfo> found;
-    for (const ServiceRow& row : impl_->catalogue().services)
-        if (in_use(row) && row.sum == row_sum(impl_->superblock.pool_id, row))
+    for (uint32_t i = 0; i < format::kServiceRows; ++i) {
+        const ServiceRow& row = impl_->catalogue().services[i];
+        if (in_use(row) && service_row_verifies(impl_->space, i))
             found.push_back({ServiceId{row.service}, row.stream, name_in(row)});
+    }
     return found;
 }
 

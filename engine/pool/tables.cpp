@@ -46,6 +46,25 @@ bool all_zero(const T& value) {
     return std::memcmp(&value, &kZero, sizeof(T)) == 0;
 }
 
+// 1 to 63 bytes as check_name wants them, then zeros.
+template <class Row>
+bool name_verifies(const Row& row) {
+    const std::string name = name_in(row);
+    return check_name(name) && std::all_of(row.name.begin() + static_cast<ptrdiff_t>(name.size()),
+                                           row.name.end(), [](char c) { return c == 0; });
+}
+
+bool is_stream(const Catalogue& catalogue, uint32_t stream) {
+    return find_row(catalogue.streams, [&](const StreamRow& row) { return row.stream == stream; })
+        .has_value();
+}
+
+bool all_stream_rows_verify(const Space& space) {
+    for (uint32_t row = 0; row < format::kStreamRows; ++row)
+        if (!stream_row_verifies(space, row)) return false;
+    return true;
+}
+
 class Checker {
   public:
     Checker(const Space& space, const format::PoolId& id, const std::string& pool_name)
@@ -58,11 +77,6 @@ class Checker {
                                 const std::string& name) const;
     Result<void> check_stream(uint32_t row) const;
     Result<void> check_service(uint32_t row) const;
-    bool is_stream(uint32_t stream) const {
-        return find_row(catalogue_.streams,
-                        [&](const StreamRow& row) { return row.stream == stream; })
-            .has_value();
-    }
 
     template <class T>
     tl::unexpected<Error> damaged(const T& what, const std::string& name) const {
@@ -91,9 +105,7 @@ Result<void> Checker::check() const {
                                    "the number of the last stream");
         !done)
         return done;
-    const MediumRow& medium = catalogue_.medium;
-    if (!all_zero(medium) && medium.sum != row_sum(id_, medium))
-        return damaged(medium, "the medium row");
+    if (!medium_row_verifies(space_)) return damaged(catalogue_.medium, "the medium row");
     for (uint32_t row = 0; row < format::kStreamRows; ++row)
         if (auto done = check_stream(row); !done) return done;
     for (uint32_t row = 0; row < format::kServiceRows; ++row)
@@ -107,25 +119,16 @@ Result<void> Checker::check_register(RegisterRole role, uint32_t row, const Regi
     return {};
 }
 
-// A row that verifies was written by us; what it says is checked all the same, since numbers and
-// names are used without a further look.
 Result<void> Checker::check_stream(uint32_t index) const {
-    const StreamRow& row = catalogue_.streams[index];
-    if (all_zero(row)) return {};
-    const auto last =
-        read_register(id_, format::register_key(RegisterRole::last_stream), catalogue_.last_stream);
-    if (row.sum != row_sum(id_, row) || !in_use(row) || !check_name(name_in(row)) ||
-        row.stream > last->value)
-        return damaged(row, "stream row " + std::to_string(index));
-    return {};
+    if (stream_row_verifies(space_, index)) return {};
+    return damaged(catalogue_.streams[index], "stream row " + std::to_string(index));
 }
 
 Result<void> Checker::check_service(uint32_t index) const {
     const ServiceRow& row = catalogue_.services[index];
-    if (all_zero(row)) return {};
-    if (row.sum != row_sum(id_, row) || !in_use(row) || row.service != index + 1 ||
-        !check_name(name_in(row)) || !is_stream(row.stream))
+    if (!service_row_verifies(space_, index))
         return damaged(row, "service row " + std::to_string(index));
+    if (!in_use(row)) return {};
     return check_register(RegisterRole::mark, index, catalogue_.marks[index],
                           "the low-water mark of service '" + name_in(row) + "'");
 }
@@ -143,6 +146,30 @@ Result<void> check_name(std::string_view name) {
                 "a name must be 1 to 63 bytes of UTF-8 without control characters and '/'; this "
                 "one of " +
                     std::to_string(name.size()) + " bytes is not");
+}
+
+// A row that has its sum was written by us; what it says is checked all the same, since numbers and
+// names are used without a further look, and a write may go to the wrong row.
+bool stream_row_verifies(const Space& space, uint32_t index) {
+    const StreamRow& row = space.catalogue->streams[index];
+    if (all_zero(row)) return true;
+    const auto last = read_register(space.id, format::register_key(RegisterRole::last_stream),
+                                    space.catalogue->last_stream);
+    return row.sum == row_sum(space.id, row) && in_use(row) && name_verifies(row) &&
+           (!last || row.stream <= last->value);
+}
+
+bool service_row_verifies(const Space& space, uint32_t index) {
+    const ServiceRow& row = space.catalogue->services[index];
+    if (all_zero(row)) return true;
+    return row.sum == row_sum(space.id, row) && in_use(row) && row.service == index + 1 &&
+           name_verifies(row) &&
+           (is_stream(*space.catalogue, row.stream) || !all_stream_rows_verify(space));
+}
+
+bool medium_row_verifies(const Space& space) {
+    const MediumRow& row = space.catalogue->medium;
+    return all_zero(row) || row.sum == row_sum(space.id, row);
 }
 
 Result<void> check_tables(const Space& space, const format::PoolId& id,

@@ -51,6 +51,12 @@ std::optional<uint32_t> find_free(const std::array<Row, kRows>& rows) {
 // 1 to 63 bytes of UTF-8 without control characters and '/'.
 Result<void> check_name(std::string_view name);
 
+// What FORMAT.md asks of a row, its sum and all it says; a free one is zero throughout. A stream
+// number that stands in no row is let pass while some stream row does not verify: it may be that.
+bool stream_row_verifies(const Space& space, uint32_t row);
+bool service_row_verifies(const Space& space, uint32_t row);
+bool medium_row_verifies(const Space& space);
+
 // Verifies every row and every register of the pool; the error names the first that is damaged,
 // with its range.
 Result<void> check_tables(const Space& space, const format::PoolId& id,

@@ -266,7 +266,8 @@ class Stream {
     Counters counters() const;
 
     // A reader from `from` on, or from the low-water mark. `from` is the LSN of a record, or a
-    // frontier. Errors: below_low_water, never_appended.
+    // frontier. Errors: below_low_water, never_appended; corrupt (the log of a damaged pool ends
+    // below its low-water mark).
     Result<Reader> read(std::optional<Lsn> from = {}, Frontier frontier = Frontier::durable) const;
 
   private:
