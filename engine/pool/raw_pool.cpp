@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "format/codec.hpp"
+#include "pool/pool.hpp"
 #include "pool/probe.hpp"
 #include "pool/superblock.hpp"
 
@@ -124,6 +125,14 @@ Result<void> RawPool::map(const std::string& name, uint64_t present_bytes, uint6
     mapping_ = Mapping(at, length);
     if (::mmap(at, present_bytes, PROT_READ, MAP_SHARED | MAP_FIXED, file_.get(), 0) == MAP_FAILED)
         return fail(system_error(errno, "map " + name));
+    unreadable_bytes_ = 0;
+    for (const Bytes& lost : find_unreadable(mapping_.at(), present_bytes)) {
+        auto* page = const_cast<std::byte*>(lost.data());
+        if (::mmap(page, lost.size(), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+            MAP_FAILED)
+            return fail(system_error(errno, "map " + name));
+        unreadable_bytes_ += lost.size();
+    }
     return {};
 }
 
@@ -144,6 +153,9 @@ Result<bool> RawPool::lay_out(const std::string& name, uint64_t present_bytes) {
         notes_.emplace_back(
             "one of the two copies of the superblock does not verify; the other one "
             "was used");
+    if (unreadable_bytes_ != 0)
+        notes_.push_back(std::to_string(unreadable_bytes_) +
+                         " bytes of the file cannot be read; they were taken for zeros");
     if (end > present_bytes)
         notes_.push_back("the file has " + std::to_string(present_bytes) +
                          " bytes, and its segments ended at " + std::to_string(end) +

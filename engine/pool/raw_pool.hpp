@@ -24,7 +24,8 @@ class RawPool {
     static Result<RawPool> open(const std::filesystem::path& path,
                                 std::chrono::milliseconds lock_timeout);
 
-    // For reading alone: a store ends the process. Where the file ends too early there are zeros.
+    // For reading alone: a store ends the process. Where the file ends too early there are zeros,
+    // and where its pages cannot be read.
     const Space& space() const { return space_; }
     uint64_t file_bytes() const { return file_bytes_; }  // as it should be
     const std::vector<std::string>& notes() const { return notes_; }
@@ -58,6 +59,7 @@ class RawPool {
     Mapping mapping_;
     Space space_;
     uint64_t file_bytes_ = 0;
+    uint64_t unreadable_bytes_ = 0;
     std::vector<std::string> notes_;
 };
 

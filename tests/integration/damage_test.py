@@ -192,6 +192,13 @@ class Damage(ProgramTest):
         self.assertIn(b"corrupt_unreadable", done.stderr)
         self.assertIn(f"LSN {self.lsns[number]}".encode(), done.stderr)
         self.assertEqual(self.dump("--from", self.lsns[1500]), b"".join(self.lines[1500:]))
+        new = os.path.join(self.folder, "new")
+        self.expect(GAPS, "salvage", self.pool, new)
+        saved = self.expect(GAPS, "dump", new, "--stream", "s").stdout.splitlines(keepends=True)
+        lost = [line for line in self.lines if line not in saved]
+        first = self.lines.index(lost[0])
+        self.assertEqual(lost, self.lines[first:first + len(lost)], "in one place")
+        self.assertLess(len(lost), 4096 // 64 + 3)
         self.append(b"one more\n", "--emulate", "cache_line")    # the end of the log is sound
 
     def test_a_page_that_a_writable_open_needs(self):

@@ -10,7 +10,7 @@ import unittest
 
 PROGRAM = os.environ["CINNABAR_PROGRAM"]
 TIMEOUT_S = 60
-OK, USAGE, IO, CORRUPT, LOCKED, VERSION, REFUSED = 0, 1, 2, 3, 5, 6, 7
+OK, USAGE, IO, CORRUPT, GAPS, LOCKED, VERSION, REFUSED = 0, 1, 2, 3, 4, 5, 6, 7
 
 
 def length_prefixed(records):

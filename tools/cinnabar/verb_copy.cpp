@@ -6,7 +6,6 @@
 
 #include "output.hpp"
 #include "pool_options.hpp"
-#include "sigbus.hpp"
 
 namespace cinnabar::tool {
 
@@ -83,7 +82,6 @@ void put_table(const CopyReport& report) {
 }
 
 ExitCode run(const CopyVerb& verb) {
-    guard_mapping(verb.from);
     auto report = verb.work(verb.from, verb.to,
                             {.pool_bytes = verb.pool_bytes,
                              .lock_timeout = std::chrono::milliseconds(verb.lock_timeout_ms)});
