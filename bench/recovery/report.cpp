@@ -15,12 +15,14 @@ using nlohmann::json;
 
 Quartiles speeds(uint64_t bytes, const std::vector<double>& round_ns) {
     std::vector<double> speeds;
+    speeds.reserve(round_ns.size());
     for (const double ns : round_ns) speeds.push_back(static_cast<double>(bytes) / ns);
     return quartiles(speeds);
 }
 
 Quartiles in_ms(const std::vector<double>& round_ns) {
     std::vector<double> ms;
+    ms.reserve(round_ns.size());
     for (const double ns : round_ns) ms.push_back(ns * 1e-6);
     return quartiles(ms);
 }

@@ -149,8 +149,8 @@ class Run {
         if (!pool) return fail(pool.error());
         std::vector<Bytes> written;
         for (const log::StreamScan& stream : log::scan_pool(pool->space(), by_threads(1)).streams)
-            written.push_back({pool->space().segments[stream.kept.at(0)] + format::kFramesOffset,
-                               stream.cut - stream.verified_from});
+            written.emplace_back(pool->space().segments[stream.kept.at(0)] + format::kFramesOffset,
+                                 stream.cut - stream.verified_from);
         for (unsigned threads = 1; threads <= streams_; ++threads) {
             ScanRow row;
             row.threads = threads;

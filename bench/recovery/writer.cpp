@@ -17,8 +17,6 @@
 #include "recovery/recovery_bench.hpp"
 #include "rivals/mapping.hpp"
 
-extern char** environ;
-
 namespace cinnabar::bench {
 
 namespace {
@@ -80,6 +78,7 @@ Result<void> write_and_kill(const WriterOrder& order) {
                                           std::to_string(order.first),
                                           std::to_string(order.count)};
     std::vector<char*> pointers;
+    pointers.reserve(arguments.size() + 1);
     for (std::string& s : arguments) pointers.push_back(s.data());
     pointers.push_back(nullptr);
     posix_spawn_file_actions_t actions;

@@ -38,12 +38,14 @@ class SegmentPool {
   public:
     struct Options {
         uint32_t spares_max = 0;
-        // Called with a segment's bytes before it becomes a spare, to touch its pages.
+        // Called with a segment's bytes before it first becomes a spare, to touch its pages.
         std::function<void(std::byte*, size_t)> prefault;
     };
 
     SegmentPool(PoolMedium<W>& medium, Options options)
-        : medium_(medium), options_(std::move(options)) {}
+        : medium_(medium),
+          options_(std::move(options)),
+          touched_(medium.space().segments.size(), false) {}
 
     // What recovery found. Before any other call.
     void adopt(uint64_t greatest_generation, uint64_t ceiling, std::vector<uint32_t> free) {
@@ -98,10 +100,11 @@ class SegmentPool {
         std::lock_guard lock(mutex_);
         while (spares_.size() < options_.spares_max && !free_.empty()) {
             const uint32_t segment = free_.front();
-            if (options_.prefault)
+            if (options_.prefault && !touched_[segment])
                 options_.prefault(medium_.space().segments[segment], medium_.space().segment_bytes);
             auto generation = prepare(segment, maintenance);
             if (!generation) return fail(generation.error());
+            touched_[segment] = true;
             free_.pop_front();
             spares_.push_back({segment, *generation});
         }
@@ -179,7 +182,8 @@ class SegmentPool {
     std::deque<uint32_t> free_;
     std::deque<PreparedSegment> spares_;
     uint32_t base_ = 0;
-    uint32_t promised_ = 0;  // of all streams
+    uint32_t promised_ = 0;      // of all streams
+    std::vector<bool> touched_;  // by segment: all its pages, since the pool was opened
     uint64_t generation_ = 0;
     uint64_t ceiling_ = 0;
 };

@@ -7,7 +7,7 @@ import re
 import subprocess
 import unittest
 
-from program import CORRUPT, IO, OK, VERSION, ProgramTest
+from program import CORRUPT, GAPS, IO, OK, VERSION, ProgramTest
 
 LINE = 64
 MARKS = [b"CINNABAR", b"CSEGMENT"]

@@ -7,9 +7,8 @@ import subprocess
 import time
 import unittest
 
-from program import CORRUPT, IO, LOCKED, OK, PROGRAM, REFUSED, USAGE, ProgramTest
+from program import CORRUPT, GAPS, IO, LOCKED, OK, PROGRAM, REFUSED, USAGE, ProgramTest
 
-GAPS = 4
 LINE = 64
 
 
