@@ -110,6 +110,8 @@ uint32_t SimPool::add_stream(std::string_view name, bool shared, bool reserve) {
         row.flags = (shared ? format::kStreamShared : 0) | (reserve ? format::kStreamReserve : 0);
         put_name(row.name, name);
         row.sum = format::row_sum(space_.id, row);
+        space_.catalogue->last_stream.slot[0] = format::register_slot(
+            space_.id, format::register_key(format::RegisterRole::last_stream), row.stream);
         return row.stream;
     }
     CNB_CHECK(false);

@@ -1,5 +1,7 @@
 // Breaks the engine one flush, fence or store kind at a time and demands that some workload
 // notices. The same workloads find nothing wrong with the whole engine.
+#include <thread>
+
 #include "crash/threads.hpp"
 
 namespace cinnabar::crash_test {
@@ -132,8 +134,41 @@ std::string threads(Life::Options options) {
     return "";
 }
 
+// A record is copied by one thread, and forced by another.
+std::string carrying(Life::Options options) {
+    SimPool pool(SimPool::Options{});
+    pool.add_stream("s", true);
+    Life life(pool, options);
+    History history;
+    if (auto opened = life.open(); !opened) return opened.error().message;
+    auto core = life.engine().stream("s");
+    auto lsn = life.append(history, "s", 150, Durability::forced);
+    if (!lsn) return "append";
+    Result<Lsn> copy = Lsn{};
+    std::thread other([&] {
+        ReaderCore reader(core, 0, Frontier::durable);
+        copy = core->append_copy(*reader.record_at(*lsn));
+    });
+    other.join();
+    if (!copy || !core->force(*copy)) return "copy";
+    std::string wrong;
+    life.medium().visit_images([&](std::span<const std::byte> image) {
+        SimPool crashed(pool, image);
+        Life second(crashed, options);
+        if (auto opened = second.open(); !opened) {
+            wrong = opened.error().message;
+        } else {
+            auto again = second.engine().stream("s");
+            ReaderCore reader(again, 0, Frontier::durable);
+            if (!reader.record_at(*copy)) wrong = "an acknowledged copy is gone";
+        }
+        return wrong.empty();
+    });
+    return wrong;
+}
+
 std::string any_workload(Life::Options options) {
-    for (auto* workload : {appending, recycling, killing, failing, reviving, threads})
+    for (auto* workload : {appending, recycling, killing, failing, reviving, threads, carrying})
         if (std::string wrong = workload(options); !wrong.empty()) return wrong;
     return "";
 }
@@ -178,7 +213,8 @@ INSTANTIATE_TEST_SUITE_P(
         Mutant{"page_accept_sync", Site::accept_fence, std::nullopt, Domain::page},
         Mutant{"page_accept_store", Site::accept_store, std::nullopt, Domain::page},
         Mutant{"forced_frame_cached", std::nullopt, Site::forced_frame_store},
-        Mutant{"lazy_frame_non_temporal", std::nullopt, Site::lazy_frame_store}),
+        Mutant{"lazy_frame_non_temporal", std::nullopt, Site::lazy_frame_store},
+        Mutant{"carried_frame_non_temporal", std::nullopt, Site::carried_frame_store}),
     [](const auto& mutant) { return std::string(mutant.param.name); });
 
 TEST(Mutant, TheWholeEngineRaisesNoAlarm) {

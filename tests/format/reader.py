@@ -733,7 +733,7 @@ def stream_json(stream):
 
 
 def record_json(stream, record):
-    return {"schema": 1, "stream": stream.name, "lsn": record.lsn,
+    return {"schema": 1, "stream": stream.name, "lsn": record.lsn, "origin_lsn": record.origin,
             "durability": "forced" if record.forced else "lazy",
             "service": record.service or None, "kind": record.kind,
             "previous_lsn": record.previous, "known_durable": record.known_durable,

@@ -8,7 +8,7 @@
 namespace cinnabar::tool {
 namespace {
 
-constexpr int kErrcLast = 23;
+constexpr int kErrcLast = static_cast<int>(Errc::gap);
 
 TEST(ExitCode, OfEveryErrorCode) {
     const std::map<Errc, int> expected = {

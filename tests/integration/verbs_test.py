@@ -17,7 +17,8 @@ class Verbs(ProgramTest):
         self.assertEqual(self.ok_json("stream", "add", self.pool, "s")["stream"], "s")
         self.ok_json("stream", "add", self.pool, "t", "--writers", "many")
         self.assertEqual(self.ok_json("stream", "list", self.pool)["streams"],
-                         [{"name": "s", "writers": "one"}, {"name": "t", "writers": "many"}])
+                         [{"name": "s", "writers": "one", "reserve": False},
+                          {"name": "t", "writers": "many", "reserve": False}])
         service = self.ok_json("service", "add", self.pool, "v", "--stream", "t")["service"]
         appended = self.ok_json("append", self.pool, "--stream", "t", "--service", "v",
                                 stdin=b"ab\nc\n")
@@ -46,8 +47,23 @@ class Verbs(ProgramTest):
         self.ok_json("service", "remove", self.pool, "v")
         self.ok_json("stream", "remove", self.pool, "t")
         self.assertEqual(self.ok_json("stream", "list", self.pool)["streams"],
-                         [{"name": "s", "writers": "one"}])
+                         [{"name": "s", "writers": "one", "reserve": False}])
         self.assertEqual(self.ok_json("service", "list", self.pool)["services"], [])
+
+    def test_a_stream_with_a_restart_reserve(self):
+        self.create()
+        self.ok("stream", "add", self.pool, "careful", "--reserve")
+        self.assertEqual(self.ok_json("stream", "list", self.pool)["streams"][1],
+                         {"name": "careful", "writers": "one", "reserve": True})
+        info = self.ok_json("info", self.pool)
+        self.assertEqual(info["segments_kept_back"], 3)
+        self.assertTrue(info["streams"][1]["reserve"])
+        self.assertIn(b"3 of them kept back", self.ok("info", self.pool))
+        small = self.pool + ".small"
+        self.ok("create", small, "--size", "12M", "--segment-size", "2M")
+        done = self.expect(REFUSED, "stream", "add", small, "careful", "--reserve")
+        self.assertIn(b"free segments", done.stderr)
+        self.assertEqual(self.ok("stream", "list", small), b"")
 
     def json_lines(self, *words, **options):
         documents = [json.loads(line)

@@ -37,6 +37,7 @@ void put_record_json(const DumpVerb& verb, const Record& record) {
     Json out = document();
     out["stream"] = verb.stream;
     out["lsn"] = record.lsn.value;
+    out["origin_lsn"] = record.origin.value;
     out["durability"] = record.durability == Durability::forced ? "forced" : "lazy";
     out["service"] = record.service.value == 0 ? Json() : Json(record.service.value);
     out["kind"] = record.kind;

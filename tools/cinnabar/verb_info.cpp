@@ -43,10 +43,13 @@ Json json_of(const PoolOptions& options, const Log& log) {
     out["segment_bytes"] = log.segment_bytes();
     out["segments_total"] = log.segments_total();
     out["segments_free"] = log.segments_free();
+    out["segments_kept_back"] = log.segments_kept_back();
     out["medium"] = json_of(log.medium());
     out["streams"] = Json::array();
     for (const StreamInfo& stream : log.streams()) {
-        Json one{{"name", stream.name}, {"writers", writers_text(stream.writers)}};
+        Json one{{"name", stream.name},
+                 {"writers", writers_text(stream.writers)},
+                 {"reserve", stream.reserve == Reserve::yes}};
         if (const StreamReport* report = report_of(log, stream.name)) one.update(json_of(*report));
         out["streams"].push_back(std::move(one));
     }
@@ -71,7 +74,10 @@ void put_text(const PoolOptions& options, const Log& log) {
     put_line("medium    " + log.medium().sentence() + ", checksum by " +
              log.medium().checksum_path);
     put_line("segments  " + std::to_string(log.segments_total()) + " of " +
-             size_text(log.segment_bytes()) + ", " + std::to_string(log.segments_free()) + " free");
+             size_text(log.segment_bytes()) + ", " + std::to_string(log.segments_free()) + " free" +
+             (log.segments_kept_back() == 0
+                  ? std::string()
+                  : ", " + std::to_string(log.segments_kept_back()) + " of them kept back"));
     for (const StreamInfo& stream : log.streams()) {
         std::string line =
             "stream    " + stream.name + ", writers: " + writers_text(stream.writers);

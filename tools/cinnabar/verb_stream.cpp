@@ -13,6 +13,7 @@ struct StreamVerb {
     PoolOptions pool;
     std::string name;
     Writers writers = Writers::one;
+    bool reserve = false;
 };
 
 const char* writers_text(Writers writers) {
@@ -25,9 +26,13 @@ ExitCode list(const StreamVerb& verb) {
     Json out = document();
     out["streams"] = Json::array();
     for (const StreamInfo& stream : log->streams()) {
-        if (!verb.pool.json) put_line(stream.name + "\t" + writers_text(stream.writers));
-        out["streams"].push_back(
-            {{"name", stream.name}, {"writers", writers_text(stream.writers)}});
+        const bool reserve = stream.reserve == Reserve::yes;
+        if (!verb.pool.json)
+            put_line(stream.name + "\t" + writers_text(stream.writers) +
+                     (reserve ? "\treserve" : ""));
+        out["streams"].push_back({{"name", stream.name},
+                                  {"writers", writers_text(stream.writers)},
+                                  {"reserve", reserve}});
     }
     if (verb.pool.json) put_json(out);
     return end_with(ExitCode::ok, verb.pool.json);
@@ -49,7 +54,8 @@ ExitCode finish(const StreamVerb& verb, Log& log, const std::string& done) {
 ExitCode add(const StreamVerb& verb) {
     auto log = verb.pool.open(false);
     if (!log) return end_with(log.error(), verb.pool.json);
-    if (auto added = log->add_stream(verb.name, verb.writers); !added)
+    const Reserve reserve = verb.reserve ? Reserve::yes : Reserve::no;
+    if (auto added = log->add_stream(verb.name, verb.writers, reserve); !added)
         return end_with(added.error(), verb.pool.json);
     return finish(verb, *log, "added");
 }
@@ -81,6 +87,8 @@ void add_stream(CLI::App& program, Chosen& chosen) {
     app->add_option("--writers", verb->writers, "How many threads append to it [one]")
         ->transform(CLI::CheckedTransformer(kWriters).description(""))
         ->type_name("one|many");
+    app->add_flag("--reserve", verb->reserve,
+                  "Keep segments back for what must be written when the log is full");
     run_when_chosen(*app, chosen, [verb] { return add(*verb); });
 
     app = group->add_subcommand("remove", "Remove a stream with all its records");
