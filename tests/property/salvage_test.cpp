@@ -259,7 +259,6 @@ void SalvageProperty::damage() {
     if (changed(old_.catalogue, 512) && changed(b, 512))
         std::copy_n(old_.bytes.begin() + static_cast<ptrdiff_t>(b), 512,
                     damaged_.begin() + static_cast<ptrdiff_t>(b));
-    // Nor where it is known from copy B alone, and the registers tell nothing of copy A.
     overwrite(folder_ / "old", 0, damaged_);
 }
 
