@@ -1,7 +1,5 @@
 // Breaks the engine one flush, fence or store kind at a time and demands that some workload
 // notices. The same workloads find nothing wrong with the whole engine.
-#include <thread>
-
 #include "crash/threads.hpp"
 
 namespace cinnabar::crash_test {
@@ -145,11 +143,11 @@ std::string carrying(Life::Options options) {
     auto lsn = life.append(history, "s", 150, Durability::forced);
     if (!lsn) return "append";
     Result<Lsn> copy = Lsn{};
-    std::thread other([&] {
-        ReaderCore reader(core, 0, Frontier::durable);
-        copy = core->append_copy(*reader.record_at(*lsn));
-    });
-    other.join();
+    sim::run_interleaved(1, {[] {},
+                             [&] {
+                                 ReaderCore reader(core, 0, Frontier::durable);
+                                 copy = core->append_copy(*reader.record_at(*lsn));
+                             }});
     if (!copy || !core->force(*copy)) return "copy";
     std::string wrong;
     life.medium().visit_images([&](std::span<const std::byte> image) {

@@ -60,7 +60,7 @@ class Verbs(ProgramTest):
         self.assertTrue(info["streams"][1]["reserve"])
         self.assertIn(b"3 of them kept back", self.ok("info", self.pool))
         small = self.pool + ".small"
-        self.ok("create", small, "--size", "12M", "--segment-size", "2M")
+        self.ok("create", small, "--size", "15M", "--segment-size", "2M")
         done = self.expect(REFUSED, "stream", "add", small, "careful", "--reserve")
         self.assertIn(b"free segments", done.stderr)
         self.assertEqual(self.ok("stream", "list", small), b"")
