@@ -81,7 +81,7 @@ def unfitting(pool, segment):
     """A link that names another life of the segment before it."""
     number, generation = segment.predecessor
     return [(segment.at + FRAMES_AT,
-             link(pool, segment, segment.number, segment.generation, (number, generation - 1)))]
+             link(pool, segment, segment.number, segment.generation, (number, generation ^ 1)))]
 
 
 def gaps_and_copies(pool, random):
