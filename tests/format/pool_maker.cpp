@@ -116,7 +116,17 @@ class Appender {
         recent_.push_back(lsn);
         if (recent_.size() > 60) recent_.pop_front();
         if (below(random_, 50) == 0) need(stream_.force(lsn));
+        if (below(random_, 60) == 0) carry();
         if (job_.recycle && below(random_, 20) == 0) release();
+    }
+
+    // Some of the last records, unless another thread has released one meanwhile.
+    void carry() {
+        std::vector<Lsn> records;
+        for (const Lsn lsn : recent_)
+            if (below(random_, 20) == 0) records.push_back(lsn);
+        const auto copies = stream_.carry_forward(records);
+        if (!copies && copies.error().code != Errc::below_low_water) die(copies.error().message);
     }
 
     // Of some services. Another thread may have raised a mark further by now: that is refused, and
@@ -147,7 +157,7 @@ void populate(Log& log, Random& random) {
     const uint64_t streams = 1 + below(random, kNames.size());
     for (uint64_t i = 0; i < streams; ++i) {
         const auto writers = below(random, 2) == 0 ? Writers::one : Writers::many;
-        need(log.add_stream(kNames[i], writers));
+        need(log.add_stream(kNames[i], writers, i == 1 ? Reserve::yes : Reserve::no));
         for (uint64_t service = below(random, 3); service > 0; --service)
             need(log.add_service(kNames[i], std::string(kNames[i]) + std::to_string(service)));
     }
