@@ -100,7 +100,7 @@ static_assert(kHeaderBytes + sizeof(LinkPayload) == kLineBytes);
 // first writing.
 struct CarriedPrefix {
     uint64_t origin_lsn = 0;    // of this record
-    uint64_t copied_lsn = 0;    // of the frame that this one was copied from; 0: it is lost
+    uint64_t copied_lsn = 0;    // of the newest copy before this one, or the record; 0: it is lost
     uint64_t previous_lsn = 0;  // origin of the same transaction's previous record; 0: none
 };
 static_assert(sizeof(CarriedPrefix) == 24);

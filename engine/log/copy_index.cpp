@@ -8,10 +8,11 @@ namespace cinnabar::log {
 
 Result<Lsn> CopyIndex::locate(const std::shared_ptr<StreamCoreBase>& stream, Lsn origin) {
     if (auto ok = stream->usable(); !ok) return fail(std::move(ok.error()));
-    if (origin.value >= stream->durable())
+    if (origin.value >= stream->appended())
         return fail(Errc::never_appended, "LSN " + std::to_string(origin.value) + " of stream '" +
-                                              stream->name() + "' is above the durable frontier " +
-                                              std::to_string(stream->durable()));
+                                              stream->name() + "' is not below its end " +
+                                              std::to_string(stream->appended()) +
+                                              "; use an LSN that append or a reader gave");
     if (origin.value >= stream->low_water()) return origin;
     std::lock_guard lock(mutex_);
     if (auto done = catch_up(stream); !done) return fail(std::move(done.error()));
@@ -23,12 +24,42 @@ Result<Lsn> CopyIndex::locate(const std::shared_ptr<StreamCoreBase>& stream, Lsn
                                            ", and the record was not carried forward");
 }
 
-// Reads the copies between where it stopped and the durable frontier.
+Result<std::vector<Lsn>> CopyIndex::carry_forward(const std::shared_ptr<StreamCoreBase>& stream,
+                                                  std::span<const Lsn> records) {
+    std::vector<Lsn> copies;
+    if (records.empty()) return copies;
+    std::lock_guard lock(mutex_);
+    if (auto done = catch_up(stream); !done) return fail(std::move(done.error()));
+    ReaderCore reader(stream, stream->low_water(), Frontier::published);
+    for (const Lsn lsn : records) {
+        auto record = reader.record_at(lsn);
+        if (!record) return fail(std::move(record.error()));
+        uint64_t& newest = newest_.emplace(record->origin.value, lsn.value).first->second;
+        record->lsn = Lsn{newest};
+        const auto copy = stream->append_copy(*record);
+        if (!copy) return fail(copy.error());
+        newest = copy->value;
+        copies.push_back(*copy);
+    }
+    if (auto forced = stream->force(copies.back()); !forced) return fail(std::move(forced.error()));
+    return copies;
+}
+
+// Knows every copy below the published frontier. Releases may overtake the reading: then it begins
+// again at the new mark.
 Result<void> CopyIndex::catch_up(const std::shared_ptr<StreamCoreBase>& stream) {
-    const uint64_t low_water = stream->low_water();
+    for (;;) {
+        const uint64_t low_water = stream->low_water();
+        auto done = read_on(stream, low_water);
+        if (done || done.error().code != Errc::below_low_water) return done;
+        if (stream->low_water() == low_water) return done;
+    }
+}
+
+Result<void> CopyIndex::read_on(const std::shared_ptr<StreamCoreBase>& stream, uint64_t low_water) {
     std::optional<Lsn> from;  // or the low-water mark
     if (read_to_ > low_water) from = Lsn{read_to_};
-    auto reader = ReaderCore::open(stream, from, Frontier::durable);
+    auto reader = ReaderCore::open(stream, from, Frontier::published);
     if (!reader) return fail(std::move(reader.error()));
     for (;;) {
         auto copy = (*reader)->next_copy();

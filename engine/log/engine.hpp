@@ -55,7 +55,8 @@ class EngineBase {
     // Errors: pinned (somebody holds the stream), what `change` returns.
     virtual Result<void> remove_stream(const std::string& name, const Change& change) = 0;
     virtual Result<ServiceId> add_service(uint32_t stream, const AddRow& add) = 0;
-    virtual Result<void> remove_service(uint32_t stream, const Change& change) = 0;
+    virtual Result<void> remove_service(uint32_t stream, ServiceId service,
+                                        const Change& change) = 0;
 
     // Raises a service's mark. Errors: invalid_argument, read_only, failed, io.
     virtual Result<void> release(ServiceId service, Lsn to) = 0;
@@ -142,11 +143,14 @@ class Engine final : public EngineBase {
         return add(lowest_mark(stream));
     }
 
-    Result<void> remove_service(uint32_t stream, const Change& change) override {
+    Result<void> remove_service(uint32_t stream, ServiceId service, const Change& change) override {
         std::lock_guard lock(mutex_);
         if (auto done = change(); !done) return done;
-        for (auto& [name, core] : streams_)
-            if (core->stream() == stream) core->release_below(lowest_mark(stream));
+        for (auto& [name, core] : streams_) {
+            if (core->stream() != stream) continue;
+            core->forget_checkpoint(service);
+            core->release_below(lowest_mark(stream));
+        }
         return fill_spares();
     }
 
@@ -255,10 +259,6 @@ class Engine final : public EngineBase {
             hooks());
     }
 
-    // What must be there at a restart, beside what was promised: a segment for each stream with a
-    // reserve, and two into which the records of an oldest segment can be carried.
-    static uint32_t kept_back_for(uint32_t streams) { return streams == 0 ? 0 : streams + 2; }
-
     uint32_t streams_with_reserve() const {
         uint32_t count = 0;
         for (const auto& [name, core] : streams_) count += core->has_reserve() ? 1 : 0;
@@ -318,7 +318,6 @@ class Engine final : public EngineBase {
                                    medium_.space().catalogue->marks[row], to.value, maintenance);
         core.count(maintenance);
         if (!raised) return raised;
-        core.forget_checkpoint(ServiceId{static_cast<uint16_t>(row + 1)});
         core.release_below(lowest_mark(core.stream()));
         return fill_spares();
     }

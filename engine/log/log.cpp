@@ -3,7 +3,6 @@
 
 #include <unistd.h>
 
-#include "log/carry.hpp"
 #include "log/log_core.hpp"
 #include "log/reader_core.hpp"
 #include "log/reserved_space.hpp"
@@ -62,7 +61,7 @@ Result<Reservation> Stream::reserve_again(uint64_t record_bytes, uint32_t record
 }
 
 Result<std::vector<Lsn>> Stream::carry_forward(std::span<const Lsn> records) {
-    return log::carry_forward(core_, records);
+    return core_->copies().carry_forward(core_, records);
 }
 
 Lsn Stream::oldest_end() const {
@@ -220,7 +219,7 @@ Result<void> Log::remove_service(ServiceId service) {
     if (auto ok = core_->writable(); !ok) return ok;
     auto info = core_->find_service(service);
     if (!info) return fail(std::move(info.error()));
-    return core_->engine().remove_service(info->stream,
+    return core_->engine().remove_service(info->stream, service,
                                           [&] { return core_->pool().remove_service(service); });
 }
 

@@ -27,6 +27,12 @@ struct PreparedSegment {
     uint64_t generation = 0;
 };
 
+// What must be there at a restart, beside what was promised: a segment for each stream with a
+// reserve, and two into which the records of an oldest segment can be carried.
+constexpr uint32_t kept_back_for(uint32_t streams_with_reserve) {
+    return streams_with_reserve == 0 ? 0 : streams_with_reserve + 2;
+}
+
 // Which free segments a stream may have.
 enum class Reach : uint8_t {
     open,       // those that are not kept back

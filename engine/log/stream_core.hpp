@@ -68,7 +68,9 @@ class StreamCore final : public StreamCoreBase {
 
     StreamCore(PoolMedium<W>& medium, SegmentPool<W>& segments, const StreamStart& start,
                StreamMode mode, Hooks hooks);
-    ~StreamCore() override { medium_.unwatch_failure(this); }
+    ~StreamCore() override {
+        if (is_alive()) medium_.unwatch_failure(this);
+    }
 
     uint32_t stream() const { return stream_; }
     bool has_reserve() const { return reserve_; }
@@ -102,7 +104,7 @@ class StreamCore final : public StreamCoreBase {
 
     // The stream's lowest mark was durably raised: gives back what nobody needs.
     void release_below(uint64_t mark);
-    // The service released something: it may write another checkpoint into kept-back space.
+    // The service is gone; its number may be another's soon.
     void forget_checkpoint(ServiceId service);
 
     // Appends the frame that testifies for a clean close, if this life appended and there is room.
@@ -196,6 +198,7 @@ class StreamCore final : public StreamCoreBase {
     Result<void> writable();
     static void touch(std::span<const Bytes> pieces);
     static Result<uint32_t> back_to(Lsn previous, uint64_t lsn);
+    bool is_alive() const { return alive_.load(std::memory_order_relaxed) == life_; }
     bool is_writable() const;
     Result<void> admissible(uint64_t size);
     Error too_large(uint64_t size) const;
@@ -247,6 +250,7 @@ class StreamCore final : public StreamCoreBase {
     const uint64_t span_;  // LSNs per segment
     const uint32_t segment_lines_;
     const uint64_t known_durable_;
+    const uint64_t opened_at_;  // where this life began to append
     const Hooks hooks_;
     const std::atomic<uint32_t>& alive_;
     const uint32_t life_;  // of the process; alive_ differs in a child after fork
@@ -263,7 +267,7 @@ class StreamCore final : public StreamCoreBase {
     uint64_t next_ordinal_ = 0;
     uint64_t reserved_bytes_ = 0;      // of all reservations
     uint32_t promised_ = 0;            // segments_for them, as segments_ knows it
-    std::set<uint16_t> checkpointed_;  // services that used kept-back space since they released
+    std::set<uint16_t> checkpointed_;  // services that used kept-back space since any was released
     Maintenance maintenance_;
     std::atomic<uint64_t> mark_;
 };

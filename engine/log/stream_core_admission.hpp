@@ -41,8 +41,12 @@ Result<typename StreamCore<W>::Draw> StreamCore<W>::draw_for(uint64_t lines,
                                                              const AppendOptions& options) const {
     Draw draw{lines, nullptr, 0};
     if (options.checkpoint) {
-        if (options.service == ServiceId{})
-            return fail(Errc::invalid_argument, "a checkpoint is of a service: name it");
+        const uint32_t row = options.service.value - 1u;
+        if (row >= format::kServiceRows ||
+            medium_.space().catalogue->services[row].stream != stream_)
+            return fail(Errc::invalid_argument,
+                        "a checkpoint is of a service: " + std::to_string(options.service.value) +
+                            " is no service of stream '" + name() + "'");
         draw.checkpoint = options.service.value;
     }
     if (options.reservation == nullptr) return draw;
@@ -70,7 +74,9 @@ Result<void> StreamCore<W>::take(const Draw& draw, std::optional<Lsn> previous, 
         }
         if (line_of(word) + draw.lines <= segment_lines_) {
             frontiers_.wait([&] { return frontiers_.in_window(lsn_of(word)); });
-            step = try_take(draw.lines, place) ? Step::taken : Step::again;
+            if (!try_take(draw.lines, place)) continue;
+            if (draw.reserved != nullptr) give_back_promised(draw.bytes());
+            step = Step::taken;
             continue;
         }
         auto stepped = step_locked(draw, place);
@@ -105,8 +111,8 @@ Result<typename StreamCore<W>::Step> StreamCore<W>::step_locked(const Draw& draw
 template <World W>
 bool StreamCore<W>::may_use_kept_back(const Draw& draw) const {
     if (!reserve_) return false;
-    if (draw.checkpoint != 0) return !checkpointed_.contains(draw.checkpoint);
-    return draw.copy || draw.reserved != nullptr;
+    if (draw.copy || draw.reserved != nullptr) return true;
+    return draw.checkpoint != 0 && !checkpointed_.contains(draw.checkpoint);
 }
 
 // Under mutex_; the frame fits into the present segment, which was taken from those kept back.
@@ -118,8 +124,7 @@ Result<typename StreamCore<W>::Step> StreamCore<W>::take_kept_back(uint64_t word
     if (!segments_.promise(Reach::kept_back, promised_, after)) return fail(full());
     promised_ = after;
     reserved_bytes_ = reserved;
-    if (draw.reserved != nullptr) draw.reserved->promised -= draw.bytes();
-    if (draw.checkpoint != 0) checkpointed_.insert(draw.checkpoint);
+    if (draw.checkpoint != 0 && draw.reserved == nullptr) checkpointed_.insert(draw.checkpoint);
     const uint64_t lsn = lsn_of(word);
     frontiers_.wait([&] { return frontiers_.in_window(lsn); });
     place = {&live(ordinal_of(word)), lsn, draw.lines};
@@ -198,11 +203,12 @@ Result<uint64_t> StreamCore<W>::promise(uint64_t record_bytes, uint32_t records,
 
 template <World W>
 void StreamCore<W>::give_back_promised(uint64_t bytes) {
-    if (alive_.load(std::memory_order_relaxed) != life_) return;  // a child after fork
+    if (!is_alive()) return;  // a child after fork
     std::lock_guard lock(mutex_);
     CNB_CHECK(bytes <= reserved_bytes_, {"bytes", bytes}, {"reserved", reserved_bytes_});
     reserved_bytes_ -= bytes;
-    const uint32_t after = segments_for(reserved_bytes_, kept_back_room());
+    // Never more than before, also where a crossing failed and left no room: the pool failed then.
+    const uint32_t after = std::min(promised_, segments_for(reserved_bytes_, kept_back_room()));
     CNB_CHECK(segments_.promise(Reach::kept_back, promised_, after), {"after", after});
     promised_ = after;
 }

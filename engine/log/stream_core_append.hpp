@@ -11,7 +11,7 @@ namespace cinnabar::log {
 
 template <World W>
 Result<void> StreamCore<W>::usable() const {
-    if (alive_.load(std::memory_order_relaxed) != life_) [[unlikely]]
+    if (!is_alive()) [[unlikely]]
         return fail(
             Errc::forked,
             "the log was opened before fork: the child opens it anew once the parent closed it");
@@ -42,9 +42,8 @@ Result<void> StreamCore<W>::writable() {
 // May this thread append? The answer of writable() without its words.
 template <World W>
 [[gnu::always_inline]] inline bool StreamCore<W>::is_writable() const {
-    return alive_.load(std::memory_order_relaxed) == life_ &&
-           !closed_.load(std::memory_order_acquire) && !medium_.failed() && !mode_.read_only &&
-           (many_ || writer_.load(std::memory_order_relaxed) == thread_token());
+    return is_alive() && !closed_.load(std::memory_order_acquire) && !medium_.failed() &&
+           !mode_.read_only && (many_ || writer_.load(std::memory_order_relaxed) == thread_token());
 }
 
 template <World W>
@@ -79,7 +78,7 @@ Result<Lsn> StreamCore<W>::append(std::span<const Bytes> pieces, uint64_t size,
     const uint64_t lines = format::padded_bytes(size) / format::kLineBytes;
     touch(pieces);
     Place place;
-    const bool plain = !options.previous && options.reservation == nullptr;
+    const bool plain = !options.previous && options.reservation == nullptr && !options.checkpoint;
     if (!plain || !try_take(lines, place)) [[unlikely]] {
         Place there;  // of its own, so that the usual place can stay in registers
         uint32_t back_lines = 0;
@@ -371,6 +370,7 @@ Result<void> StreamCore<W>::on_durable(Lsn lsn, std::function<void(Result<Lsn>)>
 template <World W>
 Counters StreamCore<W>::counters() const {
     Counters sum = counters_.sum();
+    if (!is_alive()) return sum;
     std::lock_guard lock(mutex_);
     sum.maintenance_fences = maintenance_.fences;
     sum.maintenance_lines = maintenance_.lines;

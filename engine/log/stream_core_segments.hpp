@@ -23,6 +23,7 @@ StreamCore<W>::StreamCore(PoolMedium<W>& medium, SegmentPool<W>& segments, const
       span_(format::frame_space(medium.space().segment_bytes)),
       segment_lines_(static_cast<uint32_t>(medium.space().segment_bytes / format::kLineBytes)),
       known_durable_(start.known_durable),
+      opened_at_(start.end),
       hooks_(std::move(hooks)),
       alive_(alive_word()),
       life_(begin_life()),
@@ -142,6 +143,7 @@ void StreamCore<W>::close() {
 
 template <World W>
 uint64_t StreamCore<W>::oldest_end() const {
+    if (!is_alive()) return low_water();
     std::lock_guard lock(mutex_);
     return (first_ordinal_ + 1) * span_;
 }
@@ -219,6 +221,7 @@ void StreamCore<W>::count(const Maintenance& maintenance) {
 
 template <World W>
 void StreamCore<W>::unpin(uint64_t ordinal) {
+    if (!is_alive()) return;  // a child after fork, whose parent may have held the lock
     std::lock_guard lock(mutex_);
     CNB_CHECK(live(ordinal).pins > 0, {"ordinal", ordinal});
     --live(ordinal).pins;
@@ -240,16 +243,18 @@ void StreamCore<W>::give_back_released() {
            live(first_ordinal_).pins == 0) {
         segments_.give_back(live(first_ordinal_).segment);
         ++first_ordinal_;
+        checkpointed_.clear();
     }
 }
 
 template <World W>
 Result<void> StreamCore<W>::write_close_frame() {
-    if (mode_.read_only || medium_.failed() || counters_.sum().records == 0) return {};
+    if (mode_.read_only || medium_.failed() || appended() == opened_at_) return {};
     CounterStripes::Work work;
     if (auto forced = settle(published(), work); !forced) return forced;
     const uint64_t word = tail_.load(std::memory_order_acquire);
-    if (line_of(word) + 1 > segment_lines_) return {};  // no room, and no segment for it alone
+    // No room, and no segment for it alone; nor what is kept back, which may be promised again.
+    if (line_of(word) + 1 > segment_lines_) return {};
     CNB_CHECK(advance_tail(word, 1), {"tail", word});
     const Place place{&live(ordinal_of(word)), lsn_of(word), 1};
     Frame frame;

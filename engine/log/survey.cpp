@@ -6,6 +6,7 @@
 
 #include "format/verdict.hpp"
 #include "log/scan.hpp"
+#include "log/segment_pool.hpp"
 #include "pool/tables.hpp"
 
 namespace cinnabar::log {
@@ -574,8 +575,12 @@ void Surveyor::find_end(StreamSurvey& stream) {
 
 uint32_t PoolSurvey::segments_needed() const {
     size_t needed = 0;
-    for (const StreamSurvey& stream : streams) needed += stream.segments.size();
-    return static_cast<uint32_t>(needed);
+    uint32_t with_reserve = 0;
+    for (const StreamSurvey& stream : streams) {
+        needed += stream.segments.size();
+        with_reserve += (stream.entry.flags & format::kStreamReserve) != 0 ? 1 : 0;
+    }
+    return static_cast<uint32_t>(needed) + kept_back_for(with_reserve);
 }
 
 PoolSurvey survey_pool(const pool::Space& space, Condition condition,

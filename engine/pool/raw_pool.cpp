@@ -171,6 +171,7 @@ Result<RawPool> RawPool::open(const std::filesystem::path& path,
     if (!S_ISREG(status.st_mode) || status.st_size == 0) return fail(explain(path));
     Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file.valid()) return fail(system_error(errno, "open " + name));
+    const OpeningFile opening(path);
     RawPool pool(std::move(file));
     if (auto done = pool.lock(name, lock_timeout); !done) return fail(std::move(done.error()));
     if (::fstat(pool.file_.get(), &status) != 0)
@@ -178,6 +179,8 @@ Result<RawPool> RawPool::open(const std::filesystem::path& path,
     auto found = pool.lay_out(name, static_cast<uint64_t>(status.st_size));
     if (!found) return fail(std::move(found.error()));
     if (!*found) return fail(explain(path));
+    pool.known_ = std::make_unique<KnownMapping>();
+    pool.known_->know(path, pool.mapping_.at(), pool.file_bytes_);
     return pool;
 }
 

@@ -6,11 +6,13 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cinnabar/result.hpp"
+#include "pool/bus_error.hpp"
 #include "pool/space.hpp"
 #include "pool/system.hpp"
 
@@ -57,6 +59,7 @@ class RawPool {
 
     Descriptor file_;
     Mapping mapping_;
+    std::unique_ptr<KnownMapping> known_;
     Space space_;
     uint64_t file_bytes_ = 0;
     uint64_t unreadable_bytes_ = 0;

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "crash/harness.hpp"
-#include "log/carry.hpp"
 
 namespace cinnabar::crash_test {
 
@@ -155,7 +154,7 @@ class Play {
         if (!record || !*record) return;
         const Lsn lsn = (*record)->lsn;
         reader->reset();
-        if (log::carry_forward(core(stream), {&lsn, 1})) ++counts.carried;
+        if (core(stream)->copies().carry_forward(core(stream), {&lsn, 1})) ++counts.carried;
     }
 
     // Carries what stands in the oldest segment, or some of it, and releases it.
@@ -169,7 +168,7 @@ class Play {
             if (below(3) == 0) records.push_back((*record)->lsn);
         }
         reader->reset();
-        auto copies = log::carry_forward(core(stream), records);
+        auto copies = core(stream)->copies().carry_forward(core(stream), records);
         if (!copies) return;
         counts.carried += copies->size();
         release_to(stream, end);

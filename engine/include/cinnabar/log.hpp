@@ -13,7 +13,8 @@
 // than the Reader or the open log.
 //
 // Errors that any call may return: forked; failed (the log was closed, or an earlier force failed:
-// what was not durable then may be lost; reopen the log to learn what survived).
+// what was not durable then may be lost; reopen the log to learn what survived); io (this force
+// failed: as `failed`, with the system's reason).
 #pragma once
 
 #include <chrono>
@@ -66,8 +67,8 @@ struct OpenOptions {
 enum class Writers : uint8_t { one, many };
 
 // Does the pool keep segments back for a stream, so that a full log can still be written to by who
-// must: by reservations, carried copies, and one checkpoint of each service until it releases
-// something? Fixed at the stream's creation. It costs a segment for each such stream, and two more
+// must: by reservations, carried copies, and one checkpoint of each service until a segment is
+// released? Fixed at the stream's creation. It costs a segment for each such stream, and two more
 // for the pool; only from a full log on does it make a difference.
 enum class Reserve : uint8_t { no, yes };
 
@@ -203,7 +204,8 @@ class Stream {
 
     // Appends one record and returns its LSN. Forced: the record and everything before it in this
     // stream is durable at return. Lazy: it is published at return, as soon as its predecessors
-    // are. On error nothing was appended, but for `failed`: then the record may or may not survive.
+    // are. On error nothing was appended, but for `failed` and `io`: then the record may or may not
+    // survive.
     // Errors: invalid_argument (an empty record; `previous` not below this record or more than
     // 2^31 lines back; a reservation of another stream or with too little left; a checkpoint of no
     // service), record_too_large (over record_bytes_max()), full (who holds the space is named;
@@ -223,7 +225,8 @@ class Stream {
     // Copies records that are still needed to the end of the stream, so that the space where they
     // stand can be released: copies first, then release(). Records are named by the LSN where they
     // stand, a record's or a copy's, and not below the low-water mark; a copy keeps origin,
-    // service, kind and payload. Durable at return, which has the LSN of each copy. A crash between
+    // service, kind and payload. Durable at return, which has the LSN of each copy. The first call
+    // reads the log once, for copies that are there already. A crash between
     // the copies and the release leaves both; a reader delivers the first it meets. Nothing may be
     // carried of work whose outcome is in the log already: the copy would outlive the outcome.
     // Errors: below_low_water, never_appended, invalid_argument (no record stands there), corrupt,
@@ -344,7 +347,8 @@ class Log {
     Result<std::vector<Damage>> check() const;
 
     // Closes: writes a testifying frame to each stream that this life appended to, so that a later
-    // loss of its last records is noticed. Idempotent. Errors: io, failed.
+    // loss of its last records is noticed; not where its segment is full or kept back (Reserve).
+    // Idempotent. Errors: io, failed.
     Result<void> close();
 
   private:

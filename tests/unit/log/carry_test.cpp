@@ -1,4 +1,7 @@
 // Carrying forward: copies, what a reader makes of them, and where a record is found.
+#include <atomic>
+#include <thread>
+
 #include "fixture.hpp"
 
 namespace cinnabar::log_test {
@@ -82,6 +85,56 @@ TEST_P(CarryTest, EachRecordIsDeliveredOnceWhereverReadingBegins) {
     EXPECT_EQ(count_from(lsns_[50], lsns_[50]), 1);
     EXPECT_EQ(count_from(lsns_[51], lsns_[50]), 1);
     EXPECT_EQ(count_from(second[0], lsns_[50]), 0);
+}
+
+// A crash came between the copies and the release, and the service carries again.
+TEST_P(CarryTest, CarriedAgainIsDeliveredOnce) {
+    carry({lsns_[3]});
+    stream_.reset();
+    path_ = as_killed(*log_);
+    log_ = open();
+    stream_ = must(log_->stream("s"));
+    const auto again = carry({lsns_[3]});
+    carry({lsns_[3], lsns_[3]});
+    must(log_->release(service_, lsns_[60]));
+    int met = 0;
+    Reader reader = must(stream_->read());
+    while (auto record = must(reader.next())) met += record->origin == lsns_[3] ? 1 : 0;
+    EXPECT_EQ(met, 1);
+    EXPECT_GT(must(stream_->locate(lsns_[3])), again[0]);
+}
+
+TEST_P(CarryTest, LocateBesideReleaseFindsWhatWasCarried) {
+    Lsn at = lsns_[3];
+    std::atomic<bool> over{false};
+    std::thread seeker([&] {
+        while (!over) {
+            const auto found = stream_->locate(lsns_[3]);
+            EXPECT_TRUE(found) << found.error().message;
+            if (!found) return;
+        }
+    });
+    for (int i = 0; i < 300; ++i) {
+        at = carry({at})[0];
+        must(log_->release(service_, at));
+    }
+    over = true;
+    seeker.join();
+}
+
+// A life that only carried has something to lose as well.
+TEST_P(CarryTest, ALifeThatOnlyCarriedTestifiesAtItsClose) {
+    stream_.reset();
+    must(log_->close());
+    log_ = open();
+    stream_ = must(log_->stream("s"));
+    const auto copies = carry({lsns_[3]});
+    const Lsn end = stream_->appended();
+    stream_.reset();
+    must(log_->close());
+    log_ = open();
+    EXPECT_GE(log_->report().streams.at(0).testified, end);
+    EXPECT_GE(log_->report().streams.at(0).testified, copies[0]);
 }
 
 TEST_P(CarryTest, ABackDistanceBelowTheMarkIsAnsweredByTheCopy) {

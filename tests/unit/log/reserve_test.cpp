@@ -71,7 +71,7 @@ TEST_P(ReserveTest, AFullLogTakesWhatWasReservedAndNothingElse) {
     EXPECT_EQ(must(log_->check()).size(), 0u);
 }
 
-TEST_P(ReserveTest, OneCheckpointOfEachServiceUntilItReleases) {
+TEST_P(ReserveTest, OneCheckpointOfEachServiceUntilASegmentIsReleased) {
     const ServiceId other = must(log_->add_service("s", "other"));
     const AppendOptions checkpoint{.service = service_, .checkpoint = true};
     fill();
@@ -79,11 +79,36 @@ TEST_P(ReserveTest, OneCheckpointOfEachServiceUntilItReleases) {
     EXPECT_EQ(code_of(stream_->append(pattern(2, kLarge), checkpoint)), Errc::full);
     must(stream_->append(pattern(3, kLarge), {.service = other, .checkpoint = true}));
     must(log_->release(service_, first));  // the other one still holds everything
-    must(stream_->append(pattern(4, kLarge), checkpoint));
-    EXPECT_EQ(code_of(stream_->append(pattern(5, kLarge), checkpoint)), Errc::full);
-    EXPECT_EQ(code_of(stream_->append(pattern(6, 10), {.checkpoint = true})),
-              Errc::invalid_argument)
-        << "of no service";
+    EXPECT_EQ(code_of(stream_->append(pattern(4, kLarge), checkpoint)), Errc::full);
+    // A reservation is no checkpoint: it costs none, and is not refused for one that was written.
+    Reservation promised = must(stream_->reserve_again(100, 2));
+    for (int i = 0; i < 2; ++i)
+        must(stream_->append(pattern(5, 100),
+                             {.service = service_, .reservation = &promised, .checkpoint = true}));
+    // A service that comes in the place of one that is gone has its own.
+    must(log_->remove_service(other));
+    EXPECT_EQ(must(log_->add_service("s", "another")), other);
+    must(stream_->append(pattern(6, 100), {.service = other, .checkpoint = true}));
+}
+
+TEST_P(ReserveTest, ACheckpointIsOfAServiceOfTheStream) {
+    must(log_->add_stream("t", Writers::one));
+    const ServiceId of_t = must(log_->add_service("t", "other"));
+    for (const ServiceId wrong : {ServiceId{0}, ServiceId{50}, ServiceId{500}, of_t})
+        EXPECT_EQ(code_of(stream_->append(pattern(1, 10), {.service = wrong, .checkpoint = true})),
+                  Errc::invalid_argument)
+            << wrong.value;
+    must(stream_->append(pattern(1, 10), {.service = service_, .checkpoint = true}));
+}
+
+// What was drawn is promised no more, wherever it went.
+TEST_P(ReserveTest, DrawingLowersThePromise) {
+    const uint32_t before = log_->segments_kept_back();
+    Reservation some = must(stream_->reserve(kLarge, 4));
+    EXPECT_GT(log_->segments_kept_back(), before);
+    for (uint64_t i = 0; i < 4; ++i) must(stream_->append(pattern(i, kLarge), drawing_on(some)));
+    EXPECT_EQ(some.bytes_left(), 0u);
+    EXPECT_EQ(log_->segments_kept_back(), before);
 }
 
 TEST_P(ReserveTest, TheOldestSegmentCanBeCarriedOutOfAFullLog) {
