@@ -7,7 +7,8 @@ namespace cinnabar::bench {
 
 namespace {
 
-constexpr double kQuickBudget_s = 15;  // from start to end; half of it goes to slices
+constexpr double kQuickBudget_s = 15;      // from start to end; half of it goes to slices
+constexpr uint32_t kQuickSliceMax_ms = 6;  // what the smaller areas of a quick run have room for
 
 constexpr uint32_t kSliceMax_ms = 50;
 constexpr uint32_t kGroupMax = 1024;
@@ -121,7 +122,8 @@ Result<Plan> make_plan(const ForceBenchOptions& o, unsigned cores) {
         const double slices =
             1.75 * static_cast<double>(plan.cells.size() * plan.engines.size()) * plan.rounds;
         const double fitting_ms = 0.5 * 1000 * kQuickBudget_s / slices;
-        plan.slice_ms = std::clamp(static_cast<uint32_t>(fitting_ms), 1u, plan.slice_ms);
+        const uint32_t most = std::min(plan.slice_ms, kQuickSliceMax_ms);
+        plan.slice_ms = std::clamp(static_cast<uint32_t>(fitting_ms), 1u, most);
     }
     return plan;
 }

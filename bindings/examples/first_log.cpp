@@ -17,8 +17,13 @@ int main(int argc, char** argv) {
     auto lsn = stream->append(std::as_bytes(std::span(text, std::strlen(text))));
     if (!lsn) return std::puts(lsn.error().message.c_str()), 1;  // forced: durable at return
     auto reader = stream->read();
-    for (auto record = reader->next(); record && *record; record = reader->next())
+    if (!reader) return std::puts(reader.error().message.c_str()), 1;
+    for (;;) {
+        auto record = reader->next();
+        if (!record) return std::puts(record.error().message.c_str()), 1;  // damage, or a gap
+        if (!*record) break;                                               // that was the last one
         std::printf("%llu: %.*s\n", static_cast<unsigned long long>((*record)->lsn.value),
                     static_cast<int>((*record)->payload.size()),
                     reinterpret_cast<const char*>((*record)->payload.data()));
+    }
 }

@@ -336,8 +336,9 @@ class Log {
     Result<void> remove_service(ServiceId service);
     std::vector<ServiceInfo> services() const;
 
-    // Raises a service's low-water mark: it needs nothing below `to`. Durable at return; segments
-    // that nobody needs any more are free at once. A checkpoint that stands in for what is
+    // Raises a service's low-water mark: it needs no record that begins below `to`. Durable at
+    // return; segments that nobody needs any more are free at once, oldest first, but not while a
+    // reader stands on one or on one before it. A checkpoint that stands in for what is
     // released must be durable before, which is so when `to` is not above its LSN.
     // Errors: not_found, invalid_argument (below the present mark, or above durable), read_only.
     Result<void> release(ServiceId service, Lsn to);

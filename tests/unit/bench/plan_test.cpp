@@ -24,6 +24,17 @@ TEST(Plan, QuickFitsIntoItsBudget) {
     EXPECT_LE(plan->budget_s, 15);
 }
 
+// However few engines share the time, a slice must not outgrow the areas of a quick run.
+TEST(Plan, QuickSlicesStayShortWithFewEngines) {
+    ForceBenchOptions options;
+    options.quick = true;
+    options.only = {"cinnabar"};
+    const auto plan = make_plan(options, 2);
+    ASSERT_TRUE(plan);
+    EXPECT_LE(plan->slice_ms, 6u);
+    EXPECT_GE(plan->slice_ms, 1u);
+}
+
 TEST(Plan, FullCoversTheRangesOfEveryAxis) {
     const auto plan = make_plan({}, 4);
     ASSERT_TRUE(plan);
