@@ -66,6 +66,7 @@ TEST(Trap, L4_TheRestartReserve) {
             break;
         }
         outcome.reset();  // the engine goes, and all that stands on it
+        core.reset();
         setup.life.kill();
         ASSERT_TRUE(setup.life.open()) << "life " << life;
     }
