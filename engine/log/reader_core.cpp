@@ -188,7 +188,7 @@ Result<Record> ReaderCore::record_at(Lsn lsn) {
     return record;
 }
 
-// What a copy was made from stands behind `start_`: it, or what it was copied from, was delivered.
+// The frame that a copy names stands behind `start_`: it, or one that it names, was delivered.
 bool ReaderCore::delivered_before(const format::CarriedPrefix& copy) const {
     return copy.copied_lsn != 0 && copy.copied_lsn >= start_;
 }

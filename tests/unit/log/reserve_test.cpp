@@ -149,8 +149,7 @@ TEST_P(ReserveTest, ARestartReservesAgainWhatWasPromised) {
 TEST_P(ReserveTest, WhatCouldBeWastedIsNotPromised) {
     fill();
     const AppendOptions checkpoint{.service = service_, .checkpoint = true};
-    Lsn oldest = stream_->low_water();
-    oldest = Lsn{kLine};
+    const Lsn oldest{kLine};
     while (log_->segments_free() > 0)
         if (!stream_->carry_forward({&oldest, 1})) break;
     EXPECT_EQ(log_->segments_free(), 0u);
