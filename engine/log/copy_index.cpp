@@ -1,5 +1,6 @@
 #include "log/copy_index.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "log/reader_core.hpp"
@@ -25,9 +26,10 @@ Result<Lsn> CopyIndex::locate(const std::shared_ptr<StreamCoreBase>& stream, Lsn
 }
 
 Result<std::vector<Lsn>> CopyIndex::carry_forward(const std::shared_ptr<StreamCoreBase>& stream,
-                                                  std::span<const Lsn> records) {
-    std::vector<Lsn> copies;
-    if (records.empty()) return copies;
+                                                  std::span<const Lsn> records,
+                                                  std::optional<Lsn> release_to) {
+    std::vector<Lsn> places;
+    if (records.empty()) return places;
     std::lock_guard lock(mutex_);
     if (auto done = catch_up(stream); !done) return fail(std::move(done.error()));
     ReaderCore reader(stream, stream->low_water(), Frontier::published);
@@ -35,14 +37,17 @@ Result<std::vector<Lsn>> CopyIndex::carry_forward(const std::shared_ptr<StreamCo
         auto record = reader.record_at(lsn);
         if (!record) return fail(std::move(record.error()));
         uint64_t& newest = newest_.emplace(record->origin.value, lsn.value).first->second;
-        record->lsn = Lsn{newest};
-        const auto copy = stream->append_copy(*record);
-        if (!copy) return fail(copy.error());
-        newest = copy->value;
-        copies.push_back(*copy);
+        if (!release_to || newest < release_to->value) {
+            record->lsn = Lsn{newest};
+            const auto copy = stream->append_copy(*record);
+            if (!copy) return fail(copy.error());
+            newest = copy->value;
+        }
+        places.push_back(Lsn{newest});
     }
-    if (auto forced = stream->force(copies.back()); !forced) return fail(std::move(forced.error()));
-    return copies;
+    const Lsn last = *std::max_element(places.begin(), places.end());
+    if (auto forced = stream->force(last); !forced) return fail(std::move(forced.error()));
+    return places;
 }
 
 // Knows every copy below the published frontier. Releases may overtake the reading: then it begins

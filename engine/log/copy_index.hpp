@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -25,7 +26,8 @@ class CopyIndex {
 
     // See Stream::carry_forward. One thread at a time.
     Result<std::vector<Lsn>> carry_forward(const std::shared_ptr<StreamCoreBase>& stream,
-                                           std::span<const Lsn> records);
+                                           std::span<const Lsn> records,
+                                           std::optional<Lsn> release_to = {});
 
   private:
     Result<void> catch_up(const std::shared_ptr<StreamCoreBase>& stream);

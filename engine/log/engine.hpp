@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "log/check_pool.hpp"
+#include "log/holder.hpp"
 #include "log/recover.hpp"
 #include "log/scan.hpp"
 #include "log/segment_pool.hpp"
@@ -274,12 +275,19 @@ class Engine final : public EngineBase {
     }
 
     typename StreamCore<W>::Hooks hooks() {
-        return {[this](uint32_t stream) { return holder_of(stream); },
+        return {[this](const StreamCore<W>& core) { return holder_for(core.name()); },
                 [this](const StreamCore<W>& core) {
                     const uint32_t free = segments_.open_count();
                     if (options_.on_low_space && free < options_.low_space_segments)
-                        options_.on_low_space({core.name(), free, holder_of(core.stream())});
-                }};
+                        options_.on_low_space({core.name(), free, holder_for(core.name())});
+                },
+                [this](uint32_t stream, ServiceId service) { return owns(stream, service); }};
+    }
+
+    bool owns(uint32_t stream, ServiceId service) const {
+        if (service.value < 1 || service.value > format::kServiceRows) return false;
+        std::lock_guard lock(mutex_);
+        return medium_.space().catalogue->services[row_of(service)].stream == stream;
     }
 
     uint64_t mark_of(uint32_t row) const {
@@ -327,17 +335,26 @@ class Engine final : public EngineBase {
         return segments_.fill_spares(maintenance);
     }
 
-    // Who holds a stream's space, in words.
-    std::string holder_of(uint32_t stream) const {
+    std::string holder_for(const std::string& asking) const {
+        std::lock_guard lock(mutex_);
+        std::vector<Holding> holdings;
+        for (const auto& [name, core] : streams_) {
+            holdings.push_back(core->holding());
+            holdings.back().service = lowest_service(core->stream());
+        }
+        const auto total = static_cast<uint32_t>(medium_.space().segments.size());
+        return holder_words(holdings, asking, total);
+    }
+
+    // The name of the service with the stream's lowest mark; empty where there is none.
+    std::string lowest_service(uint32_t stream) const {
         const format::Catalogue& catalogue = *medium_.space().catalogue;
-        std::optional<uint32_t> holder;
+        std::optional<uint32_t> lowest;
         for (uint32_t row = 0; row < format::kServiceRows; ++row)
             if (catalogue.services[row].stream == stream &&
-                (!holder || mark_of(row) < mark_of(*holder)))
-                holder = row;
-        if (!holder) return "the stream has no service, and so releases nothing";
-        return "service '" + std::string(catalogue.services[*holder].name.data()) +
-               "' holds everything from LSN " + std::to_string(mark_of(*holder)) + " on";
+                (!lowest || mark_of(row) < mark_of(*lowest)))
+                lowest = row;
+        return lowest ? std::string(catalogue.services[*lowest].name.data()) : std::string();
     }
 
     static Error damage_error(const Damage& damage) {
@@ -354,7 +371,8 @@ class Engine final : public EngineBase {
     const EngineOptions options_;
     PoolMedium<W> medium_;
     SegmentPool<W> segments_;
-    mutable typename W::Mutex mutex_;  // the map of streams, the marks
+    // The map of streams, the rows, the marks. Taken before a stream's own.
+    mutable typename W::Mutex mutex_;
     std::map<std::string, std::shared_ptr<StreamCore<W>>> streams_;
 };
 

@@ -60,8 +60,9 @@ Result<Reservation> Stream::reserve_again(uint64_t record_bytes, uint32_t record
     return StreamCoreBase::reserve(core_, record_bytes, records, true);
 }
 
-Result<std::vector<Lsn>> Stream::carry_forward(std::span<const Lsn> records) {
-    return core_->copies().carry_forward(core_, records);
+Result<std::vector<Lsn>> Stream::carry_forward(std::span<const Lsn> records,
+                                               std::optional<Lsn> release_to) {
+    return core_->copies().carry_forward(core_, records, release_to);
 }
 
 Lsn Stream::oldest_end() const {

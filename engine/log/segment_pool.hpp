@@ -15,6 +15,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -141,13 +142,23 @@ class SegmentPool {
     // Those of them that are not kept back.
     uint32_t open_count() const {
         std::lock_guard lock(mutex_);
-        return free_now() - std::min(base_ + promised_, free_now());
+        return open_now();
+    }
+
+    // Why a stream may have no further segment, in words.
+    std::string why_none() const {
+        std::lock_guard lock(mutex_);
+        if (free_now() == 0) return "no segment of the pool is free";
+        return "of the pool's " + std::to_string(free_now()) + " free segments all but " +
+               std::to_string(open_now()) + " are kept back: " + std::to_string(base_) +
+               " for a restart, " + std::to_string(promised_) + " for reservations";
     }
 
   private:
     static constexpr uint64_t kCeilingStep = 256;
 
     uint32_t free_now() const { return static_cast<uint32_t>(free_.size() + spares_.size()); }
+    uint32_t open_now() const { return free_now() - std::min(base_ + promised_, free_now()); }
 
     bool fits(Reach reach, uint32_t taken, uint32_t before, uint32_t after) const {
         const uint32_t kept = promised_ - before + after + (reach == Reach::open ? base_ : 0);

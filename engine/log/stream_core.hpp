@@ -30,6 +30,7 @@
 #include "log/counters.hpp"
 #include "log/fork_guard.hpp"
 #include "log/frontiers.hpp"
+#include "log/holder.hpp"
 #include "log/reserved_space.hpp"
 #include "log/segment_pool.hpp"
 #include "log/stream_core_base.hpp"
@@ -59,11 +60,14 @@ class StreamCore final : public StreamCoreBase {
   public:
     using M = typename W::Medium;
 
+    // Called outside of the stream's lock.
     struct Hooks {
-        // Says who holds the stream's space, for the error of a full log.
-        std::function<std::string(uint32_t stream)> holder;
-        // The stream took another segment. Called outside of every lock.
+        // Says who holds the pool's space, for the error of a full log.
+        std::function<std::string(const StreamCore&)> holder;
+        // The stream took another segment.
         std::function<void(const StreamCore&)> crossed;
+        // Is this a service of the stream?
+        std::function<bool(uint32_t stream, ServiceId service)> owns;
     };
 
     StreamCore(PoolMedium<W>& medium, SegmentPool<W>& segments, const StreamStart& start,
@@ -122,10 +126,8 @@ class StreamCore final : public StreamCoreBase {
     // No call succeeds after this.
     void close();
 
-    uint32_t segment_count() const {
-        std::lock_guard lock(mutex_);
-        return static_cast<uint32_t>(next_ordinal_ - first_ordinal_);
-    }
+    // But for the service's name, which the stream does not know.
+    Holding holding() const;
 
   private:
     static constexpr uint32_t kKeptBack = 0x80000000;  // a bit of the line: not for everybody
@@ -161,7 +163,7 @@ class StreamCore final : public StreamCoreBase {
         uint64_t bytes() const { return lines * format::kLineBytes; }
     };
 
-    enum class Step : uint8_t { again, crossed, taken };
+    enum class Step : uint8_t { again, crossed, taken, refused };
 
     // A place in the stream that one thread owns.
     struct Place {
@@ -233,7 +235,6 @@ class StreamCore final : public StreamCoreBase {
     template <class Piece>
     void for_each_piece(uint64_t from, uint64_t to, Piece&& piece) const;
     void give_back_released();
-    Error full() const;
     Error full(const std::string& why) const;
     Error never_appended(Lsn lsn) const;
 

@@ -41,9 +41,7 @@ Result<typename StreamCore<W>::Draw> StreamCore<W>::draw_for(uint64_t lines,
                                                              const AppendOptions& options) const {
     Draw draw{lines, nullptr, 0};
     if (options.checkpoint) {
-        const uint32_t row = options.service.value - 1u;
-        if (row >= format::kServiceRows ||
-            medium_.space().catalogue->services[row].stream != stream_)
+        if (!hooks_.owns(stream_, options.service))
             return fail(Errc::invalid_argument,
                         "a checkpoint is of a service: " + std::to_string(options.service.value) +
                             " is no service of stream '" + name() + "'");
@@ -82,7 +80,8 @@ Result<void> StreamCore<W>::take(const Draw& draw, std::optional<Lsn> previous, 
         auto stepped = step_locked(draw, place);
         if (!stepped) return fail(std::move(stepped.error()));
         step = *stepped;
-        if (step == Step::crossed && hooks_.crossed) hooks_.crossed(*this);
+        if (step == Step::refused) return fail(full(segments_.why_none()));
+        if (step == Step::crossed) hooks_.crossed(*this);
     }
     // Others may have come between: it is the place taken that counts.
     if (previous)
@@ -104,7 +103,7 @@ Result<typename StreamCore<W>::Step> StreamCore<W>::step_locked(const Draw& draw
         tail_.store(word & ~uint64_t{kKeptBack}, std::memory_order_release);
         return Step::again;
     }
-    if (!may_use_kept_back(draw)) return fail(full());
+    if (!may_use_kept_back(draw)) return Step::refused;
     return take_kept_back(word, draw, place);
 }
 
@@ -121,7 +120,7 @@ Result<typename StreamCore<W>::Step> StreamCore<W>::take_kept_back(uint64_t word
                                                                    Place& place) {
     const uint64_t reserved = reserved_bytes_ - (draw.reserved != nullptr ? draw.bytes() : 0);
     const uint32_t after = segments_for(reserved, kept_back_room() - draw.bytes());
-    if (!segments_.promise(Reach::kept_back, promised_, after)) return fail(full());
+    if (!segments_.promise(Reach::kept_back, promised_, after)) return Step::refused;
     promised_ = after;
     reserved_bytes_ = reserved;
     if (draw.checkpoint != 0 && draw.reserved == nullptr) checkpointed_.insert(draw.checkpoint);
@@ -145,7 +144,7 @@ Result<typename StreamCore<W>::Step> StreamCore<W>::cross(uint64_t word, const D
         segment = segments_.take(Reach::kept_back, promised_, promise, maintenance_);
     }
     if (!segment) {
-        if (segment.error().code == Errc::full) return fail(full());
+        if (segment.error().code == Errc::full) return Step::refused;
         return fail(std::move(segment.error()));
     }
     promised_ = promise;
@@ -161,18 +160,8 @@ Result<typename StreamCore<W>::Step> StreamCore<W>::cross(uint64_t word, const D
 }
 
 template <World W>
-Error StreamCore<W>::full() const {
-    const uint32_t free = segments_.free_count();
-    return full(free == 0 ? "no free segment in the pool"
-                          : "the " + std::to_string(free) +
-                                " free segments of the pool are kept back for reserved records");
-}
-
-template <World W>
 Error StreamCore<W>::full(const std::string& why) const {
-    return {Errc::full,
-            "stream '" + name() + "': " + why + "; " + hooks_.holder(stream_) +
-                ". Release what is no longer needed",
+    return {Errc::full, "stream '" + name() + "': " + why + "; " + hooks_.holder(*this),
             Lsn{appended()}, std::nullopt};
 }
 
@@ -189,16 +178,19 @@ Result<uint64_t> StreamCore<W>::promise(uint64_t record_bytes, uint32_t records,
         return fail(Errc::invalid_argument, "a reservation is for one record of one byte or more");
     if (record_bytes > record_bytes_max_) return fail(too_large(record_bytes));
     const uint64_t bytes = format::padded_bytes(record_bytes) * records;
-    std::lock_guard lock(mutex_);
-    const uint32_t after = segments_for(reserved_bytes_ + bytes, kept_back_room());
-    if (!segments_.promise(again ? Reach::kept_back : Reach::open, promised_, after))
-        return fail(full("a reservation of " + std::to_string(bytes) + " bytes needs " +
-                         std::to_string(after - promised_) + " more segments, and " +
-                         std::to_string(again ? segments_.free_count() : segments_.open_count()) +
-                         " are free and not kept back"));
-    promised_ = after;
-    reserved_bytes_ += bytes;
-    return bytes;
+    uint32_t more = 0;
+    {
+        std::lock_guard lock(mutex_);
+        const uint32_t after = segments_for(reserved_bytes_ + bytes, kept_back_room());
+        more = after - promised_;
+        if (segments_.promise(again ? Reach::kept_back : Reach::open, promised_, after)) {
+            promised_ = after;
+            reserved_bytes_ += bytes;
+            return bytes;
+        }
+    }
+    return fail(full("a reservation of " + std::to_string(bytes) + " bytes needs " +
+                     std::to_string(more) + " more segments, and " + segments_.why_none()));
 }
 
 template <World W>

@@ -149,6 +149,18 @@ uint64_t StreamCore<W>::oldest_end() const {
 }
 
 template <World W>
+Holding StreamCore<W>::holding() const {
+    std::lock_guard lock(mutex_);
+    Holding holding;
+    holding.stream = name();
+    holding.segments = static_cast<uint32_t>(next_ordinal_ - first_ordinal_);
+    holding.oldest = first_ordinal_ * span_;
+    holding.oldest_end = holding.oldest + span_;
+    holding.mark = low_water();
+    return holding;
+}
+
+template <World W>
 void StreamCore<W>::forget_checkpoint(ServiceId service) {
     std::lock_guard lock(mutex_);
     checkpointed_.erase(service.value);

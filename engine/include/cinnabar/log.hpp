@@ -43,7 +43,7 @@ struct CreateOptions {
 struct LowSpace {
     std::string stream;          // that took the last one
     uint32_t segments_free = 0;  // beyond those kept back
-    std::string holder;          // who holds that stream's space, in words
+    std::string holder;          // who holds the pool's space, in words
 };
 
 struct OpenOptions {
@@ -208,8 +208,8 @@ class Stream {
     // survive.
     // Errors: invalid_argument (an empty record; `previous` not below this record or more than
     // 2^31 lines back; a reservation of another stream or with too little left; a checkpoint of no
-    // service), record_too_large (over record_bytes_max()), full (who holds the space is named;
-    // release() makes room; not with a reservation), read_only, wrong_thread, failed.
+    // service), record_too_large (over record_bytes_max()), full (who holds the space is named, and
+    // what makes room; not with a reservation), read_only, wrong_thread, failed.
     Result<Lsn> append(Bytes record, const AppendOptions& options = {});
     // The same with the record gathered from several pieces.
     Result<Lsn> append(std::span<const Bytes> pieces, const AppendOptions& options = {});
@@ -225,13 +225,16 @@ class Stream {
     // Copies records that are still needed to the end of the stream, so that the space where they
     // stand can be released: copies first, then release(). Records are named by the LSN where they
     // stand, a record's or a copy's, and not below the low-water mark; a copy keeps origin,
-    // service, kind and payload. Durable at return, which has the LSN of each copy. The first call
-    // reads the log once, for copies that are there already. A crash between
-    // the copies and the release leaves both; a reader delivers the first it meets. Nothing may be
-    // carried of work whose outcome is in the log already: the copy would outlive the outcome.
+    // service, kind and payload. Returns where each record stands then, durable. The first call
+    // reads the log once, for copies that are there already. A crash between the copies and the
+    // release leaves both; a reader delivers the first it meets. Say in `release_to` how far you
+    // mean to release: what stands at or above that already is not copied again, so that lives
+    // which end before they release do not fill the log with copies. Nothing may be carried of
+    // work whose outcome is in the log already: the copy would outlive the outcome.
     // Errors: below_low_water, never_appended, invalid_argument (no record stands there), corrupt,
     // full, read_only, wrong_thread, failed. Some copies may have been made then; they do no harm.
-    Result<std::vector<Lsn>> carry_forward(std::span<const Lsn> records);
+    Result<std::vector<Lsn>> carry_forward(std::span<const Lsn> records,
+                                           std::optional<Lsn> release_to = {});
 
     // The end of the oldest segment: that segment is free once every service released up to it.
     Lsn oldest_end() const;

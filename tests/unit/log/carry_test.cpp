@@ -168,6 +168,31 @@ TEST_P(CarryTest, TheGreatestRecordCanBeCarried) {
     EXPECT_EQ(must(log_->check()).size(), 0u);
 }
 
+// What stands where it can stay is not copied once more.
+TEST_P(CarryTest, WithAnAimOnlyWhatStandsBelowItIsCopied) {
+    const auto first = carry({lsns_[3], lsns_[4]});
+    const std::vector<Lsn> both = {lsns_[3], lsns_[4], lsns_[90], first[0]};
+    const Lsn end = stream_->appended();
+    EXPECT_EQ(must(stream_->carry_forward(both, lsns_[90])),
+              (std::vector<Lsn>{first[0], first[1], lsns_[90], first[0]}));
+    EXPECT_EQ(stream_->appended(), end) << "nothing was copied";
+    const auto moved = must(stream_->carry_forward(both, first[1]));
+    EXPECT_GE(moved[0], end);
+    EXPECT_EQ(moved[1], first[1]);
+    EXPECT_GT(moved[2], moved[0]);
+    EXPECT_EQ(moved[3], moved[0]);
+    must(log_->release(service_, first[1]));
+    EXPECT_EQ(must(stream_->locate(lsns_[3])), moved[0]);
+    EXPECT_EQ(must(stream_->locate(lsns_[90])), moved[2]);
+}
+
+// A lazy record that stays where it is, is durable at return like a copy.
+TEST_P(CarryTest, WhatStaysIsDurableToo) {
+    const Lsn unforced = must(stream_->append(pattern(1, 100), lazy()));
+    EXPECT_EQ(must(stream_->carry_forward({&unforced, 1}, lsns_[50])).at(0), unforced);
+    EXPECT_GT(stream_->durable(), unforced);
+}
+
 TEST_P(CarryTest, OnlyRecordsThatAreThere) {
     EXPECT_TRUE(must(stream_->carry_forward({})).empty());
     const Lsn end = stream_->appended();

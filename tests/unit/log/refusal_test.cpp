@@ -224,7 +224,7 @@ TEST_P(Refusal, AFullLogNamesItsHolderAndIsUsedAgain) {
     for (uint64_t i = 0; (appended = stream.append(pattern(i, 8000), lazy())); ++i)
         last = *appended;
     expect_says(appended, Errc::full, "service 'laggard' holds everything from LSN 0 on",
-                "Release what is no longer needed");
+                "release what it no longer needs");
     must(stream.force(last));
     must(log.release(service, last));
     must(stream.append(pattern(1, 8000)));
