@@ -149,9 +149,9 @@ class SegmentPool {
     std::string why_none() const {
         std::lock_guard lock(mutex_);
         if (free_now() == 0) return "no segment of the pool is free";
-        return "of the pool's " + std::to_string(free_now()) + " free segments all but " +
-               std::to_string(open_now()) + " are kept back: " + std::to_string(base_) +
-               " for a restart, " + std::to_string(promised_) + " for reservations";
+        return std::to_string(free_now()) + " segments of the pool are free, and kept back are " +
+               std::to_string(base_) + " for a restart and " + std::to_string(promised_) +
+               " for reservations";
     }
 
   private:

@@ -26,7 +26,9 @@
 namespace cinnabar {
 
 struct CopyOptions {
-    uint64_t pool_bytes = 0;                    // of the new file; 0: as the old one
+    // Of the new file; 0: as the old one. What reservations of a running process have promised is
+    // not in the old file: leave room for it.
+    uint64_t pool_bytes = 0;
     std::chrono::milliseconds lock_timeout{0};  // how long to wait for another process
 };
 

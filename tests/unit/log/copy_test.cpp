@@ -202,6 +202,48 @@ TEST_P(CopyTest, IntoTooSmallAPoolSaysHowManySegmentsItNeeds) {
     EXPECT_EQ(all_of(path_), all_of(new_path_));
 }
 
+// Segments that are kept back are needed in the new pool too: a full log goes on there.
+TEST_P(CopyTest, KeepsTheRestartReserve) {
+    create(64 << 10);
+    {
+        Log log = open();
+        for (const char* name : {"a", "b"}) {
+            must(log.add_stream(name, Writers::one, Reserve::yes));
+            must(log.add_service(name, name));
+        }
+        must(must(log.stream("b")).append(pattern(1, 10'000)));
+        Stream a = must(log.stream("a"));
+        while (a.append(pattern(1, 10'000), lazy())) {
+        }
+        must(log.close());
+    }
+    const uint64_t live = Anatomy(path_).segments.size();
+    const auto refused = copy_pool(path_, new_path_, {.pool_bytes = 1 << 20});
+    ASSERT_EQ(code_of(refused), Errc::invalid_argument);
+    EXPECT_TRUE(contains(refused.error().message, std::to_string(live + 4) + " segments"))
+        << refused.error().message;
+    const std::string& words = refused.error().message;
+    const uint64_t enough = std::stoull(words.substr(words.rfind("needs ") + 6));
+    must(copy_pool(path_, new_path_, {.pool_bytes = enough}));
+
+    OpenOptions with = options();
+    with.spare_segments = 0;
+    Log log = must(Log::open(new_path_, with));
+    EXPECT_EQ(log.segments_kept_back(), 4u);
+    Stream a = must(log.stream("a"));
+    while (a.append(pattern(2, 10'000), lazy())) {
+    }
+    const ServiceId service = log.services().at(0).service;
+    must(a.append(pattern(3, 10'000), {.service = service, .checkpoint = true}));
+    std::vector<Lsn> oldest;
+    Reader reader = must(a.read());
+    for (auto record = must(reader.next()); record->lsn < a.oldest_end();
+         record = must(reader.next()))
+        oldest.push_back(record->lsn);
+    ASSERT_GT(oldest.size(), 3u);
+    must(a.carry_forward(oldest, a.oldest_end()));
+}
+
 TEST_P(CopyTest, NeverReplacesAFileNorLeavesOneBehind) {
     fill();
     std::ofstream(new_path_) << "mine";
