@@ -1,9 +1,11 @@
 // Reservations under random use of a small, mostly full pool: a record with a reservation is never
 // refused, and what an earlier life had promised can always be reserved again, whatever ordinary
-// records, checkpoints, carried copies, releases and crashes came between. CINNABAR_SEED gives the
-// run again.
+// records, checkpoints, carried copies, releases and crashes came between. And each record that was
+// not released is delivered once, wherever it stands. CINNABAR_SEED gives the run again.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <random>
 #include <set>
@@ -25,19 +27,26 @@ struct Promise {
     std::optional<Reservation> reservation;
 };
 
+// A record, by its origin.
+struct Known {
+    std::vector<std::byte> bytes;
+    uint64_t place = 0;          // of the newest copy, or its own
+    bool perhaps_later = false;  // a call that failed may have copied it
+};
+
 struct Counts {
-    uint64_t refused = 0, reserved = 0, checkpoints = 0, carried = 0, crashes = 0;
+    uint64_t refused = 0, reserved = 0, checkpoints = 0, carried = 0, crashes = 0, delivered = 0;
 };
 
 class Play {
   public:
     explicit Play(uint64_t seed) : random_(seed) {
         SimPool::Options options{.segment_bytes = kSegmentBytes,
-
                                  .segments = static_cast<uint32_t>(10 + below(14))};
         pool_ = std::make_unique<SimPool>(options);
         for (const char* name : {"a", "b", "plain"}) {
-            const uint32_t stream = pool_->add_stream(name, false, name != std::string("plain"));
+            const uint32_t stream =
+                pool_->add_stream(name, below(2) == 0, name != std::string("plain"));
             pool_->add_service(stream, std::string(name) + "1");
             pool_->add_service(stream, std::string(name) + "2");
         }
@@ -59,6 +68,7 @@ class Play {
         for (const char* stream : {"a", "b", "plain"})
             if (below(3) != 0) release(stream);
         if (below(2) == 0) carry(any_stream());
+        if (failure.empty()) read_all();
     }
 
     Counts counts;
@@ -92,9 +102,12 @@ class Play {
     }
 
     Result<Lsn> append(const std::string& stream, uint64_t size, const AppendOptions& options) {
-        const auto bytes = record_bytes(++number_, std::max<uint64_t>(size, 8));
-        const Bytes piece = Bytes(bytes).first(size);
-        return core(stream)->append({&piece, 1}, size, options);
+        auto bytes = record_bytes(++number_, std::max<uint64_t>(size, 8));
+        bytes.resize(size);
+        const Bytes piece(bytes);
+        auto lsn = core(stream)->append({&piece, 1}, size, options);
+        if (lsn) known_[stream][lsn->value] = {std::move(bytes), lsn->value};
+        return lsn;
     }
 
     void ordinary(const std::string& stream) {
@@ -152,26 +165,73 @@ class Play {
         auto reader = ReaderCore::open(core(stream), std::nullopt, Frontier::durable);
         auto record = (*reader)->next();
         if (!record || !*record) return;
-        const Lsn lsn = (*record)->lsn;
+        const Stands first{(*record)->lsn, (*record)->origin};
         reader->reset();
-        if (core(stream)->copies().carry_forward(core(stream), {&lsn, 1})) ++counts.carried;
+        (void)carry_all(stream, {first});
+    }
+
+    struct Stands {
+        Lsn lsn;
+        Lsn origin;
+    };
+
+    bool carry_all(const std::string& stream, const std::vector<Stands>& records) {
+        std::vector<Lsn> lsns;
+        for (const Stands& record : records) lsns.push_back(record.lsn);
+        auto places = core(stream)->copies().carry_forward(core(stream), lsns);
+        for (size_t i = 0; i < records.size(); ++i) {
+            Known& known = known_[stream].at(records[i].origin.value);
+            known.perhaps_later = known.perhaps_later || !places;
+            if (places) known.place = (*places)[i].value;
+        }
+        if (places) counts.carried += places->size();
+        return places.has_value();
     }
 
     // Carries what stands in the oldest segment, or some of it, and releases it.
     void carry(const std::string& stream) {
-        std::vector<Lsn> records;
+        std::vector<Stands> records;
         const Lsn end{core(stream)->oldest_end()};
         auto reader = ReaderCore::open(core(stream), std::nullopt, Frontier::durable);
         for (;;) {
             auto record = (*reader)->next();
             if (!record || !*record || (*record)->lsn >= end) break;
-            if (below(3) == 0) records.push_back((*record)->lsn);
+            if (below(3) == 0) records.push_back({(*record)->lsn, (*record)->origin});
         }
         reader->reset();
-        auto copies = core(stream)->copies().carry_forward(core(stream), records);
-        if (!copies) return;
-        counts.carried += copies->size();
-        release_to(stream, end);
+        if (carry_all(stream, records)) release_to(stream, end);
+    }
+
+    // Everything durable from the mark on is delivered once, and nothing else.
+    void read_all() {
+        for (auto& [stream, known] : known_) {
+            std::map<uint64_t, int> times;
+            auto reader = ReaderCore::open(core(stream), std::nullopt, Frontier::durable);
+            for (;;) {
+                auto record = (*reader)->next();
+                if (!record) failure = stream + ": " + record.error().message;
+                if (!record || !*record) break;
+                const uint64_t origin = (*record)->origin.value;
+                const auto found = known.find(origin);
+                if (found == known.end() ||
+                    !std::ranges::equal((*record)->payload, found->second.bytes))
+                    failure = stream + ": LSN " + std::to_string(origin) + " was never appended";
+                ++times[origin];
+            }
+            const uint64_t low = core(stream)->low_water();
+            const uint64_t durable = core(stream)->durable();
+            for (const auto& [origin, record] : known) {
+                const int wanted = record.place >= low && record.place < durable ? 1 : 0;
+                const int most = std::max(wanted, record.perhaps_later ? 1 : 0);
+                if (times[origin] < wanted || times[origin] > most)
+                    failure = stream + ": LSN " + std::to_string(origin) + " is delivered " +
+                              std::to_string(times[origin]) + " times";
+            }
+            counts.delivered += times.size();
+            std::erase_if(known, [&](const auto& entry) {
+                return entry.second.place < low && !entry.second.perhaps_later;
+            });
+        }
     }
 
     void release(const std::string& stream) {
@@ -192,6 +252,8 @@ class Play {
     // kill -9, or a power loss that takes whatever was not durable.
     void crash() {
         ++counts.crashes;
+        std::map<std::string, uint64_t> durable;
+        for (const auto& [stream, known] : known_) durable[stream] = core(stream)->durable();
         for (Promise& promise : promises_) promise.reservation.reset();
         life_->kill();
         if (below(2) == 0) {
@@ -199,6 +261,12 @@ class Play {
             life_.reset();
         }
         open();
+        for (auto& [stream, known] : known_) {
+            const uint64_t end = core(stream)->appended();
+            if (end < durable[stream]) failure = stream + ": ends below what was durable";
+            std::erase_if(known, [&](const auto& entry) { return entry.first >= end; });
+        }
+        read_all();
         for (Promise& promise : promises_) {
             auto reserved = StreamCoreBase::reserve(core(promise.stream), promise.record_bytes,
                                                     promise.records, true);
@@ -217,6 +285,7 @@ class Play {
 
     std::mt19937_64 random_;
     uint64_t number_ = 0;
+    std::map<std::string, std::map<uint64_t, Known>> known_;
     std::unique_ptr<SimPool> pool_;
     std::unique_ptr<Life> life_;
     std::vector<Promise> promises_;
@@ -235,14 +304,17 @@ TEST(ReserveModel, WhatWasPromisedIsNeverRefused) {
         all.checkpoints += play.counts.checkpoints;
         all.carried += play.counts.carried;
         all.crashes += play.counts.crashes;
+        all.delivered += play.counts.delivered;
     }
     std::cout << all.refused << " refused, " << all.reserved << " reserved, " << all.checkpoints
-              << " checkpoints, " << all.carried << " carried, " << all.crashes << " crashes\n";
+              << " checkpoints, " << all.carried << " carried, " << all.crashes << " crashes, "
+              << all.delivered << " delivered\n";
     // Without a full log nothing of this is shown.
     EXPECT_GT(all.refused, 1000u);
     EXPECT_GT(all.reserved, 1000u);
     EXPECT_GT(all.carried, 100u);
     EXPECT_GT(all.crashes, 100u);
+    EXPECT_GT(all.delivered, 100'000u);
 }
 
 }  // namespace
