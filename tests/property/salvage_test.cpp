@@ -1,12 +1,13 @@
 // Salvage under random damage to random pools. Whatever happens to the old file, the new pool is a
-// sound one; every record whose frame is still as it was is in it, at its LSN; every other one lies
-// in a reported gap, or behind the end where the old log testifies nothing. CINNABAR_SEED gives a
-// run again.
+// sound one; every record of which a frame is still as it was, its own or a carried copy, is in it
+// once, at the LSN of such a frame; every other one lies in a reported gap, or behind the end where
+// the old log testifies nothing. CINNABAR_SEED gives a run again.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <map>
 #include <random>
-#include <set>
 
 #include "format/codec.hpp"
 #include "unit/log/anatomy.hpp"
@@ -19,6 +20,7 @@ constexpr int kRounds = 120;
 // A frame of the old pool before it was damaged.
 struct OldFrame {
     uint64_t lsn = 0;
+    uint64_t origin = 0;  // of a record or a carried copy of it
     uint64_t offset = 0;  // in the file
     uint64_t summed_bytes = 0;
     uint64_t testimony = 0;
@@ -30,7 +32,13 @@ struct OldStream {
     uint32_t row = 0;
     uint64_t mark = 0;
     std::vector<OldFrame> frames;  // from the first segment that is kept
-    std::map<uint64_t, std::vector<std::byte>> records;
+
+    bool has_records() const {
+        return std::ranges::any_of(frames, [](const OldFrame& frame) { return is_record(frame); });
+    }
+    static bool is_record(const OldFrame& frame) {
+        return frame.type == format::FrameType::record || frame.type == format::FrameType::carried;
+    }
 };
 
 struct OldPool {
@@ -60,12 +68,15 @@ class SalvageProperty : public ::testing::Test {
 
     void build();
     void append_some(Log& log);
+    void append_to(Stream& stream);
+    void carry_some(Log& log);
     void learn();
     void damage();
     void damage_once();
     void check();
     struct Fate {
-        bool present;
+        bool present;  // here, or in another frame
+        bool here;
         bool in_gap;
         bool behind_end;   // and above what the old log testified
         bool below_begin;  // and the mark is lost
@@ -101,26 +112,56 @@ class SalvageProperty : public ::testing::Test {
 
     std::mt19937_64 random_;
     std::filesystem::path folder_;
-    std::map<std::string, std::map<uint64_t, std::vector<std::byte>>> appended_;
+    std::map<std::string, std::map<uint64_t, Kept>> appended_;  // by origin; `lsn` is 0
     OldPool old_;
     std::vector<std::byte> damaged_;
     std::string done_;  // the damage, in words
     uint64_t checked_ = 0, saved_ = 0, lost_ = 0, ambiguous_ = 0;
+    uint64_t carried_ = 0, saved_by_a_copy_ = 0;
 };
+
+void SalvageProperty::append_to(Stream& stream) {
+    const uint64_t greatest = stream.record_bytes_max();
+    const uint64_t size = 1 + below(chance(80) ? std::min<uint64_t>(300, greatest) : greatest);
+    Kept record;
+    record.payload = pattern(random_(), size);
+    record.durability = chance(30) ? Durability::forced : Durability::lazy;
+    record.service = ServiceId{static_cast<uint16_t>(below(4))};
+    record.kind = static_cast<uint16_t>(random_());
+    auto& known = appended_[stream.name()];
+    if (!known.empty() && chance(30)) record.previous = known.rbegin()->second.origin;
+    AppendOptions with;
+    with.durability = record.durability;
+    with.service = record.service;
+    with.kind = record.kind;
+    with.previous = record.previous;
+    const auto lsn = stream.append(record.payload, with);
+    if (!lsn) return;  // full
+    record.origin = *lsn;
+    known[lsn->value] = std::move(record);
+}
+
+// Records of all ages, copies too; the log may be full.
+void SalvageProperty::carry_some(Log& log) {
+    for (const StreamInfo& info : log.streams()) {
+        if (chance(60)) continue;
+        Stream stream = must(log.stream(info.name));
+        std::vector<Lsn> chosen;
+        Reader reader = must(stream.read());
+        while (auto record = must(reader.next()))
+            if (chance(10)) chosen.push_back(record->lsn);
+        if (stream.carry_forward(chosen)) carried_ += chosen.size();
+    }
+}
 
 void SalvageProperty::append_some(Log& log) {
     const std::vector<StreamInfo> streams = log.streams();
     const uint64_t records = below(120);
     for (uint64_t i = 0; i < records; ++i) {
-        const std::string& name = streams[below(streams.size())].name;
-        Stream stream = must(log.stream(name));
-        const uint64_t greatest = stream.record_bytes_max();
-        const uint64_t size = 1 + below(chance(80) ? std::min<uint64_t>(300, greatest) : greatest);
-        const auto payload = pattern(random_(), size);
-        AppendOptions with;
-        with.durability = chance(30) ? Durability::forced : Durability::lazy;
-        if (const auto lsn = stream.append(payload, with)) appended_[name][lsn->value] = payload;
+        Stream stream = must(log.stream(streams[below(streams.size())].name));
+        append_to(stream);
     }
+    carry_some(log);
     for (const ServiceInfo& service : log.services()) {
         const auto& records_of = appended_[service.stream];
         if (records_of.empty() || chance(50)) continue;
@@ -143,7 +184,8 @@ void SalvageProperty::build() {
         Log log = must(Log::open(path, with));
         for (uint64_t more = life == 0 ? 1 + below(3) : below(5) / 4; more > 0; --more) {
             const std::string name = "s" + std::to_string(streams_made++);
-            if (auto made = log.add_stream(name, chance(50) ? Writers::one : Writers::many); made)
+            if (log.add_stream(name, chance(50) ? Writers::one : Writers::many,
+                               chance(30) ? Reserve::yes : Reserve::no))
                 for (uint64_t n = below(3); n > 0; --n)
                     must(log.add_service(name, name + "-" + std::to_string(n)));
         }
@@ -188,15 +230,19 @@ void SalvageProperty::learn() {
                  at < life.segment_bytes && life.lsn_at(at) < one.cut;) {
                 const format::Seen seen = format::look(life, at, true);
                 ASSERT_EQ(seen.verdict, format::Verdict::valid);
-                stream.frames.push_back({life.lsn_at(at), space.offset_of(life.base + at),
-                                         format::summed_bytes(seen.header.type(), seen.frame_bytes),
-                                         format::testimony(seen.header), seen.header.type()});
+                OldFrame frame;
+                frame.lsn = frame.origin = life.lsn_at(at);
+                frame.offset = space.offset_of(life.base + at);
+                frame.summed_bytes = format::summed_bytes(seen.header.type(), seen.frame_bytes);
+                frame.testimony = format::testimony(seen.header);
+                frame.type = seen.header.type();
+                if (frame.type == format::FrameType::carried)  // its prefix begins with it
+                    std::memcpy(&frame.origin, life.base + at + format::kHeaderBytes,
+                                sizeof frame.origin);
+                stream.frames.push_back(frame);
                 at += seen.frame_bytes;
             }
         }
-        for (const OldFrame& frame : stream.frames)
-            if (frame.type == format::FrameType::record)
-                stream.records[frame.lsn] = appended_[one.name].at(frame.lsn);
         old_.streams[one.name] = std::move(stream);
     }
     for (uint32_t row = 0; row < format::kServiceRows; ++row) {
@@ -291,7 +337,7 @@ void SalvageProperty::check_stream(Log& log, const CopyReport& report, const std
     const std::string saved_as = named ? name : "stream-" + std::to_string(old.number);
     auto stream = log.stream(saved_as);
     if (!stream) {
-        EXPECT_TRUE(old.records.empty() || may_be_missing(report, old)) << saved_as;
+        EXPECT_TRUE(!old.has_records() || may_be_missing(report, old)) << saved_as;
         return;
     }
     const std::vector<Lost> gaps = gaps_of(report, saved_as);
@@ -299,13 +345,16 @@ void SalvageProperty::check_stream(Log& log, const CopyReport& report, const std
     for (const StreamCopy& copy : report.streams)
         if (copy.name == saved_as) begin = copy.begin.value;
     const Contents contents = contents_of(*stream);
-    std::set<uint64_t> present;
+    std::map<uint64_t, uint64_t> present;  // where it stands, by origin
     for (const Kept& record : contents.records) {
-        present.insert(record.lsn.value);
+        EXPECT_TRUE(present.emplace(record.origin.value, record.lsn.value).second)
+            << record.origin.value << " comes twice";
         // Records that were released may be there again, where the mark was lost.
-        const auto known = appended_[name].find(record.lsn.value);
-        ASSERT_NE(known, appended_[name].end()) << record.lsn.value;
-        ASSERT_EQ(record.payload, known->second) << record.lsn.value;
+        const auto known = appended_[name].find(record.origin.value);
+        ASSERT_NE(known, appended_[name].end()) << record.origin.value;
+        Kept as_appended = record;
+        as_appended.lsn = {};
+        ASSERT_TRUE(as_appended == known->second) << record.origin.value;
     }
     uint64_t testified = 0;
     for (const OldFrame& frame : old.frames)
@@ -317,11 +366,14 @@ void SalvageProperty::check_stream(Log& log, const CopyReport& report, const std
         const bool intact = !changed(frame.offset, frame.summed_bytes);
         // A lost link is made anew where the segment is known from its other frames.
         if (frame.lsn >= testified && !intact) unbroken = false;
-        if (frame.type != format::FrameType::record || frame.lsn < from) continue;
+        if (!OldStream::is_record(frame) || frame.lsn < from) continue;
         const bool in_gap = std::any_of(gaps.begin(), gaps.end(), [&](const Lost& gap) {
             return gap.begin <= frame.lsn && frame.lsn < gap.end;
         });
-        const Fate fate{present.contains(frame.lsn), in_gap,
+        const auto found = present.find(frame.origin);
+        const bool here = found != present.end() && found->second == frame.lsn;
+        if (!intact && !here && found != present.end()) ++saved_by_a_copy_;
+        const Fate fate{found != present.end(), here, in_gap,
                         frame.lsn >= testified && frame.lsn >= contents.end,
                         frame.lsn < begin && noted(report, "oldest segment")};
         expect_fate(fate, intact, intact && (frame.lsn < testified || unbroken),
@@ -335,10 +387,10 @@ void SalvageProperty::expect_fate(const Fate& fate, bool intact, bool must_be_sa
     saved_ += fate.present ? 1 : 0;
     lost_ += fate.in_gap ? 1 : 0;
     EXPECT_TRUE(fate.present || !must_be_saved) << which << " verifies and is not saved";
-    EXPECT_TRUE(!fate.present || intact) << which << " was damaged, and is given out";
+    EXPECT_TRUE(!fate.here || intact) << which << " was damaged, and is given out";
     EXPECT_TRUE(fate.present || fate.in_gap || fate.behind_end || fate.below_begin)
         << which << " is silently lost";
-    EXPECT_FALSE(fate.present && fate.in_gap) << which << " is there, and reported as lost";
+    EXPECT_FALSE(fate.here && fate.in_gap) << which << " is there, and reported as lost";
 }
 
 void SalvageProperty::check() {
@@ -389,8 +441,13 @@ TEST_F(SalvageProperty, SavesWhatVerifiesAndReportsWhatDoesNot) {
                 static_cast<unsigned long long>(checked_), static_cast<unsigned long long>(saved_),
                 static_cast<unsigned long long>(lost_), static_cast<unsigned long long>(ambiguous_),
                 kRounds);
+    std::printf("%llu carried, %llu saved by another frame\n",
+                static_cast<unsigned long long>(carried_),
+                static_cast<unsigned long long>(saved_by_a_copy_));
     EXPECT_GT(saved_, lost_);
     EXPECT_GT(lost_, 0u);
+    EXPECT_GT(carried_, 500u);
+    EXPECT_GT(saved_by_a_copy_, 0u);
 }
 
 }  // namespace
