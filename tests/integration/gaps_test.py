@@ -84,6 +84,24 @@ class Gaps(ProgramTest):
         self.assertGreater(len([one for one in out["damage"] if one["verdict"] == "gap"]), 1)
         self.assertEqual(out["gaps"], 1)
 
+    def test_what_a_refused_open_for_writing_changes_is_said(self):
+        """Two copies of a segment's header are damaged, and one of the superblock."""
+        ours = self.sound.find(b"CINNABAR")
+        header = self.sound.find(b"CSEGMENT")
+        for place in (header + 8, self.sound.find(b"CSEGMENT", header + 1) + 8, ours + 100):
+            self.patch(place, bytes([self.sound[place] ^ 1]))
+        damaged = self.file_bytes()
+        for words in (["check"], ["dump", "--stream", "s"]):
+            self.expect(CORRUPT, *words, self.pool)
+            self.assertEqual(self.file_bytes(), damaged)
+        done = self.expect(CORRUPT, "append", self.pool, "--stream", "s", stdin=b"x\n")
+        self.assertIn(b"may change libpmemobj's own bytes ahead of the log, and mends a damaged "
+                      b"superblock copy", done.stderr)
+        now = self.file_bytes()
+        self.assertNotEqual(now[:ours], damaged[:ours], "libpmemobj notes the open")
+        self.assertEqual(now[ours:ours + 512], self.sound[ours:ours + 512], "mended")
+        self.assertEqual(now[ours + 512:], damaged[ours + 512:])
+
     def test_a_missing_segment_stands_at_no_bytes(self):
         """All of one segment's frames and both copies of its header are zeros."""
         place = self.sound.find(self.lines[1500])
