@@ -29,7 +29,8 @@ Errc errc_of_errno() {
         case EPERM:
         case EROFS: return Errc::permission;
         case ENOSPC:
-        case EDQUOT: return Errc::disk_full;
+        case EDQUOT:
+        case EFBIG: return Errc::disk_full;
         default: return Errc::io;
     }
 }

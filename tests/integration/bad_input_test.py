@@ -1,6 +1,7 @@
 """What people do wrong and what the machine refuses: a clear sentence, the right exit code, and
 nothing lost."""
 import os
+import re
 import resource
 import shutil
 import struct
@@ -136,6 +137,69 @@ class BadInput(ProgramTest):
         done = self.expect(IO, "create", os.path.join(place, "pool"), "--size", "64M", **limit)
         self.assertRegex(done.stderr, rb"free some space|smaller")
         self.assertEqual(os.listdir(place), [], "no half pool stays behind")
+
+    def test_a_limit_of_the_file_size(self):
+        """The system's signal for it must not end the program. Python itself ignores it, but gives
+        it back to its children."""
+        self.create()
+        self.append(b"a\n")
+        before = sorted(os.listdir(self.folder))
+        limit = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE,
+                                                          (1 << 20, 1 << 20))}
+        new = os.path.join(self.folder, "new")
+        for words in (["create", new], ["copy", self.pool, new], ["salvage", self.pool, new]):
+            with self.subTest(words):
+                done = self.expect(IO, *words, **limit)
+                self.assertRegex(done.stderr, rb"free some space|smaller")
+                self.assertEqual(sorted(os.listdir(self.folder)), before, "no half pool")
+        self.append(b"b\n" * 100_000, "--force", "end")     # the pool has its size already
+        self.ok("append", self.pool, "--stream", "s", stdin=b"c\n", **limit)
+        out = os.path.join(self.folder, "out")
+        with open(out, "wb") as file:
+            file.truncate(1 << 20)
+            file.seek(1 << 20)
+            done = subprocess.run([PROGRAM, "dump", self.pool, "--stream", "s"], stdout=file,
+                                  stderr=subprocess.PIPE, timeout=TIMEOUT_S, **limit)
+        self.assertEqual(done.returncode, IO, done.stderr)
+        self.assertIn(b"standard output", done.stderr)
+
+    def fill(self):
+        """Appends until the log is full; what was said."""
+        return self.expect(REFUSED, "append", self.pool, "--stream", "s", "--force", "end",
+                           stdin=b"x" * 15_000 + b"\n" + (b"x" * 15_000 + b"\n") * 2000)
+
+    def hinted(self, done, service, lsn):
+        """The commands of the last line, with what the reader has to put in."""
+        hint = done.stderr.decode().splitlines()[-1]
+        self.assertRegex(hint, "^cinnabar: to make room: ")
+        return [re.sub(r"\bLSN$", str(lsn), command.strip()).replace("NAME", service).split()
+                for command in re.findall(r"cinnabar ((?:release|service) [^;,]*)", hint)]
+
+    def test_a_full_log_names_the_commands_that_make_room(self):
+        self.create()
+        done = self.fill()
+        last = self.ok_json("info", self.pool)["streams"][0]["end_lsn"]
+        commands = self.hinted(done, "fresh", last)
+        self.assertEqual([command[0] for command in commands], ["service", "release"])
+        for command in commands:
+            self.ok(*command)
+        self.append(b"again\n")
+        done = self.fill()
+        last = self.ok_json("info", self.pool)["streams"][0]["end_lsn"]
+        commands = self.hinted(done, "nobody", last)
+        self.assertEqual([command[0] for command in commands], ["release"])
+        self.assertIn("fresh", commands[0])
+        self.ok(*commands[0])
+        self.append(b"again\n")
+
+    def test_no_room_for_a_stream_names_the_commands_too(self):
+        self.create()
+        for number in range(100):
+            done = self.run_program("stream", "add", self.pool, f"s{number}")
+            if done.returncode != OK:
+                break
+        self.assertEqual(done.returncode, REFUSED, done.stderr)
+        self.assertRegex(done.stderr.decode().splitlines()[-1], "cinnabar stream remove")
 
     def holder(self):
         """A process that has the pool open until its input ends."""

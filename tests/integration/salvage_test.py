@@ -114,7 +114,7 @@ class Salvage(ProgramTest):
         self.lose(700)
         done = self.expect(GAPS, "salvage", self.pool, self.new)
         self.assertRegex(done.stdout, rb"(?m)^s +1999 +\d+ +0 +\d+ +1\n"
-                                      rb"  gap from LSN \d+ to \d+, bytes \d+ to \d+ of the old")
+                                      rb"  gap in stream 's' from LSN \d+ to \d+, bytes \d+ to \d+ of '")
         self.assertIn(b"salvaged", done.stderr)
 
     def test_notes_are_told(self):

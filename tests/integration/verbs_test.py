@@ -138,9 +138,66 @@ class Verbs(ProgramTest):
                 self.assertNotEqual(done.stderr, b"")
         self.assertEqual(os.listdir(self.folder), ["pool"])
 
+    def test_a_word_that_is_no_verb_is_named_with_the_verbs(self):
+        for words, wrong, verbs in ((["frob"], b"'cinnabar frob'", b"append, dump, check"),
+                                    (["frob", "--json"], b"'cinnabar frob'", b"append, dump"),
+                                    (["stream", "drop", self.pool], b"'cinnabar stream drop'",
+                                     b"list, add, remove"),
+                                    ([], b"a verb is missing", b"append, dump, check"),
+                                    (["service"], b"behind 'cinnabar service'", b"list, add"),
+                                    (["--frob"], b"no option '--frob'", b"")):
+            with self.subTest(words):
+                done = self.expect(USAGE, *words)
+                self.assertIn(wrong, done.stderr)
+                self.assertIn(verbs, done.stderr)
+                self.assertEqual(len(done.stderr.splitlines()), 1)
+
+    def test_a_name_that_is_not_there_is_answered_with_those_that_are(self):
+        self.create()
+        self.ok("stream", "add", self.pool, "t")
+        self.ok("service", "add", self.pool, "v", "--stream", "t")
+        for words in (["append", "--stream", "x"], ["dump", "--stream", "x"],
+                      ["stream", "remove", "x"], ["service", "add", "y", "--stream", "x"]):
+            with self.subTest(words):
+                at = 2 if words[0] in ("stream", "service") else 1
+                done = self.expect(IO, *words[:at], self.pool, *words[at:])
+                self.assertIn(b"streams of this pool: 's', 't'", done.stderr)
+        for words in (["release", self.pool, "--service", "x", "--to", "0"],
+                      ["service", "remove", self.pool, "x"]):
+            done = self.expect(IO, *words)
+            self.assertIn(b"services of this pool: 'v'", done.stderr)
+
+    def test_a_record_of_a_service_of_another_stream_is_refused(self):
+        self.create()
+        self.ok("stream", "add", self.pool, "t")
+        self.ok("service", "add", self.pool, "v", "--stream", "t")
+        self.ok("service", "add", self.pool, "w", "--stream", "s")
+        for name in ("v", "1", "x"):
+            with self.subTest(name):
+                done = self.expect(IO, "append", self.pool, "--stream", "s", "--service", name,
+                                   stdin=b"a\n")
+                self.assertIn(b"services of this stream: 'w'\n", done.stderr)
+        self.assertEqual(self.dump(), b"")
+        self.append(b"a\n", "--service", "w")
+
+    def test_sizes_have_one_form_in_text(self):
+        made = self.expect(OK, "create", self.pool, "--size", "16M", "--segment-size", "64K")
+        self.ok("stream", "add", self.pool, "s")
+        appended = self.expect(OK, "append", self.pool, "--stream", "s", stdin=b"x" * 1023 + b"\n")
+        copied = self.expect(OK, "copy", self.pool, self.pool + ".copy")
+        info = self.ok("info", self.pool)
+        for text, size in ((made.stderr, b"16 MiB in segments of 64 KiB"),
+                           (appended.stderr, b"1 records, 1 KiB,"), (copied.stderr, b"16 MiB"),
+                           (info, b"16 MiB\n")):
+            self.assertIn(size, text)
+            self.assertNotRegex(text, rb"\d bytes")
+
     def test_help_and_version(self):
         self.assertIn(b"append", self.ok("--help"))
         self.assertIn(b"--length-prefixed", self.ok("append", "--help"))
+        self.assertRegex(b" ".join(self.ok("stream", "add", "--help").split()),
+                         rb"reservations.* This command line makes none")
+        self.assertIn(b"cinnabar check", self.ok("info", "--help"))
         self.assertRegex(self.ok("--version"), rb"^cinnabar \d+\.\d+\.\d+\n$")
 
     def test_names_that_are_not_there_or_are_already(self):

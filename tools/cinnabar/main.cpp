@@ -1,4 +1,6 @@
 // cinnabar: the command line. Verbs are in files of their own; this one finds which was meant.
+#include <csignal>
+
 #include "cinnabar/bus_error.hpp"
 #include "output.hpp"
 #include "verbs.hpp"
@@ -16,6 +18,32 @@ constexpr const char* kFooter =
     "4 gaps that a salvage left; 5 another process has the pool open; 6 a newer format;\n"
     "7 refused, for example because the log is full; 8 a violation was found.\n";
 
+// A word that is no verb, named with the verbs there are; CLI11 would say that one is missing.
+std::optional<std::string> unknown_verb(const CLI::App& program, int argc, char** argv) {
+    const CLI::App* app = &program;
+    std::string before = "cinnabar";
+    for (int i = 1; app->get_require_subcommand_min() != 0; ++i) {
+        const std::string word = i < argc ? argv[i] : "";
+        if (word.starts_with('-')) {
+            if (app->get_option_no_throw(word) != nullptr) return std::nullopt;
+            return "'" + before + "' has no option '" + word + "'";
+        }
+        const CLI::App* next = nullptr;
+        std::string verbs;
+        for (const CLI::App* verb : app->get_subcommands({})) {
+            if (verb->get_name() == word) next = verb;
+            verbs += (verbs.empty() ? "" : ", ") + verb->get_name();
+        }
+        if (next == nullptr)
+            return (word.empty() ? "a verb is missing behind '" + before + "'"
+                                 : "there is no verb '" + before + " " + word + "'") +
+                   "; there are: " + verbs;
+        before += " " + word;
+        app = next;
+    }
+    return std::nullopt;
+}
+
 int run(int argc, char** argv) {
     CLI::App program("A transactional log engine on storage-class memory", "cinnabar");
     program.footer(kFooter);
@@ -28,6 +56,10 @@ int run(int argc, char** argv) {
 #if CINNABAR_TOOL_BENCH
     add_bench(program, chosen);
 #endif
+    if (const auto wrong = unknown_verb(program, argc, argv)) {
+        say(*wrong);
+        return static_cast<int>(ExitCode::usage);
+    }
     try {
         program.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
@@ -42,6 +74,8 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
     // Without it a bus error ends in a core dump, which is no reason to do nothing.
     (void)cinnabar::end_on_bus_error(static_cast<int>(cinnabar::tool::ExitCode::corrupt));
+    // A file over the limit of its size is then an error with a sentence, not the end.
+    std::signal(SIGXFSZ, SIG_IGN);
 #if CINNABAR_TOOL_BENCH
     if (argc > 1 && std::string_view(argv[1]) == cinnabar::bench::kWorkerVerb)
         return cinnabar::bench::bench_worker_main(argc, argv);

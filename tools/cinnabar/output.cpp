@@ -14,18 +14,25 @@ void note_failure() {
     if (output_failure == 0) output_failure = errno == 0 ? EIO : errno;
 }
 
+void put_range(Json& json, const ByteRange& range) {
+    json["offset_bytes"] = range.offset_bytes;
+    json["length_bytes"] = range.length_bytes;
+}
+
 }  // namespace
 
 Json document() {
     return Json{{"schema", 1}};
 }
 
+// What is missing, a segment that is nowhere, stands at no bytes of the file.
 Json json_of(const Damage& damage) {
     Json json{{"stream", damage.stream.empty() ? Json() : Json(damage.stream)},
               {"verdict", damage.verdict},
               {"lsn", damage.lsn ? Json(damage.lsn->value) : Json()},
-              {"offset_bytes", damage.range.offset_bytes},
-              {"length_bytes", damage.range.length_bytes}};
+              {"offset_bytes", nullptr},
+              {"length_bytes", nullptr}};
+    if (damage.range.length_bytes != 0) put_range(json, damage.range);
     return json;
 }
 
@@ -33,6 +40,7 @@ std::string text_of(const Damage& damage) {
     std::string text = damage.verdict + " in ";
     text += damage.stream.empty() ? "the pool" : "stream '" + damage.stream + "'";
     if (damage.lsn) text += " at LSN " + std::to_string(damage.lsn->value);
+    if (damage.range.length_bytes == 0) return text;
     return text + ", file bytes " + std::to_string(damage.range.offset_bytes) + " to " +
            std::to_string(damage.range.offset_bytes + damage.range.length_bytes);
 }
@@ -45,7 +53,7 @@ std::string text_of(const Error& error) {
             text += " (" + what + " " + std::to_string(number) + ")";
     };
     if (error.lsn) add("LSN", error.lsn->value);
-    if (error.range) add("file byte", error.range->offset_bytes);
+    if (error.range && error.range->length_bytes != 0) add("file byte", error.range->offset_bytes);
     return text;
 }
 
@@ -81,10 +89,7 @@ ExitCode end_with(const Error& error, bool json) {
         Json out = document();
         out["error"] = {{"code", name_of(error.code)}, {"message", error.message}};
         if (error.lsn) out["error"]["lsn"] = error.lsn->value;
-        if (error.range) {
-            out["error"]["offset_bytes"] = error.range->offset_bytes;
-            out["error"]["length_bytes"] = error.range->length_bytes;
-        }
+        if (error.range && error.range->length_bytes != 0) put_range(out["error"], *error.range);
         put_json(out);
         (void)flush_output();
     }

@@ -10,7 +10,13 @@ Result<Log> PoolOptions::open(bool read_only) const {
     options.read_only = read_only;
     options.emulate = emulate;
     options.lock_timeout = std::chrono::milliseconds(lock_timeout_ms);
-    return Log::open(path, options);
+    auto log = Log::open(path, options);
+    if (!log && !read_only && log.error().code == Errc::corrupt)
+        log.error().message +=
+            ": cinnabar check and dump do, salvage saves it. They change no byte of the file; an "
+            "open for writing, this one too, may change libpmemobj's own bytes ahead of the log, "
+            "and mends a damaged superblock copy";
+    return log;
 }
 
 void add_json_option(CLI::App& app, bool& json) {

@@ -2,10 +2,10 @@
 #include <charconv>
 #include <memory>
 
+#include "names.hpp"
 #include "output.hpp"
 #include "pool_options.hpp"
 #include "record_input.hpp"
-#include "services.hpp"
 
 namespace cinnabar::tool {
 
@@ -68,7 +68,7 @@ class Appender {
     }
     std::string sentence() const {
         std::string text = "appended " + std::to_string(records_) + " records, " +
-                           std::to_string(bytes_) + " bytes, to stream '" + stream_.name() + "'";
+                           size_text(bytes_) + ", to stream '" + stream_.name() + "'";
         if (records_ != 0)
             text += ", LSN " + std::to_string(first_.value) + " to " + std::to_string(last_.value);
         return text;
@@ -120,23 +120,28 @@ ExitCode finish(const AppendVerb& verb, Log& log, Appender& appender, Result<voi
     auto forced = appender.finish();
     if (done && !forced) done = forced;
     Json summary = appender.summary();
+    std::string hint;  // while the log is open and can be asked
+    if (!done && done.error().code == Errc::full)
+        hint = how_to_make_room(log, verb.pool.path, verb.stream);
     auto closed = log.close();
     if (done && !closed) done = closed;
     if (verb.pool.json) put_json(summary);
     if (!verb.pool.json || !done) say(appender.sentence());
-    if (!done) return end_with(done.error(), verb.pool.json);
-    return end_with(ExitCode::ok, verb.pool.json);
+    if (done) return end_with(ExitCode::ok, verb.pool.json);
+    const ExitCode code = end_with(done.error(), verb.pool.json);
+    if (!hint.empty()) say(hint);
+    return code;
 }
 
 ExitCode append(const AppendVerb& verb) {
     const bool json = verb.pool.json;
     auto log = verb.pool.open(false);
     if (!log) return end_with(log.error(), json);
-    auto stream = log->stream(verb.stream);
+    auto stream = find_stream(*log, verb.stream);
     if (!stream) return end_with(stream.error(), json);
     ServiceId service;
     if (!verb.service.empty()) {
-        auto found = find_service(*log, verb.service);
+        auto found = find_service_of(*log, verb.stream, verb.service);
         if (!found) return end_with(found.error(), json);
         service = found->service;
     }

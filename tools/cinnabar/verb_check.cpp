@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "gaps.hpp"
 #include "output.hpp"
 #include "pool_options.hpp"
 
@@ -24,22 +25,65 @@ std::vector<Damage> all_damage(const OpenReport& report, std::vector<Damage> fou
 }
 
 // Says what it comes to. Gaps are what an earlier salvage could not save: no damage of this pool.
-ExitCode verdict_on(const std::string& path, const std::vector<Damage>& damage) {
-    const auto places = [](size_t count, const std::string& what) {
-        return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
-    };
-    const size_t gaps = static_cast<size_t>(std::count_if(
-        damage.begin(), damage.end(), [](const Damage& one) { return one.verdict == "gap"; }));
-    if (gaps != 0)
-        say("'" + path + "' has " + places(gaps, "gap") +
-            " that a salvage left: what stood there is lost");
-    if (gaps == damage.size()) {
+ExitCode verdict_on(const std::string& path, size_t gaps, size_t places) {
+    if (gaps != 0) say("'" + path + "' has " + gaps_text(gaps));
+    if (places == 0) {
         say("'" + path + "': everything else verifies");
         return ExitCode::salvaged_with_gaps;
     }
-    say("'" + path + "' is damaged in " + places(damage.size() - gaps, "place") +
+    say("'" + path + "' is damaged in " + std::to_string(places) +
+        (places == 1 ? " place" : " places") +
         "; what verifies can be saved with: cinnabar salvage");
     return ExitCode::corrupt;
+}
+
+Json json_of(const Gap& gap) {
+    return {{"begin_lsn", gap.begin.value},
+            {"end_lsn", gap.end.value},
+            {"offset_bytes", gap.range.offset_bytes},
+            {"length_bytes", gap.range.length_bytes}};
+}
+
+Json json_of(const StreamReport& stream, const std::vector<Gap>& gaps) {
+    Json out{{"name", stream.name},
+             {"begin_lsn", stream.begin.value},
+             {"low_water_lsn", stream.low_water.value},
+             {"testified_lsn", stream.testified.value},
+             {"end_lsn", stream.end.value},
+             {"end_verdict", stream.end_verdict},
+             {"gaps", Json::array()}};
+    for (const Gap& gap : gaps) out["gaps"].push_back(json_of(gap));
+    return out;
+}
+
+// Tells of everything, in text or in JSON, and what it comes to.
+ExitCode tell(const PoolOptions& options, const OpenReport& report,
+              const std::vector<Damage>& damage) {
+    Json out = document();
+    out["pool"] = options.path;
+    out["gaps"] = 0;
+    out["streams"] = out["damage"] = Json::array();
+    out["notes"] = report.notes;
+    size_t gap_count = 0, places = 0;
+    for (const Damage& one : damage) {
+        out["damage"].push_back(tool::json_of(one));
+        if (one.verdict == "gap") continue;
+        ++places;
+        if (!options.json) put_line(text_of(one));
+    }
+    for (const StreamReport& stream : report.streams) {
+        const std::vector<Gap> gaps = gaps_of(damage, stream.name);
+        gap_count += gaps.size();
+        out["streams"].push_back(json_of(stream, gaps));
+        for (const Gap& gap : gaps)
+            if (!options.json) put_line(text_of(gap, stream.name, options.path));
+    }
+    out["gaps"] = gap_count;
+    if (options.json) put_json(out);
+    for (const std::string& note : report.notes) say(note);
+    if (!damage.empty()) return verdict_on(options.path, gap_count, places);
+    say("'" + options.path + "': everything verifies");
+    return ExitCode::ok;
 }
 
 ExitCode check(const PoolOptions& options) {
@@ -47,32 +91,8 @@ ExitCode check(const PoolOptions& options) {
     if (!log) return end_with(log.error(), options.json);
     auto found = log->check();
     if (!found) return end_with(found.error(), options.json);
-    const OpenReport& report = log->report();
-    const std::vector<Damage> damage = all_damage(report, std::move(*found));
-
-    Json out = document();
-    out["pool"] = options.path;
-    out["streams"] = Json::array();
-    out["damage"] = Json::array();
-    out["notes"] = report.notes;
-    for (const StreamReport& stream : report.streams)
-        out["streams"].push_back({{"name", stream.name},
-                                  {"begin_lsn", stream.begin.value},
-                                  {"low_water_lsn", stream.low_water.value},
-                                  {"testified_lsn", stream.testified.value},
-                                  {"end_lsn", stream.end.value},
-                                  {"end_verdict", stream.end_verdict}});
-    for (const Damage& one : damage) out["damage"].push_back(json_of(one));
-    if (options.json) put_json(out);
-
-    for (const Damage& one : damage)
-        if (!options.json) put_line(text_of(one));
-    for (const std::string& note : report.notes) say(note);
-    if (damage.empty()) {
-        say("'" + options.path + "': everything verifies");
-        return end_with(ExitCode::ok, options.json);
-    }
-    return end_with(verdict_on(options.path, damage), options.json);
+    const auto damage = all_damage(log->report(), std::move(*found));
+    return end_with(tell(options, log->report(), damage), options.json);
 }
 
 }  // namespace

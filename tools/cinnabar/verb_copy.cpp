@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "gaps.hpp"
 #include "output.hpp"
 #include "pool_options.hpp"
 
@@ -26,7 +27,13 @@ Json json_of(const Gap& gap) {
     return {{"begin_lsn", gap.begin.value},
             {"end_lsn", gap.end.value},
             {"old_offset_bytes", missing ? Json() : Json(gap.range.offset_bytes)},
-            {"old_length_bytes", gap.range.length_bytes}};
+            {"old_length_bytes", missing ? Json() : Json(gap.range.length_bytes)}};
+}
+
+size_t gaps_in(const CopyReport& report) {
+    size_t count = 0;
+    for (const StreamCopy& stream : report.streams) count += stream.gaps.size();
+    return count;
 }
 
 Json json_of(const CopyVerb& verb, const CopyReport& report) {
@@ -35,6 +42,7 @@ Json json_of(const CopyVerb& verb, const CopyReport& report) {
     out["pool"] = verb.to;
     out["pool_bytes"] = report.pool_bytes;
     out["segments_used"] = report.segments_used;
+    out["gaps"] = gaps_in(report);
     out["streams"] = Json::array();
     for (const StreamCopy& stream : report.streams) {
         Json gaps = Json::array();
@@ -50,20 +58,12 @@ Json json_of(const CopyVerb& verb, const CopyReport& report) {
     return out;
 }
 
-std::string text_of(const Gap& gap) {
-    std::string text = "  gap from LSN " + std::to_string(gap.begin.value) + " to " +
-                       std::to_string(gap.end.value) + ", ";
-    if (gap.range.length_bytes == 0) return text + "in a segment that is missing in the old file";
-    return text + "bytes " + std::to_string(gap.range.offset_bytes) + " to " +
-           std::to_string(gap.range.offset_bytes + gap.range.length_bytes) + " of the old file";
-}
-
 std::string cell(std::string text, size_t width) {
     return std::string(width - std::min(width, text.size()), ' ') + text;
 }
 
 // The streams in columns, each with its gaps below it.
-void put_table(const CopyReport& report) {
+void put_table(const CopyReport& report, const std::string& from) {
     size_t names = 6;
     for (const StreamCopy& stream : report.streams) names = std::max(names, stream.name.size());
     const auto line = [&](const std::string& name, const std::string& records,
@@ -77,7 +77,7 @@ void put_table(const CopyReport& report) {
         line(stream.name, std::to_string(stream.records), std::to_string(stream.payload_bytes),
              std::to_string(stream.begin.value), std::to_string(stream.end.value),
              std::to_string(stream.gaps.size()));
-        for (const Gap& gap : stream.gaps) put_line(text_of(gap));
+        for (const Gap& gap : stream.gaps) put_line("  " + text_of(gap, stream.name, from));
     }
 }
 
@@ -89,11 +89,10 @@ ExitCode run(const CopyVerb& verb) {
     if (verb.json)
         put_json(json_of(verb, *report));
     else
-        put_table(*report);
+        put_table(*report, verb.from);
     for (const std::string& note : report->notes) say(note);
     say(verb.done + (" '" + verb.from) + "' to '" + verb.to + "', " +
-        std::to_string(report->pool_bytes) + " bytes" +
-        (report->gaps() ? "; what stood in the gaps is lost" : ""));
+        size_text(report->pool_bytes) + (report->gaps() ? "; " + gaps_text(gaps_in(*report)) : ""));
     return end_with(report->gaps() ? ExitCode::salvaged_with_gaps : ExitCode::ok, verb.json);
 }
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include "names.hpp"
 #include "output.hpp"
 #include "pool_options.hpp"
 
@@ -95,7 +96,7 @@ ExitCode dump(const DumpVerb& verb) {
     const bool json = verb.pool.json;
     auto log = verb.pool.open(true);
     if (!log) return end_with(log.error(), json);
-    auto stream = log->stream(verb.stream);
+    auto stream = find_stream(*log, verb.stream);
     if (!stream) return end_with(stream.error(), json);
     std::optional<Lsn> from;
     if (verb.from) from = Lsn{*verb.from};

@@ -111,7 +111,10 @@ ExitCode info(const PoolOptions& options) {
 }  // namespace
 
 void add_info(CLI::App& program, Chosen& chosen) {
-    auto* app = program.add_subcommand("info", "Show a pool's medium, streams and services");
+    auto* app = program.add_subcommand(
+        "info",
+        "Show a pool's medium, streams and services; gaps and damage in records that the open "
+        "needs not read are found by: cinnabar check");
     auto options = std::make_shared<PoolOptions>();
     add_pool_options(*app, *options);
     run_when_chosen(*app, chosen, [options] { return info(*options); });

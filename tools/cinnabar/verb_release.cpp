@@ -1,9 +1,9 @@
 // cinnabar release POOL --service NAME --to LSN: a service needs nothing below the LSN any more.
 #include <memory>
 
+#include "names.hpp"
 #include "output.hpp"
 #include "pool_options.hpp"
-#include "services.hpp"
 
 namespace cinnabar::tool {
 

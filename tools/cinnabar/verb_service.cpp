@@ -1,9 +1,9 @@
 // cinnabar service list|add|remove POOL [NAME].
 #include <memory>
 
+#include "names.hpp"
 #include "output.hpp"
 #include "pool_options.hpp"
-#include "services.hpp"
 
 namespace cinnabar::tool {
 
@@ -54,8 +54,12 @@ ExitCode finish(const ServiceVerb& verb, Log& log, const ServiceInfo& service,
 ExitCode add(const ServiceVerb& verb) {
     auto log = verb.pool.open(false);
     if (!log) return end_with(log.error(), verb.pool.json);
-    if (auto added = log->add_service(verb.stream, verb.name); !added)
-        return end_with(added.error(), verb.pool.json);
+    if (auto added = log->add_service(verb.stream, verb.name); !added) {
+        const ExitCode code = end_with(with_streams(*log, added.error()), verb.pool.json);
+        if (added.error().code == Errc::full)
+            say("to make room: cinnabar service remove " + verb.pool.path + " NAME");
+        return code;
+    }
     auto service = find_service(*log, verb.name);
     if (!service) return end_with(service.error(), verb.pool.json);
     return finish(verb, *log, *service, "added");

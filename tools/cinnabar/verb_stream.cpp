@@ -2,6 +2,7 @@
 #include <map>
 #include <memory>
 
+#include "names.hpp"
 #include "output.hpp"
 #include "pool_options.hpp"
 
@@ -55,8 +56,13 @@ ExitCode add(const StreamVerb& verb) {
     auto log = verb.pool.open(false);
     if (!log) return end_with(log.error(), verb.pool.json);
     const Reserve reserve = verb.reserve ? Reserve::yes : Reserve::no;
-    if (auto added = log->add_stream(verb.name, verb.writers, reserve); !added)
-        return end_with(added.error(), verb.pool.json);
+    if (auto added = log->add_stream(verb.name, verb.writers, reserve); !added) {
+        const ExitCode code = end_with(added.error(), verb.pool.json);
+        if (added.error().code == Errc::full)
+            say("to make room: cinnabar release " + verb.pool.path +
+                " --service NAME --to LSN, or cinnabar stream remove " + verb.pool.path + " NAME");
+        return code;
+    }
     return finish(verb, *log, "added");
 }
 
@@ -64,7 +70,7 @@ ExitCode remove(const StreamVerb& verb) {
     auto log = verb.pool.open(false);
     if (!log) return end_with(log.error(), verb.pool.json);
     if (auto removed = log->remove_stream(verb.name); !removed)
-        return end_with(removed.error(), verb.pool.json);
+        return end_with(with_streams(*log, std::move(removed.error())), verb.pool.json);
     return finish(verb, *log, "removed");
 }
 
@@ -87,8 +93,10 @@ void add_stream(CLI::App& program, Chosen& chosen) {
     app->add_option("--writers", verb->writers, "How many threads append to it [one]")
         ->transform(CLI::CheckedTransformer(kWriters).description(""))
         ->type_name("one|many");
-    app->add_flag("--reserve", verb->reserve,
-                  "Keep segments back for what must be written when the log is full");
+    app->add_flag(
+        "--reserve", verb->reserve,
+        "Keep segments back for what a program must still write when the log is full: its "
+        "reservations, checkpoints and carried records. This command line makes none");
     run_when_chosen(*app, chosen, [verb] { return add(*verb); });
 
     app = group->add_subcommand("remove", "Remove a stream with all its records");

@@ -7,20 +7,10 @@
 #include <sstream>
 
 #include "recovery/recovery_bench.hpp"
+#include "silent.hpp"
 
 namespace cinnabar::bench {
 namespace {
-
-class Silent final : public Progress {
-  public:
-    void at(double fraction, std::string_view) override {
-        EXPECT_GE(fraction, last_);
-        last_ = fraction;
-    }
-
-  private:
-    double last_ = 0;
-};
 
 class Recovery : public testing::Test {
   protected:

@@ -9,20 +9,10 @@
 
 #include "force/force_bench.hpp"
 #include "force/place.hpp"
+#include "silent.hpp"
 
 namespace cinnabar::bench {
 namespace {
-
-class Silent final : public Progress {
-  public:
-    void at(double fraction, std::string_view) override {
-        EXPECT_GE(fraction, last_);
-        last_ = fraction;
-    }
-
-  private:
-    double last_ = 0;
-};
 
 class Run : public testing::Test {
   protected:
