@@ -68,7 +68,7 @@ Error explain(int number, const std::string& what, const std::filesystem::path& 
                      "cannot open " + name +
                          " read-only: libpmemobj wants the right to write to the file even then, "
                          "and writes nothing; copy the file to a place that you may write to");
-    if (number == EINVAL || number == 0)
+    if (number == EINVAL || number <= 0)  // it leaves -1 where its heap's header does not verify
         return error(Errc::corrupt, name + " is damaged where libpmemobj keeps its own data (" +
                                         what +
                                         "); restore it from a copy, or salvage what can be "
