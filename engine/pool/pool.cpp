@@ -77,7 +77,7 @@ Error explain(int number, const std::string& what, const std::filesystem::path& 
 }
 
 Result<pmem::obj::pool<Root>> try_open(const std::filesystem::path& path, bool read_only) {
-    const OpeningFile opening(path);
+    const FileAtHand at_hand(path);
     try {
         return open_pmemobj(path, read_only);
     } catch (const pmem::pool_error& error) {
@@ -93,6 +93,7 @@ Result<pmem::obj::pool<Root>> try_open(const std::filesystem::path& path, bool r
 struct Pool::Impl {
     pmem::obj::pool<Root> pool;
     pid_t owner = ::getpid();
+    std::filesystem::path path;
     std::string name;  // quoted
     bool read_only = false;
     uint64_t file_bytes = 0;
@@ -127,18 +128,19 @@ Pool::Impl::~Impl() {
 // In a child after fork the pool belongs to the parent: libpmemobj would write to it.
 Result<void> Pool::Impl::close() {
     if (pool.handle() == nullptr) return {};
+    // Before it is unmapped: what is mapped at this place afterwards is somebody else's.
+    mapping.forget();
     if (owner != ::getpid()) {
         ::munmap(space.base, file_bytes);
-        mapping.forget();
         pool = {};
         return {};
     }
+    const FileAtHand at_hand(path);
     try {
         pool.close();
     } catch (const std::exception& error) {
         return fail(Errc::io, "cannot close " + name + ": " + error.what());
     }
-    mapping.forget();
     pool = {};
     return {};
 }
@@ -294,6 +296,7 @@ Result<Pool> Pool::open(const std::filesystem::path& path, const OpenOptions& op
 
     auto impl = std::make_unique<Impl>();
     impl->pool = opened->pool;
+    impl->path = path;
     impl->name = quoted(path);
     impl->read_only = options.read_only;
     impl->lay_out(opened->probed);

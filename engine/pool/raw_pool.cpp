@@ -112,7 +112,7 @@ Result<RawPool> RawPool::open(const std::filesystem::path& path,
     if (!S_ISREG(status.st_mode) || status.st_size == 0) return fail(explain(path));
     Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file.valid()) return fail(system_error(errno, "open " + name));
-    const OpeningFile opening(path);
+    const FileAtHand at_hand(path);
     RawPool pool(std::move(file));
     if (auto done = pool.lock(name, lock_timeout); !done) return fail(std::move(done.error()));
     if (::fstat(pool.file_.get(), &status) != 0)

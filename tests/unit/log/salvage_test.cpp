@@ -1,6 +1,25 @@
 // Salvaging a damaged pool: every record that verifies is saved at its LSN, every one that does not
 // lies in a reported gap, and the new pool is a sound one.
+#include <dlfcn.h>
+#include <fcntl.h>
+
+#include <functional>
+
 #include "anatomy.hpp"
+#include "cinnabar/bus_error.hpp"
+
+namespace {
+
+std::function<void()> before_allocation;
+
+}  // namespace
+
+// Stands before the C library's own: a new pool's file is allocated when the old one was surveyed.
+extern "C" int posix_fallocate(int file, off_t offset, off_t length) {
+    if (before_allocation) before_allocation();
+    using Own = int(int, off_t, off_t);
+    return reinterpret_cast<Own*>(::dlsym(RTLD_NEXT, "posix_fallocate"))(file, offset, length);
+}
 
 namespace cinnabar::log_test {
 namespace {
@@ -519,6 +538,24 @@ TEST_P(SalvageTest, OfAFileThatWasCut) {
     EXPECT_GE(b.records.size(), 40u);
     for (size_t i = 0; i < b.records.size(); ++i)
         EXPECT_EQ(b.records[i].payload, written_["b"][i].payload);
+}
+
+// Cut short after it was surveyed, before its records are copied: the end is one in words.
+TEST_P(SalvageTest, OfAFileThatIsCutMeanwhileEndsInWords) {
+    if (std::getenv("CINNABAR_TEST_FOLDER") == nullptr) fill();  // not again in the child
+    ::setenv("CINNABAR_TEST_FOLDER", folder_.c_str(), 1);
+    EXPECT_EXIT(
+        {
+            before_allocation = [this] { std::filesystem::resize_file(path_, 8192); };
+            must(end_on_bus_error(9));
+            (void)salvage_pool(path_, new_path_);
+        },
+        ::testing::ExitedWithCode(9),
+        "'" + path_.string() +
+            "' cannot be reached any more at file byte [0-9]+: the file was made shorter and now "
+            "has 8192 bytes");
+    ::unsetenv("CINNABAR_TEST_FOLDER");
+    EXPECT_FALSE(std::filesystem::exists(new_path_));
 }
 
 TEST_P(SalvageTest, OfASalvagedPoolChangesNothing) {
