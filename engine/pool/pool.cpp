@@ -12,6 +12,7 @@
 
 #include "base/check.hpp"
 #include "base/crc32c.hpp"
+#include "base/fork_guard.hpp"
 #include "format/codec.hpp"
 #include "medium/domain.hpp"
 #include "pool/bus_error.hpp"
@@ -92,7 +93,8 @@ Result<pmem::obj::pool<Root>> try_open(const std::filesystem::path& path, bool r
 
 struct Pool::Impl {
     pmem::obj::pool<Root> pool;
-    pid_t owner = ::getpid();
+    const uint32_t life = begin_life();
+    const pid_t owner = ::getpid();
     std::filesystem::path path;
     std::string name;  // quoted
     bool read_only = false;
@@ -105,6 +107,7 @@ struct Pool::Impl {
     KnownMapping mapping;
 
     ~Impl();
+    bool is_owner() const;
     Result<void> close();
     void lay_out(const Probed& probed);
     void find_medium(const Probed& probed, const OpenOptions& options);
@@ -125,12 +128,17 @@ Pool::Impl::~Impl() {
     if (pool.handle() != nullptr) (void)close();
 }
 
+// The process number tells where the word cannot: after a bare clone without wipe-on-fork.
+bool Pool::Impl::is_owner() const {
+    return alive_word().load(std::memory_order_relaxed) == life && owner == ::getpid();
+}
+
 // In a child after fork the pool belongs to the parent: libpmemobj would write to it.
 Result<void> Pool::Impl::close() {
     if (pool.handle() == nullptr) return {};
     // Before it is unmapped: what is mapped at this place afterwards is somebody else's.
     mapping.forget();
-    if (owner != ::getpid()) {
+    if (!is_owner()) {
         ::munmap(space.base, file_bytes);
         pool = {};
         return {};

@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "fixture.hpp"
-#include "log/fork_guard.hpp"
+#include "base/fork_guard.hpp"
 #include "log/frontiers.hpp"
 #include "log/futex_park.hpp"
 #include "log/pmem_world.hpp"
@@ -114,7 +114,7 @@ TEST_P(FallBackNote, IsInTheReport) {
     expect_ends_well([&] {
         ASSERT_TRUE(refuse_membarrier_and_wipe_on_fork());
         EXPECT_FALSE(log::FutexPark::can_fence_others());
-        EXPECT_FALSE(log::wiped_on_fork());
+        EXPECT_FALSE(wiped_on_fork());
         create();
         Log log = open();
         EXPECT_EQ(log.report().notes.size(), 2u);
@@ -131,7 +131,7 @@ TEST_P(FallBackNote, IsNotThereWithoutNeed) {
     create();
     Log log = open();
     EXPECT_EQ(log.report().notes.size(),
-              (log::FutexPark::can_fence_others() ? 0u : 1u) + (log::wiped_on_fork() ? 0u : 1u));
+              (log::FutexPark::can_fence_others() ? 0u : 1u) + (wiped_on_fork() ? 0u : 1u));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // A child after fork: every call is refused, and nothing that it does changes the pool.
+#include <sched.h>
 #include <sys/wait.h>
 
 #include <functional>
@@ -97,6 +98,41 @@ TEST_P(ForkTest, TheParentsPoolIsLockedForTheChild) {
               }),
               0);
     must(log.add_stream("s", Writers::one));
+}
+
+// Each is the first process of its namespace, so both have the number 1.
+TEST_P(ForkTest, AChildWithItsParentsNumberIsRefusedToo) {
+    const auto first_of_a_namespace = [](const std::function<int()>& body) {
+        if (::unshare(CLONE_NEWPID) != 0) return 77;
+        return failures_in_child([&] { return ::getpid() == 1 ? body() : 76; });
+    };
+    create();
+    must(Log::create(folder_ / "own", {.pool_bytes = 2 * kPoolBytes}));
+    const int failures = failures_in_child([&] {
+        if (::geteuid() != 0 && ::unshare(CLONE_NEWUSER) != 0) return 77;
+        return first_of_a_namespace([&] {
+            auto log = std::make_unique<Log>(open());
+            auto stream = std::make_unique<Stream>(must(log->add_stream("s", Writers::one)));
+            must(stream->append(pattern(1, 100)));
+            const auto before = file_bytes(path_);
+            const int failed = first_of_a_namespace([&] {
+                Tally tally;
+                tally.forked(stream->append(pattern(2, 10)), "append");
+                Log own = must(Log::open(folder_ / "own", options()));
+                must(must(own.add_stream("c", Writers::one)).append(pattern(1, 10)));
+                tally.forked(stream->append(pattern(2, 10)), "append, beside a log of its own");
+                tally.forked(log->close(), "close");
+                stream.reset();
+                log.reset();
+                tally.expect(file_bytes(path_) == before, "the pool is as it was");
+                return tally.failures();
+            });
+            must(stream->append(pattern(3, 100)));
+            return failed + (read_all(*stream).size() == 2 ? 0 : 1);
+        });
+    });
+    if (failures == 77) GTEST_SKIP() << "no namespaces here";
+    EXPECT_EQ(failures, 0);
 }
 
 // What the error's sentence advises: a log that the child opened itself is its own.
