@@ -2,7 +2,9 @@
 #include <sched.h>
 #include <sys/wait.h>
 
+#include <atomic>
 #include <functional>
+#include <thread>
 
 #include "fixture.hpp"
 
@@ -133,6 +135,51 @@ TEST_P(ForkTest, AChildWithItsParentsNumberIsRefusedToo) {
     });
     if (failures == 77) GTEST_SKIP() << "no namespaces here";
     EXPECT_EQ(failures, 0);
+}
+
+// The child has one thread, and every lock that another thread of the parent held at that moment
+// stays held in it for ever. A slow medium makes such moments long.
+TEST_P(ForkTest, DestructorsInAChildWaitForNoThreadOfTheParent) {
+    create();
+    OpenOptions slow = options();
+    slow.modelled.fence_ns = 1'000'000;
+    Log log = open(slow);
+    Stream stream = must(log.add_stream("s", Writers::many, Reserve::yes));
+    const ServiceId service = must(log.add_service("s", "service"));
+    const Lsn first = must(stream.append(pattern(0, 100)));
+    auto reader = std::make_unique<Reader>(must(stream.read()));
+    EXPECT_EQ(must(reader->next())->lsn, first);
+    auto reservation = std::make_unique<Reservation>(must(stream.reserve(100, 2)));
+
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> threads;
+    threads.emplace_back([&] {  // from segment to segment
+        for (uint64_t i = 1; !stop && stream.append(pattern(i, 800), lazy()); ++i) {
+        }
+    });
+    threads.emplace_back([&] {
+        for (uint64_t i = 1; !stop; ++i) {
+            const auto lsn = stream.append(pattern(i, 100));
+            if (!lsn || !log.release(service, *lsn)) break;
+        }
+    });
+    // Until ten segments were crossed, at the least.
+    const uint64_t far = uint64_t{10} * 4096;
+    for (int i = 0; (i < 40 || stream.appended().value < far) && !HasFailure(); ++i) {
+        std::this_thread::sleep_for(milliseconds(1));
+        const int failures = failures_in_child([&] {
+            ::alarm(10);
+            reservation.reset();
+            reader.reset();
+            { const Stream ends_here = std::move(stream); }
+            { const Log ends_here = std::move(log); }
+            return 0;
+        });
+        EXPECT_EQ(failures, 0) << "child " << i << (failures < 0 ? " was ended by a signal" : "");
+    }
+    stop = true;
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_GT(must(reader->next())->lsn, first);
 }
 
 // What the error's sentence advises: a log that the child opened itself is its own.
