@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <bit>
+#include <utility>
 
 namespace cinnabar {
 
@@ -12,11 +13,12 @@ constinit std::atomic<uint64_t> taken{0};
 
 using detail::slot_of_this_thread;
 
-// Gives the slot back when its thread ends.
+// Gives the slot back when its thread ends. What the thread still does afterwards, in destructors
+// of other thread_local objects, it does without one: the slot may have its next holder.
 struct Releaser {
     ~Releaser() {
-        if (slot_of_this_thread < kThreadSlots)
-            taken.fetch_and(~(uint64_t{1} << slot_of_this_thread), std::memory_order_release);
+        const uint32_t slot = std::exchange(slot_of_this_thread, kThreadSlots);
+        if (slot < kThreadSlots) taken.fetch_and(~(uint64_t{1} << slot), std::memory_order_release);
     }
 };
 

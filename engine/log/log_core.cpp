@@ -3,7 +3,6 @@
 #include <chrono>
 #include <type_traits>
 
-#include "log/fork_guard.hpp"
 #include "log/parallel.hpp"
 #include "log/pmem_world.hpp"
 
@@ -18,7 +17,7 @@ std::vector<std::string> notes_of_fall_backs() {
         notes.emplace_back(
             "this system has no membarrier: streams of one writer publish with a locked "
             "instruction, which costs some nanoseconds a record");
-    if (!log::wiped_on_fork())
+    if (!wiped_on_fork())
         notes.emplace_back(
             "this system cannot wipe memory on fork: a handler tells children of fork() that the "
             "log is not theirs, and a child of a bare clone() is not told");
@@ -93,7 +92,7 @@ Result<void> LogCore::start(Result<std::unique_ptr<log::EngineBase>> engine) {
 }
 
 Result<void> LogCore::usable() const {
-    if (log::alive_word().load(std::memory_order_relaxed) != life_)
+    if (alive_word().load(std::memory_order_relaxed) != life_)
         return fail(
             Errc::forked,
             "the log was opened before fork: the child opens it anew once the parent closed it");
@@ -125,7 +124,7 @@ Result<pool::ServiceInfo> LogCore::find_service(ServiceId service) const {
 // In a forked child only the memory is given back: the log is the parent's.
 Result<void> LogCore::close() {
     if (closed_) return {};
-    if (log::alive_word().load(std::memory_order_relaxed) != life_) return usable();
+    if (alive_word().load(std::memory_order_relaxed) != life_) return usable();
     closed_ = true;
     auto done = engine_->close();
     auto unmapped = pool_.close();

@@ -6,9 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "base/fork_guard.hpp"
 #include "cinnabar/log.hpp"
 #include "log/engine.hpp"
-#include "log/fork_guard.hpp"
 #include "pool/pool.hpp"
 
 namespace cinnabar {
@@ -42,7 +42,7 @@ class LogCore {
 
   private:
     const bool read_only_;
-    const uint32_t life_ = log::begin_life();
+    const uint32_t life_ = begin_life();
     bool closed_ = false;
     std::unique_ptr<log::EngineBase> engine_;
 };

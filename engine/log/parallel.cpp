@@ -3,10 +3,23 @@
 #include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
 
+#include "base/fork_guard.hpp"
+
 namespace cinnabar::log {
 
+namespace {
+
+// A child has none of its parent's threads, but all of oneTBB's belief in them: it can wait for
+// ever for a lock that one of them held at the fork.
+bool has_its_threads() {
+    static const uint32_t first_life = begin_life();
+    return begin_life() == first_life;
+}
+
+}  // namespace
+
 void parallel_for(size_t count, const std::function<void(size_t)>& piece) {
-    if (count <= 1) {
+    if (count <= 1 || !has_its_threads()) {
         for (size_t i = 0; i < count; ++i) piece(i);
         return;
     }

@@ -24,11 +24,11 @@
 #include <vector>
 
 #include "base/check.hpp"
+#include "base/fork_guard.hpp"
 #include "base/thread_slot.hpp"
 #include "format/codec.hpp"
 #include "log/check_pool.hpp"
 #include "log/counters.hpp"
-#include "log/fork_guard.hpp"
 #include "log/frontiers.hpp"
 #include "log/holder.hpp"
 #include "log/reserved_space.hpp"

@@ -24,7 +24,7 @@ namespace {
 constexpr size_t kPlaces = 64;
 constexpr size_t kNameBytes = 4000;
 
-constinit thread_local const char* opening = nullptr;
+constinit thread_local const char* at_hand = nullptr;
 
 // A sentence in a buffer of its own. What does not fit is left out.
 class Sentence {
@@ -83,8 +83,11 @@ struct BusErrorHandler {
             if (base != nullptr && address >= base && address < base + place.length.load())
                 return {place.name.data(), static_cast<uint64_t>(address - base), true};
         }
-        return {opening, 0, false};
+        return {at_hand, 0, false};
     }
+
+    // A signal that somebody sent has no address.
+    static bool is_fault(const siginfo_t& info) { return info.si_code > 0; }
 
     // Why, as far as the system says and the file's size shows.
     static void explain(const Struck& struck, const siginfo_t& info, Sentence& sentence) {
@@ -120,6 +123,8 @@ struct BusErrorHandler {
         if ((before.sa_flags & SA_SIGINFO) != 0) return before.sa_sigaction(number, info, context);
         if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN)
             return before.sa_handler(number);
+        // Who ignores the signal ignores those that are sent; a fault ends the process even so.
+        if (before.sa_handler == SIG_IGN && !is_fault(*info)) return;
         struct sigaction usual = {};
         usual.sa_handler = SIG_DFL;
         ::sigaction(number, &usual, nullptr);
@@ -127,19 +132,18 @@ struct BusErrorHandler {
     }
 
     static void handle(int number, siginfo_t* info, void* context) {
-        // A signal that somebody sent has no address.
-        const bool fault = info->si_code > 0;
-        const Struck struck = fault ? find(static_cast<const std::byte*>(info->si_addr)) : Struck{};
+        const Struck struck =
+            is_fault(*info) ? find(static_cast<const std::byte*>(info->si_addr)) : Struck{};
         if (struck.name != nullptr) end(struck, *info);
         pass_on(number, info, context);
     }
 };
 
-OpeningFile::OpeningFile(const std::filesystem::path& path) : name_(path.native()) {
-    opening = name_.c_str();
+FileAtHand::FileAtHand(const std::filesystem::path& path) : name_(path.native()) {
+    at_hand = name_.c_str();
 }
-OpeningFile::~OpeningFile() {
-    opening = nullptr;
+FileAtHand::~FileAtHand() {
+    at_hand = nullptr;
 }
 
 void KnownMapping::know(const std::filesystem::path& path, const void* base, uint64_t length) {

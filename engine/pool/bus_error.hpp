@@ -9,13 +9,14 @@
 namespace cinnabar::pool {
 
 // While it lives, a bus error of this thread that lies in no known mapping is this file's:
-// libpmemobj maps a file and reads it before anybody learns where.
-class OpeningFile {
+// libpmemobj maps a file and reads it before anybody learns where, and unmaps it when nobody may
+// know it any more.
+class FileAtHand {
   public:
-    explicit OpeningFile(const std::filesystem::path& path);
-    OpeningFile(const OpeningFile&) = delete;
-    OpeningFile& operator=(const OpeningFile&) = delete;
-    ~OpeningFile();
+    explicit FileAtHand(const std::filesystem::path& path);
+    FileAtHand(const FileAtHand&) = delete;
+    FileAtHand& operator=(const FileAtHand&) = delete;
+    ~FileAtHand();
 
   private:
     const std::string name_;

@@ -14,6 +14,7 @@
 #include "format/codec.hpp"
 #include "medium/domain.hpp"
 #include "medium/pmem_medium.hpp"
+#include "pool/find_catalogue.hpp"
 #include "pool/pool.hpp"
 #include "pool/root.hpp"
 #include "pool/superblock.hpp"
@@ -36,6 +37,7 @@ constexpr uint64_t kChunkBytes = 256 << 10;
 constexpr uint64_t kChunksPerZone = 65528;
 constexpr uint64_t kChunkHeaderBytes = 16;
 constexpr uint64_t kFirstFreeBytes = 0x502410;
+static_assert(kFirstFreeBytes <= kCatalogueEndMax);
 
 enum TypeNumber : uint64_t { kCatalogueType = 1, kExtentType = 2 };
 

@@ -12,6 +12,7 @@
 
 #include "base/check.hpp"
 #include "base/crc32c.hpp"
+#include "base/fork_guard.hpp"
 #include "format/codec.hpp"
 #include "medium/domain.hpp"
 #include "pool/bus_error.hpp"
@@ -68,7 +69,7 @@ Error explain(int number, const std::string& what, const std::filesystem::path& 
                      "cannot open " + name +
                          " read-only: libpmemobj wants the right to write to the file even then, "
                          "and writes nothing; copy the file to a place that you may write to");
-    if (number == EINVAL || number == 0)
+    if (number == EINVAL || number <= 0)  // it leaves -1 where its heap's header does not verify
         return error(Errc::corrupt, name + " is damaged where libpmemobj keeps its own data (" +
                                         what +
                                         "); restore it from a copy, or salvage what can be "
@@ -77,7 +78,7 @@ Error explain(int number, const std::string& what, const std::filesystem::path& 
 }
 
 Result<pmem::obj::pool<Root>> try_open(const std::filesystem::path& path, bool read_only) {
-    const OpeningFile opening(path);
+    const FileAtHand at_hand(path);
     try {
         return open_pmemobj(path, read_only);
     } catch (const pmem::pool_error& error) {
@@ -92,7 +93,9 @@ Result<pmem::obj::pool<Root>> try_open(const std::filesystem::path& path, bool r
 
 struct Pool::Impl {
     pmem::obj::pool<Root> pool;
-    pid_t owner = ::getpid();
+    const uint32_t life = begin_life();
+    const pid_t owner = ::getpid();
+    std::filesystem::path path;
     std::string name;  // quoted
     bool read_only = false;
     uint64_t file_bytes = 0;
@@ -104,6 +107,7 @@ struct Pool::Impl {
     KnownMapping mapping;
 
     ~Impl();
+    bool is_owner() const;
     Result<void> close();
     void lay_out(const Probed& probed);
     void find_medium(const Probed& probed, const OpenOptions& options);
@@ -124,21 +128,27 @@ Pool::Impl::~Impl() {
     if (pool.handle() != nullptr) (void)close();
 }
 
+// The process number tells where the word cannot: after a bare clone without wipe-on-fork.
+bool Pool::Impl::is_owner() const {
+    return alive_word().load(std::memory_order_relaxed) == life && owner == ::getpid();
+}
+
 // In a child after fork the pool belongs to the parent: libpmemobj would write to it.
 Result<void> Pool::Impl::close() {
     if (pool.handle() == nullptr) return {};
-    if (owner != ::getpid()) {
+    // Before it is unmapped: what is mapped at this place afterwards is somebody else's.
+    mapping.forget();
+    if (!is_owner()) {
         ::munmap(space.base, file_bytes);
-        mapping.forget();
         pool = {};
         return {};
     }
+    const FileAtHand at_hand(path);
     try {
         pool.close();
     } catch (const std::exception& error) {
         return fail(Errc::io, "cannot close " + name + ": " + error.what());
     }
-    mapping.forget();
     pool = {};
     return {};
 }
@@ -294,6 +304,7 @@ Result<Pool> Pool::open(const std::filesystem::path& path, const OpenOptions& op
 
     auto impl = std::make_unique<Impl>();
     impl->pool = opened->pool;
+    impl->path = path;
     impl->name = quoted(path);
     impl->read_only = options.read_only;
     impl->lay_out(opened->probed);

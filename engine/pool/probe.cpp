@@ -10,10 +10,13 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <tuple>
+#include <vector>
 
 #include "format/codec.hpp"
+#include "pool/find_catalogue.hpp"
 #include "pool/pmemobj_bytes.hpp"
 #include "pool/root.hpp"
 #include "pool/superblock.hpp"
@@ -75,9 +78,15 @@ class Prober {
     Result<void> check_mappable();
     Result<void> read(uint64_t offset, void* to, size_t length);
     Result<void> check_header();
+    Result<void> check_part_ids(const PmemobjHeader& header);
+    Result<void> check_layout(const PmemobjDescriptor& descriptor);
+    Result<void> check_root(const PmemobjDescriptor& descriptor);
+    Result<void> refuse_head(ByteRange range, const std::string& says, Errc code,
+                             const std::string& predicate);
+    std::optional<FoundCatalogue> search();
     Result<void> check_heap(const PmemobjDescriptor& descriptor);
     Result<void> check_lanes(const PmemobjDescriptor& descriptor);
-    Result<void> find_catalogue();
+    Result<void> locate_catalogue();
     Result<void> read_superblock();
     Result<void> refuse_both(const Superblock& a, const Superblock& b);
     Result<void> check_versions();
@@ -110,7 +119,7 @@ std::string kind_of(mode_t mode) {
 
 Result<Probed> Prober::run() {
     for (auto step : {&Prober::open_file, &Prober::check_mappable, &Prober::check_header,
-                      &Prober::find_catalogue, &Prober::read_superblock, &Prober::check_versions,
+                      &Prober::locate_catalogue, &Prober::read_superblock, &Prober::check_versions,
                       &Prober::check_geometry})
         if (auto done = (this->*step)(); !done) return fail(done.error());
     return std::move(found_);
@@ -168,22 +177,65 @@ Result<void> Prober::check_header() {
         return refuse(Errc::not_a_pool,
                       "describes a pool set; a cinnabar pool is a single file without replicas");
     if (std::memcmp(start.data(), kSignature.data(), kSignature.size()) != 0)
-        return refuse(Errc::not_a_pool, "is not a libpmemobj pool; check the path");
+        return refuse_head(
+            {0, kSignature.size()}, "does not begin with libpmemobj's signature", Errc::not_a_pool,
+            "is not a pool, or its head and its superblocks are damaged: it does not begin as a "
+            "libpmemobj pool does, and no superblock verifies in it; check the path");
     if (found_.file_bytes < kMetadataBytes)
         return refuse(Errc::truncated, "has " + std::to_string(found_.file_bytes) +
                                            " bytes, less than the header of a pool");
 
     const auto header = std::bit_cast<PmemobjHeader>(start);
-    if (header.major != kPmemobjFormat)
-        return refuse(Errc::unsupported_version, "is of libpmemobj's format " +
-                                                     std::to_string(header.major) +
-                                                     "; this library reads format 6");
-    for (const auto& id : header.part_ids)
-        if (id != header.part_ids[0])
-            return refuse(Errc::not_a_pool,
-                          "is one part or replica of a pool set; a cinnabar pool is a single file "
-                          "without replicas");
-    return {};
+    if (header.major != kPmemobjFormat) {
+        const std::string says = "is of libpmemobj's format " + std::to_string(header.major);
+        return refuse_head(
+            {offsetof(PmemobjHeader, major), sizeof(header.major)}, says, Errc::unsupported_version,
+            says + "; this library reads format 6, and no superblock verifies in it");
+    }
+    return check_part_ids(header);
+}
+
+// In a set, the two neighbours of a part are other parts, and those of a replica other replicas. A
+// file that names one such neighbour alone, or the same one as both, is damaged.
+Result<void> Prober::check_part_ids(const PmemobjHeader& header) {
+    const auto& ids = header.part_ids;
+    const auto other = [&](size_t i) { return ids[i] != ids[0]; };
+    if (!other(1) && !other(2) && !other(3) && !other(4)) return {};
+    const std::string predicate =
+        "is one part or replica of a pool set; a cinnabar pool is a single file without replicas";
+    if (other(1) == other(2) && other(3) == other(4) && !(other(1) && ids[1] == ids[3]))
+        return refuse(Errc::not_a_pool, predicate);
+    return refuse_head({offsetof(PmemobjHeader, part_ids), sizeof(header.part_ids)},
+                       "names parts of a pool set that cannot be", Errc::not_a_pool, predicate);
+}
+
+// Opening needs a head that is libpmemobj's, and of a pool of ours. Where it is not, the file may
+// still be our pool: a superblock that verifies says so, and a salvage needs no more. `says` is
+// said of the head then, `predicate` of the file where there is none.
+Result<void> Prober::refuse_head(ByteRange range, const std::string& says, Errc code,
+                                 const std::string& predicate) {
+    const auto found = search();
+    if (!found) return refuse(code, predicate);
+    if (auto known = pool::check_versions(found->superblock, name_); !known) return known;
+    Error error{Errc::corrupt,
+                name_ + " is damaged: it holds the catalogue of a cinnabar pool (at byte " +
+                    std::to_string(found->offset) + "), but its head " + says + " (bytes " +
+                    std::to_string(range.offset_bytes) + " to " +
+                    std::to_string(range.offset_bytes + range.length_bytes) +
+                    "); only a salvage can read it (cinnabar salvage OLD NEW, or salvage_pool), "
+                    "which needs no head",
+                std::nullopt, range};
+    return fail(std::move(error));
+}
+
+// What a salvage would find. What cannot be read holds nothing.
+std::optional<FoundCatalogue> Prober::search() {
+    std::vector<std::byte> start(std::min(found_.file_bytes, kCatalogueEndMax));
+    for (uint64_t at = 0; at < start.size(); at += format::kPageBytes) {
+        const uint64_t length = std::min<uint64_t>(format::kPageBytes, start.size() - at);
+        if (!read(at, &start[at], length)) std::fill_n(&start[at], length, std::byte{0});
+    }
+    return find_catalogue(start);
 }
 
 // libpmemobj keeps no sum of the heap's size, and dies of a wrong one.
@@ -216,24 +268,39 @@ Result<void> Prober::check_lanes(const PmemobjDescriptor& descriptor) {
     return {};
 }
 
-Result<void> Prober::find_catalogue() {
+Result<void> Prober::check_layout(const PmemobjDescriptor& descriptor) {
+    std::string layout(descriptor.layout.data(),
+                       ::strnlen(descriptor.layout.data(), descriptor.layout.size()));
+    if (layout == kLayoutName) return {};
+    for (char& c : layout)
+        if (c < ' ' || c > '~') c = '?';
+    return refuse_head(
+        {kDescriptorOffset + offsetof(PmemobjDescriptor, layout), sizeof(descriptor.layout)},
+        "names the layout '" + layout + "'", Errc::wrong_layout,
+        "is a libpmemobj pool of the layout '" + layout + "', not of '" + kLayoutName +
+            "', and no superblock verifies in it; check the path");
+}
+
+Result<void> Prober::check_root(const PmemobjDescriptor& descriptor) {
+    constexpr uint64_t offset = kDescriptorOffset + offsetof(PmemobjDescriptor, root_offset);
+    if (descriptor.root_offset == 0 || descriptor.root_bytes != sizeof(Root))
+        return refuse_head({offset, 24}, "has no root object of cinnabar", Errc::wrong_layout,
+                           "has no root object of cinnabar, and no superblock verifies in it");
+    if (descriptor.root_offset >= found_.file_bytes)
+        return corrupt(offset, 8, "the position of its root object");
+    return {};
+}
+
+Result<void> Prober::locate_catalogue() {
     PmemobjDescriptor descriptor;
     if (auto done = read(kDescriptorOffset, &descriptor, sizeof(descriptor)); !done) return done;
-    const std::string layout(descriptor.layout.data(),
-                             ::strnlen(descriptor.layout.data(), descriptor.layout.size()));
-    if (layout != kLayoutName)
-        return refuse(Errc::wrong_layout, "is a libpmemobj pool of the layout '" + layout +
-                                              "', not of '" + kLayoutName + "'");
+    if (auto done = check_layout(descriptor); !done) return done;
     if (auto done = check_heap(descriptor); !done) return done;
-    if (descriptor.root_offset == 0 || descriptor.root_bytes != sizeof(Root))
-        return refuse(Errc::wrong_layout, "has no root object of cinnabar");
+    if (auto done = check_root(descriptor); !done) return done;
     heap_offset_ = descriptor.heap_offset;
 
     const uint64_t file_bytes = found_.file_bytes;
     ObjectId catalogue = {};
-    if (descriptor.root_offset >= file_bytes)
-        return corrupt(kDescriptorOffset + offsetof(PmemobjDescriptor, root_offset), 8,
-                       "the position of its root object");
     if (auto done = read(descriptor.root_offset, &catalogue, sizeof(catalogue)); !done) return done;
     if (catalogue.offset < heap_offset_ || catalogue.offset >= file_bytes ||
         file_bytes - catalogue.offset < sizeof(format::Catalogue) + format::kPageBytes)

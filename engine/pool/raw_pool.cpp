@@ -7,11 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
-#include <optional>
 #include <thread>
 
-#include "format/codec.hpp"
+#include "pool/find_catalogue.hpp"
 #include "pool/pool.hpp"
 #include "pool/probe.hpp"
 #include "pool/superblock.hpp"
@@ -20,64 +18,7 @@ namespace cinnabar::pool {
 
 namespace {
 
-using format::Catalogue;
-using format::kPageBytes;
-using format::RegisterRole;
-using format::Superblock;
-
 constexpr std::chrono::milliseconds kLockPoll{10};
-constexpr uint64_t kCopyBOffset = offsetof(Catalogue, superblock_b);
-
-// A file of which `bytes` are there.
-struct View {
-    const std::byte* at;
-    uint64_t bytes;
-
-    std::optional<Superblock> superblock_at(uint64_t offset) const {
-        Superblock found;
-        if (offset > bytes || bytes - offset < sizeof found) return std::nullopt;
-        const std::byte* from = at + offset;
-        if (std::memcmp(from, format::kSuperblockMagic.data(), sizeof found.magic) != 0)
-            return std::nullopt;
-        std::memcpy(&found, from, sizeof found);
-        if (!is_intact(found)) return std::nullopt;
-        return found;
-    }
-
-    bool register_at(uint64_t offset, RegisterRole role, const format::PoolId& id) const {
-        format::RegisterLine line;
-        if (offset > bytes || bytes - offset < sizeof line) return false;
-        std::memcpy(&line, at + offset, sizeof line);
-        return format::read_register(id, format::register_key(role), line).has_value();
-    }
-};
-
-struct Place {
-    Superblock superblock;
-    uint64_t catalogue_offset = 0;
-    bool one_copy = false;
-};
-
-// Is what stands at `offset` copy A? The registers behind copy A tell it from copy B.
-Place place_of(const View& file, uint64_t offset, const Superblock& found) {
-    if (file.superblock_at(offset + kCopyBOffset)) return {found, offset, false};
-    const bool copy_a = file.register_at(offset + offsetof(Catalogue, generation_ceiling),
-                                         RegisterRole::generation_ceiling, found.pool_id) ||
-                        file.register_at(offset + offsetof(Catalogue, last_stream),
-                                         RegisterRole::last_stream, found.pool_id);
-    return {found, copy_a || offset < kCopyBOffset ? offset : offset - kCopyBOffset, true};
-}
-
-// The catalogue lies before all extents; a superblock in a record's payload does not.
-std::optional<Place> find_catalogue(const View& file) {
-    for (uint64_t offset = 0; offset < file.bytes; offset += kPageBytes) {
-        const auto found = file.superblock_at(offset);
-        if (!found) continue;
-        const Place place = place_of(file, offset, *found);
-        if (end_of_segments(*found, place.catalogue_offset + sizeof(Catalogue))) return place;
-    }
-    return std::nullopt;
-}
 
 // Why no superblock was found. What opening the file says of it is more exact, but for the advice.
 Error explain(const std::filesystem::path& path) {
@@ -139,17 +80,17 @@ Result<void> RawPool::map(const std::string& name, uint64_t present_bytes, uint6
 // False where no superblock is found.
 Result<bool> RawPool::lay_out(const std::string& name, uint64_t present_bytes) {
     if (auto done = map(name, present_bytes, 0); !done) return fail(std::move(done.error()));
-    const auto place = find_catalogue({mapping_.at(), present_bytes});
-    if (!place) return false;
-    if (auto known = check_versions(place->superblock, name); !known)
+    const auto found = find_catalogue({mapping_.at(), present_bytes});
+    if (!found) return false;
+    if (auto known = check_versions(found->superblock, name); !known)
         return fail(std::move(known.error()));
     const uint64_t end =
-        *end_of_segments(place->superblock, place->catalogue_offset + sizeof(Catalogue));
+        *end_of_segments(found->superblock, found->offset + sizeof(format::Catalogue));
     file_bytes_ = std::max(present_bytes, end);
     if (auto done = map(name, present_bytes, file_bytes_); !done)
         return fail(std::move(done.error()));
-    space_ = space_of(place->superblock, mapping_.at(), place->catalogue_offset);
-    if (place->one_copy)
+    space_ = space_of(found->superblock, mapping_.at(), found->offset);
+    if (found->one_copy)
         notes_.emplace_back(
             "one of the two copies of the superblock does not verify; the other one "
             "was used");
@@ -171,7 +112,7 @@ Result<RawPool> RawPool::open(const std::filesystem::path& path,
     if (!S_ISREG(status.st_mode) || status.st_size == 0) return fail(explain(path));
     Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file.valid()) return fail(system_error(errno, "open " + name));
-    const OpeningFile opening(path);
+    const FileAtHand at_hand(path);
     RawPool pool(std::move(file));
     if (auto done = pool.lock(name, lock_timeout); !done) return fail(std::move(done.error()));
     if (::fstat(pool.file_.get(), &status) != 0)

@@ -32,12 +32,15 @@ class BadInput(ProgramTest):
             self.expect(IO, "info", other)
 
     def test_a_pool_of_another_layout(self):
-        """A libpmemobj pool that is not ours: its layout name is changed in our own."""
+        """A libpmemobj pool that is not ours: made of our own, without superblock and layout."""
         self.create()
         self.append(b"a\n")
         place = self.file_bytes().find(b"cinnabar")
         self.assertTrue(0 < place < 8192, "the layout name is in the pool's header")
         self.patch(place, b"somebody")
+        superblock = self.file_bytes().find(b"CINNABAR")
+        for copy in (superblock, superblock + 4096):
+            self.patch(copy, b"SOMEBODY")
         before = self.file_bytes()
         for words in (["info"], ["check"], ["dump", "--stream", "s"], ["append", "--stream", "s"]):
             done = self.expect(IO, *words, self.pool, stdin=b"b\n")

@@ -106,6 +106,38 @@ class Damage(ProgramTest):
             done = self.expect(CORRUPT, *words, self.pool)
             self.assertRegex(done.stderr, rb"superblock")
 
+    def test_the_head_of_the_file(self):
+        """libpmemobj's signature, format and layout name: no open can do without, a salvage can."""
+        new = os.path.join(self.folder, "new")
+        for offset, length in ((0, 8), (8, 4), (4096, 1024)):
+            for bit in (0, 7):
+                with self.subTest(offset=offset, bit=bit):
+                    self.mend()
+                    self.flip(offset, bit)
+                    damaged = self.file_bytes()
+                    for words in (["check"], ["check", "--json"], ["info"],
+                                  ["dump", "--stream", "s"], ["append", "--stream", "s"]):
+                        done = self.expect(CORRUPT, *words, self.pool, stdin=b"x\n")
+                        self.assertIn(f"(bytes {offset} to {offset + length})".encode(),
+                                      done.stderr)
+                        self.assertIn(b"cinnabar salvage", done.stderr)
+                        done.stderr.decode()
+                    self.assertTrue(self.file_bytes() == damaged)
+                    self.ok("salvage", self.pool, new)
+                    self.assertEqual(self.ok("dump", new, "--stream", "s"), b"".join(self.lines))
+                    os.remove(new)
+
+    def test_neither_head_nor_superblock(self):
+        """Nothing tells it from a file that is no pool."""
+        for place in (0, *(copy + 100 for copy in self.places_of(b"CINNABAR"))):
+            self.flip(place)
+        new = os.path.join(self.folder, "new")
+        for words in (["check", self.pool], ["salvage", self.pool, new]):
+            done = self.expect(IO, *words)
+            self.assertIn(b"is not a pool, or its head and its superblocks are damaged",
+                          done.stderr)
+        self.assertFalse(os.path.exists(new))
+
     def test_segment_headers(self):
         headers = self.places_of(b"CSEGMENT")
         self.assertGreater(len(headers), 4)

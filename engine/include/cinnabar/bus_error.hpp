@@ -11,11 +11,15 @@
 
 namespace cinnabar {
 
-// From now on a bus error in the mapping of an open pool, or of one that the calling thread is
-// opening, ends the process: one sentence on the standard error names the file, the byte and what
+// From now on a bus error in the mapping of an open pool, or of one that its thread is opening or
+// closing, ends the process: one sentence on the standard error names the file, the byte and what
 // to do, and the process ends with `exit_status`, without destructors or exit handlers. The log
 // is left as by a kill: what was acknowledged is kept as far as the file still holds it. Every
-// other SIGBUS goes to the handler that was there before, or has its default effect.
+// other SIGBUS does what it did before: it goes to the handler that was there, is ignored (one that
+// somebody sent, where it was ignored), or ends the process.
+//
+// While a pool is opened or closed, every bus error of that thread is taken for the pool's,
+// wherever it lies; while one is closed, those of other threads are not.
 //
 // For the whole process; a handler that is installed later takes this one's place. Any thread,
 // any number of times: a further call changes the status. The first 64 pools that are open at a

@@ -72,7 +72,9 @@ Result<CopyReport> copy_pool(const std::filesystem::path& from, const std::files
 // Needs one superblock copy, and of libpmemobj's own data nothing. A sound pool is copied, but for
 // a process killed in the middle of a change to the tables: a row that it left half changed counts
 // as damaged here, while copy_pool puts it back.
-// Errors: those of copy_pool; corrupt only where no superblock verifies.
+// Errors: those of copy_pool; corrupt only where no superblock verifies in a file that begins as a
+// pool does. Where its beginning is damaged too, nothing tells it from a file that is no pool:
+// not_a_pool, wrong_layout or unsupported_version, as Log::open says.
 Result<CopyReport> salvage_pool(const std::filesystem::path& from, const std::filesystem::path& to,
                                 const CopyOptions& options = {});
 

@@ -5,7 +5,8 @@
 // one is refused, wrong_thread). close(), moving and destruction need that no other call is
 // running. The library starts no thread but those of its parallel recovery, and installs no signal
 // handler (bus_error.hpp has one to ask for). In a child process after fork every call on the
-// parent's log fails with `forked`; the child may open logs of its own.
+// parent's log fails with `forked`; the child may open logs of its own, which recover in one thread
+// (oneTBB does not survive a fork: a program that uses it itself opens no log in a forked child).
 //
 // Ownership. A Stream and a Reader keep the log's insides alive; after Log::close they fail with
 // `failed`. Bytes handed to append are copied before it returns. Bytes of a Record stay valid as
@@ -307,8 +308,9 @@ class Log {
     // Opens a pool and recovers every stream: verifies what is not testified durable, makes durable
     // what it accepts, erases what it cuts; only then returns.
     // Errors: not_found, permission, locked (the message names the process), not_a_pool,
-    // wrong_layout, truncated, unsupported_version, cannot_map, io; corrupt (not when read_only:
-    // nothing of the log was written; open read-only to read what verifies).
+    // wrong_layout, truncated, unsupported_version, cannot_map, io; corrupt (nothing of the log was
+    // written). Of damage in the log itself a read-only open returns no error: it reads what
+    // verifies. What lies before the log no open can do without, and salvage_pool can.
     static Result<Log> open(const std::filesystem::path& path, const OpenOptions& options = {});
 
     Log(Log&&) noexcept;

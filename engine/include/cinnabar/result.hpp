@@ -24,7 +24,7 @@ enum class Errc : int32_t {
     disk_full = 6,             // the file system has no room for the pool
     cannot_map = 7,            // the path's file system cannot be mapped into memory
     locked = 8,                // another process has the pool open
-    not_a_pool = 9,            // the file is not a libpmemobj pool
+    not_a_pool = 9,            // no libpmemobj pool, and no superblock of cinnabar's in it
     wrong_layout = 10,         // a libpmemobj pool, but not one of cinnabar
     truncated = 11,            // the file is shorter than its own header says
     unsupported_version = 12,  // a newer format, or an unknown incompatible feature

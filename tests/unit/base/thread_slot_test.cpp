@@ -42,6 +42,22 @@ TEST(ThreadSlot, EndsWithItsThread) {
     }
 }
 
+// A thread_local object that came before the slot ends after it, and may append a last record.
+TEST(ThreadSlot, IsNotUsedAfterItWasGivenBack) {
+    struct Last {
+        uint32_t* slot = nullptr;
+        ~Last() { *slot = thread_slot(); }
+    };
+    uint32_t in_life = kThreadSlots, at_the_end = 0;
+    std::thread([&] {
+        thread_local Last last;
+        last.slot = &at_the_end;
+        in_life = thread_slot();
+    }).join();
+    EXPECT_LT(in_life, kThreadSlots);
+    EXPECT_EQ(at_the_end, kThreadSlots);
+}
+
 TEST(ThreadSlot, MoreThreadsThanSlotsShareTheLast) {
     constexpr size_t kThreads = kThreadSlots + 20;
     std::array<uint32_t, kThreads> slots = {};

@@ -115,6 +115,36 @@ TEST_P(BusErrorTest, LeavesStrangeBusErrorsToTheirOwnHandler) {
     });
 }
 
+// Who ignores the signal goes on, where it was sent. A fault cannot be ignored.
+TEST_P(BusErrorTest, IgnoresWhatWasIgnored) {
+    expect_end(::testing::ExitedWithCode(79), "", [&] {
+        ::signal(SIGBUS, SIG_IGN);
+        must(end_on_bus_error(9));
+        for (int i = 0; i < 3; ++i) {
+            ::raise(SIGBUS);
+            ::kill(::getpid(), SIGBUS);
+        }
+        ::_exit(79);
+    });
+    expect_end(::testing::KilledBySignal(SIGBUS), "", [&] {
+        ::alarm(20);
+        ::signal(SIGBUS, SIG_IGN);
+        must(end_on_bus_error(9));
+        *strange_page(folder_ / "strange") = 1;
+    });
+}
+
+TEST_P(BusErrorTest, OneThatIsSentEndsTheProcessAsWithoutTheHandler) {
+    expect_end(::testing::KilledBySignal(SIGBUS), "", [&] {
+        ::signal(SIGBUS, SIG_DFL);
+        must(end_on_bus_error(9));
+        create();
+        const Log log = open();
+        ::kill(::getpid(), SIGBUS);
+        ::_exit(80);
+    });
+}
+
 TEST_P(BusErrorTest, RefusesAStatusThatCannotBe) {
     for (const int status : {0, -1, 256}) {
         const auto refused = end_on_bus_error(status);

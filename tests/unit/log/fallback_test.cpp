@@ -11,8 +11,8 @@
 #include <cstddef>
 #include <thread>
 
+#include "base/fork_guard.hpp"
 #include "fixture.hpp"
-#include "log/fork_guard.hpp"
 #include "log/frontiers.hpp"
 #include "log/futex_park.hpp"
 #include "log/pmem_world.hpp"
@@ -45,28 +45,59 @@ bool refuse_membarrier_and_wipe_on_fork() {
            ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
 
+struct Ran {
+    int exit_code = -1;
+    int tests = 0;
+};
+
+// The number of tests in a report of GoogleTest's: the first one that it states is of all of them.
+int tests_in(const std::filesystem::path& report) {
+    std::ifstream file(report);
+    std::string text((std::istreambuf_iterator<char>(file)), {});
+    const std::string key = "\"tests\": ";
+    const size_t at = text.find(key);
+    return at == std::string::npos ? 0 : std::atoi(text.c_str() + at + key.size());
+}
+
 // Runs the named tests of this program under the filter, which survives exec.
-int exit_code_under_filter(const char* tests) {
+Ran run_under_filter(const std::string& tests) {
+    const std::string report =
+        ::testing::TempDir() + "cinnabar-tests-" + std::to_string(::getpid()) + ".json";
     const pid_t child = ::fork();
     if (child == 0) {
         if (!refuse_membarrier_and_wipe_on_fork()) ::_exit(77);
-        const std::string wanted = std::string("--gtest_filter=") + tests;
+        const std::string wanted = "--gtest_filter=" + tests;
+        const std::string told = "--gtest_output=json:" + report;
         const std::string self = std::filesystem::read_symlink("/proc/self/exe");
-        ::execl(self.c_str(), self.c_str(), wanted.c_str(), "--gtest_brief=1", nullptr);
+        ::execl(self.c_str(), self.c_str(), wanted.c_str(), told.c_str(), "--gtest_brief=1",
+                nullptr);
         ::_exit(78);
     }
     int status = 0;
     ::waitpid(child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    const Ran ran = {WIFEXITED(status) ? WEXITSTATUS(status) : -1, tests_in(report)};
+    std::filesystem::remove(report);
+    return ran;
+}
+
+// A filter that matches nothing ends well, too: the tests are counted.
+void expect_well_under_filter(const std::string& tests) {
+    const Ran ran = run_under_filter(tests);
+    EXPECT_EQ(ran.exit_code, 0) << tests;
+    EXPECT_GT(ran.tests, 0) << tests << " names no test";
 }
 
 TEST(FallBack, WaitersWakeWithoutMembarrier) {
-    EXPECT_EQ(exit_code_under_filter("Log/FrontierTest.*:Log/Threads.OneWriter*:Log/Threads.Some*"),
-              0);
+    for (const char* tests : {"Log/FrontierTest.*", "Log/Threads.OneWriter*", "Log/Threads.Some*"})
+        expect_well_under_filter(tests);
 }
 
 TEST(FallBack, AForkedChildIsRefusedWithoutWipeOnFork) {
-    EXPECT_EQ(exit_code_under_filter("Log/ForkTest.*"), 0);
+    expect_well_under_filter("Log/ForkTest.*");
+}
+
+TEST(FallBack, ANameOfNoTestIsNoticed) {
+    EXPECT_EQ(run_under_filter("Log/NoSuchTest.*").tests, 0);
 }
 
 // A system without membarrier, for one object.
@@ -114,7 +145,7 @@ TEST_P(FallBackNote, IsInTheReport) {
     expect_ends_well([&] {
         ASSERT_TRUE(refuse_membarrier_and_wipe_on_fork());
         EXPECT_FALSE(log::FutexPark::can_fence_others());
-        EXPECT_FALSE(log::wiped_on_fork());
+        EXPECT_FALSE(wiped_on_fork());
         create();
         Log log = open();
         EXPECT_EQ(log.report().notes.size(), 2u);
@@ -131,7 +162,7 @@ TEST_P(FallBackNote, IsNotThereWithoutNeed) {
     create();
     Log log = open();
     EXPECT_EQ(log.report().notes.size(),
-              (log::FutexPark::can_fence_others() ? 0u : 1u) + (log::wiped_on_fork() ? 0u : 1u));
+              (log::FutexPark::can_fence_others() ? 0u : 1u) + (wiped_on_fork() ? 0u : 1u));
 }
 
 }  // namespace

@@ -1,7 +1,10 @@
 // A child after fork: every call is refused, and nothing that it does changes the pool.
+#include <sched.h>
 #include <sys/wait.h>
 
+#include <atomic>
 #include <functional>
+#include <thread>
 
 #include "fixture.hpp"
 
@@ -97,6 +100,86 @@ TEST_P(ForkTest, TheParentsPoolIsLockedForTheChild) {
               }),
               0);
     must(log.add_stream("s", Writers::one));
+}
+
+// Each is the first process of its namespace, so both have the number 1.
+TEST_P(ForkTest, AChildWithItsParentsNumberIsRefusedToo) {
+    const auto first_of_a_namespace = [](const std::function<int()>& body) {
+        if (::unshare(CLONE_NEWPID) != 0) return 77;
+        return failures_in_child([&] { return ::getpid() == 1 ? body() : 76; });
+    };
+    create();
+    must(Log::create(folder_ / "own", {.pool_bytes = 2 * kPoolBytes}));
+    const int failures = failures_in_child([&] {
+        if (::geteuid() != 0 && ::unshare(CLONE_NEWUSER) != 0) return 77;
+        return first_of_a_namespace([&] {
+            auto log = std::make_unique<Log>(open());
+            auto stream = std::make_unique<Stream>(must(log->add_stream("s", Writers::one)));
+            must(stream->append(pattern(1, 100)));
+            const auto before = file_bytes(path_);
+            const int failed = first_of_a_namespace([&] {
+                Tally tally;
+                tally.forked(stream->append(pattern(2, 10)), "append");
+                Log own = must(Log::open(folder_ / "own", options()));
+                must(must(own.add_stream("c", Writers::one)).append(pattern(1, 10)));
+                tally.forked(stream->append(pattern(2, 10)), "append, beside a log of its own");
+                tally.forked(log->close(), "close");
+                stream.reset();
+                log.reset();
+                tally.expect(file_bytes(path_) == before, "the pool is as it was");
+                return tally.failures();
+            });
+            must(stream->append(pattern(3, 100)));
+            return failed + (read_all(*stream).size() == 2 ? 0 : 1);
+        });
+    });
+    if (failures == 77) GTEST_SKIP() << "no namespaces here";
+    EXPECT_EQ(failures, 0);
+}
+
+// The child has one thread, and every lock that another thread of the parent held at that moment
+// stays held in it for ever. A slow medium makes such moments long.
+TEST_P(ForkTest, DestructorsInAChildWaitForNoThreadOfTheParent) {
+    create();
+    OpenOptions slow = options();
+    slow.modelled.fence_ns = 1'000'000;
+    Log log = open(slow);
+    Stream stream = must(log.add_stream("s", Writers::many, Reserve::yes));
+    const ServiceId service = must(log.add_service("s", "service"));
+    const Lsn first = must(stream.append(pattern(0, 100)));
+    auto reader = std::make_unique<Reader>(must(stream.read()));
+    EXPECT_EQ(must(reader->next())->lsn, first);
+    auto reservation = std::make_unique<Reservation>(must(stream.reserve(100, 2)));
+
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> threads;
+    threads.emplace_back([&] {  // from segment to segment
+        for (uint64_t i = 1; !stop && stream.append(pattern(i, 800), lazy()); ++i) {
+        }
+    });
+    threads.emplace_back([&] {
+        for (uint64_t i = 1; !stop; ++i) {
+            const auto lsn = stream.append(pattern(i, 100));
+            if (!lsn || !log.release(service, *lsn)) break;
+        }
+    });
+    // Until ten segments were crossed, at the least.
+    const uint64_t far = uint64_t{10} * 4096;
+    for (int i = 0; (i < 40 || stream.appended().value < far) && !HasFailure(); ++i) {
+        std::this_thread::sleep_for(milliseconds(1));
+        const int failures = failures_in_child([&] {
+            ::alarm(10);
+            reservation.reset();
+            reader.reset();
+            { const Stream ends_here = std::move(stream); }
+            { const Log ends_here = std::move(log); }
+            return 0;
+        });
+        EXPECT_EQ(failures, 0) << "child " << i << (failures < 0 ? " was ended by a signal" : "");
+    }
+    stop = true;
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_GT(must(reader->next())->lsn, first);
 }
 
 // What the error's sentence advises: a log that the child opened itself is its own.

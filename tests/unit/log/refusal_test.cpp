@@ -89,6 +89,8 @@ TEST_P(Refusal, ATruncatedPool) {
 
 TEST_P(Refusal, AnotherLayout) {
     create();
+    const uint64_t copy_a = offset_in_file(path_, bytes_of("CINNABAR"));
+    for (const uint64_t copy : {copy_a, copy_a + 4096}) write_at(copy, bytes_of("SOMEBODY"));
     write_at(4096, bytes_of(std::string_view("somebody else", 14)));
     const auto before = file_bytes(path_);
     expect_refused(Errc::wrong_layout, "'somebody else', not of 'cinnabar-1'");

@@ -1,6 +1,25 @@
 // Salvaging a damaged pool: every record that verifies is saved at its LSN, every one that does not
 // lies in a reported gap, and the new pool is a sound one.
+#include <dlfcn.h>
+#include <fcntl.h>
+
+#include <functional>
+
 #include "anatomy.hpp"
+#include "cinnabar/bus_error.hpp"
+
+namespace {
+
+std::function<void()> before_allocation;
+
+}  // namespace
+
+// Stands before the C library's own: a new pool's file is allocated when the old one was surveyed.
+extern "C" int posix_fallocate(int file, off_t offset, off_t length) {
+    if (before_allocation) before_allocation();
+    using Own = int(int, off_t, off_t);
+    return reinterpret_cast<Own*>(::dlsym(RTLD_NEXT, "posix_fallocate"))(file, offset, length);
+}
 
 namespace cinnabar::log_test {
 namespace {
@@ -39,6 +58,11 @@ class SalvageTest : public LogTest {
 
     uint64_t span() const { return anatomy_->span(); }
 
+    template <class T>
+    static std::pair<Errc, std::string> code_and_words(const Result<T>& result) {
+        return result ? std::pair<Errc, std::string>{}
+                      : std::pair{result.error().code, result.error().message};
+    }
     CopyReport salvage() {
         const auto before = file_bytes(path_);
         CopyReport report = must(salvage_pool(path_, new_path_));
@@ -402,10 +426,46 @@ TEST_P(SalvageTest, OfTheSuperblock) {
 TEST_P(SalvageTest, OfLibpmemobjsOwnBytes) {
     fill();
     zero(path_, 0, anatomy_->catalogue);
-    ASSERT_EQ(code_of(Log::open(path_, read_only())), Errc::not_a_pool);
+    ASSERT_EQ(code_of(Log::open(path_, read_only())), Errc::corrupt);
     const CopyReport report = salvage();
     expect_saved(report, "a", {});
     expect_saved(report, "b", {});
+}
+
+// What an open of a damaged head says is what a salvage then does.
+TEST_P(SalvageTest, OfADamagedHead) {
+    fill();
+    for (const auto& [offset, length] : {std::pair{0u, 8u}, {8u, 4u}, {4096u, 1024u}}) {
+        flip_byte(path_, offset);
+        for (const OpenOptions& with : {options(), read_only()}) {
+            const auto refused = Log::open(path_, with);
+            ASSERT_EQ(code_of(refused), Errc::corrupt);
+            EXPECT_EQ(refused.error().range, (ByteRange{offset, length}));
+            EXPECT_TRUE(contains(refused.error().message, "salvage_pool"));
+        }
+        EXPECT_EQ(code_of(copy_pool(path_, new_path_)), Errc::corrupt);
+        const CopyReport report = salvage();
+        expect_saved(report, "a", {});
+        expect_saved(report, "b", {});
+        EXPECT_TRUE(report.notes.empty());
+        std::filesystem::remove(new_path_);
+        flip_byte(path_, offset);
+    }
+}
+
+// A file without a head and without a superblock cannot be told from one that is no pool.
+TEST_P(SalvageTest, OfAFileThatShowsNothingOfAPool) {
+    fill();
+    for (const uint64_t copy : {0u, 4096u}) flip_byte(path_, anatomy_->catalogue + copy + 100);
+    flip_byte(path_, 0);
+    for (const auto& refused : {code_and_words(Log::open(path_, options())),
+                                code_and_words(salvage_pool(path_, new_path_))}) {
+        EXPECT_EQ(refused.first, Errc::not_a_pool);
+        EXPECT_TRUE(
+            contains(refused.second, "is not a pool, or its head and its superblocks are damaged"))
+            << refused.second;
+    }
+    EXPECT_FALSE(std::filesystem::exists(new_path_));
 }
 
 // A payload may hold the bytes of a pool, on a page as in the file.
@@ -478,6 +538,24 @@ TEST_P(SalvageTest, OfAFileThatWasCut) {
     EXPECT_GE(b.records.size(), 40u);
     for (size_t i = 0; i < b.records.size(); ++i)
         EXPECT_EQ(b.records[i].payload, written_["b"][i].payload);
+}
+
+// Cut short after it was surveyed, before its records are copied: the end is one in words.
+TEST_P(SalvageTest, OfAFileThatIsCutMeanwhileEndsInWords) {
+    if (std::getenv("CINNABAR_TEST_FOLDER") == nullptr) fill();  // not again in the child
+    ::setenv("CINNABAR_TEST_FOLDER", folder_.c_str(), 1);
+    EXPECT_EXIT(
+        {
+            before_allocation = [this] { std::filesystem::resize_file(path_, 8192); };
+            must(end_on_bus_error(9));
+            (void)salvage_pool(path_, new_path_);
+        },
+        ::testing::ExitedWithCode(9),
+        "'" + path_.string() +
+            "' cannot be reached any more at file byte [0-9]+: the file was made shorter and now "
+            "has 8192 bytes");
+    ::unsetenv("CINNABAR_TEST_FOLDER");
+    EXPECT_FALSE(std::filesystem::exists(new_path_));
 }
 
 TEST_P(SalvageTest, OfASalvagedPoolChangesNothing) {

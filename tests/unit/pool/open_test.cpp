@@ -57,20 +57,29 @@ TEST_P(Open, DoesNotWaitForAPipe) {
     EXPECT_EQ(open_error().code, Errc::not_a_pool);
 }
 
+// Parts and replicas name other neighbours: on both sides, parts other than replicas.
 TEST_P(Open, RefusesAPartOfASet) {
     make();
-    flip_bit(path_, 104, 0);  // the id of the next replica
-    const Error error = open_error();
-    EXPECT_EQ(error.code, Errc::not_a_pool);
-    EXPECT_TRUE(contains(error.message, "replica")) << error.message;
+    for (const uint64_t neighbours : {56, 88}) {
+        for (const uint64_t id : {neighbours, neighbours + 16}) flip_bit(path_, id, 0);
+        const Error error = open_error();
+        EXPECT_EQ(error.code, Errc::not_a_pool);
+        EXPECT_TRUE(contains(error.message, "replica")) << error.message;
+        for (const uint64_t id : {neighbours, neighbours + 16}) flip_bit(path_, id, 0);
+    }
 }
 
 TEST_P(Open, RefusesAnotherLayout) {
-    make();
-    write_at(path_, 4096, std::array<char, 16>{"somebody else"});
-    const Error error = open_error();
-    EXPECT_EQ(error.code, Errc::wrong_layout);
-    EXPECT_TRUE(contains(error.message, "somebody else")) << error.message;
+    PMEMobjpool* other = pmemobj_create(path_.c_str(), "somebody else", PMEMOBJ_MIN_POOL, 0600);
+    ASSERT_NE(other, nullptr);
+    pmemobj_close(other);
+    const auto before = bytes_of(path_);
+    for (const bool read_only : {false, true}) {
+        const Error error = open_error({.read_only = read_only});
+        EXPECT_EQ(error.code, Errc::wrong_layout);
+        EXPECT_TRUE(contains(error.message, "somebody else")) << error.message;
+    }
+    EXPECT_TRUE(bytes_of(path_) == before);
 }
 
 TEST_P(Open, RefusesFileSystemsOfTheKernel) {

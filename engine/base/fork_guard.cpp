@@ -1,16 +1,20 @@
-#include "log/fork_guard.hpp"
+#include "base/fork_guard.hpp"
 
 #include <pthread.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <new>
 
-namespace cinnabar::log {
+namespace cinnabar {
 
 namespace {
 
 constinit std::atomic<uint32_t> plain_word{0};
+
+// Counts on through forks: no child gets the number of a process that it descends from. Process
+// numbers would not do, since a child may have its parent's (each the first of a namespace of its
+// own), or that of one further back which has ended.
+constinit std::atomic<uint32_t> lives{0};
 
 std::atomic<uint32_t>* make_word() {
     constexpr size_t page_bytes = 4096;
@@ -39,8 +43,10 @@ const std::atomic<uint32_t>& alive_word() {
 
 uint32_t begin_life() {
     std::atomic<uint32_t>& word = word_of_process();
-    if (word.load() == 0) word.store(static_cast<uint32_t>(getpid()));
-    return word.load();
+    uint32_t present = word.load();
+    if (present != 0) return present;
+    const uint32_t fresh = lives.fetch_add(1) + 1;
+    return word.compare_exchange_strong(present, fresh) ? fresh : present;
 }
 
-}  // namespace cinnabar::log
+}  // namespace cinnabar
