@@ -22,8 +22,8 @@ class RawPool {
   public:
     // Locks the file as Pool::open does, for as long as this object lives.
     // Errors: not_found, permission, not_a_pool, wrong_layout, unsupported_version, cannot_map,
-    // locked, io. Where no superblock verifies: corrupt if the file begins as a pool does, else what
-    // the beginning is, not_a_pool as a rule.
+    // locked, io. Where no superblock verifies: corrupt if the file begins as a pool does, else
+    // what the beginning is, not_a_pool as a rule.
     static Result<RawPool> open(const std::filesystem::path& path,
                                 std::chrono::milliseconds lock_timeout);
 
