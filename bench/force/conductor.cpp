@@ -1,6 +1,5 @@
 // The run: starts the workers, gives each its slices in turn, and gathers what they report.
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 
 #include "force/environment.hpp"
@@ -90,30 +89,26 @@ class Conductor {
     }
 
     Result<void> choose_places() {
-        const char* variable = std::getenv("TMPDIR");
-        const std::string tmp = variable != nullptr ? variable : "/tmp";
         unsigned in_memory = 0, on_disk = 0;
         for (const std::string& name : plan_.engines) {
             ++(info_of(name)->on_disk ? on_disk : in_memory);
         }
-        auto place = choose_place(directories_or(options_.directory, {"/dev/shm", tmp, "."}),
+        auto place = choose_place(directories_or(options_.directory, usual_directories()),
                                   in_memory, area_wish());
         if (!place) return fail(place.error());
         report_.environment.medium = *place;
         auto scratch = ScratchDirectory::make(place->directory);
         if (!scratch) return fail(scratch.error());
         scratch_.emplace(std::move(*scratch));
-        return on_disk == 0 ? Result<void>{} : choose_disk(on_disk, tmp);
+        return on_disk == 0 ? Result<void>{} : choose_disk(on_disk);
     }
 
     // A machine without a disk that has room still gets its other rows.
-    Result<void> choose_disk(unsigned engines, const std::string& tmp) {
+    Result<void> choose_disk(unsigned engines) {
         const MediumPlace& medium = report_.environment.medium;
         std::vector<std::string> usual;
         if (!is_memory(medium.file_system)) usual = {medium.directory};
-        for (const std::string& d : {std::string("."), std::string("/var/tmp"), tmp}) {
-            if (!is_memory(file_system_of(d))) usual.push_back(d);
-        }
+        for (std::string& d : usual_disk_directories()) usual.push_back(std::move(d));
         auto place =
             choose_place(directories_or(options_.disk_directory, usual), engines, area_wish());
         if (place) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -65,6 +66,23 @@ std::string file_system_of(const std::string& path) {
 
 bool is_memory(const std::string& file_system) {
     return file_system == "tmpfs" || file_system == "ramfs" || file_system == "hugetlbfs";
+}
+
+std::vector<std::string> usual_directories() {
+    std::vector<std::string> directories = {"/dev/shm"};
+    if (const char* variable = std::getenv("TMPDIR"); variable != nullptr && *variable != '\0') {
+        directories.emplace_back(variable);
+    }
+    directories.insert(directories.end(), {"/var/tmp", "/tmp"});
+    return directories;
+}
+
+std::vector<std::string> usual_disk_directories() {
+    std::vector<std::string> directories = usual_directories();
+    std::erase_if(directories, [](const std::string& directory) {
+        return is_memory(file_system_of(directory));
+    });
+    return directories;
 }
 
 Result<uint64_t> room_at(const std::string& directory) {

@@ -23,6 +23,12 @@ struct AreaWish {
 std::string file_system_of(const std::string& path);
 bool is_memory(const std::string& file_system);
 
+// Where a run's files may go if nobody says where: memory first, then temporary folders. Never the
+// present folder, which is somebody's work.
+std::vector<std::string> usual_directories();
+// The same for files that must lie on a disk; none where there is only memory.
+std::vector<std::string> usual_disk_directories();
+
 // Room for a run's files: what is free, and for tmpfs no more than the memory that is left here.
 Result<uint64_t> room_at(const std::string& directory);
 

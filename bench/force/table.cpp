@@ -5,6 +5,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <ostream>
+#include <span>
 
 #include "force/force_bench.hpp"
 #include "force/place.hpp"
@@ -42,11 +43,15 @@ std::string factor(double ratio) {
     return print(ratio < 9.995 ? "%.2f" : ratio < 99.5 ? "%.1f" : "%.0f", ratio);
 }
 
+std::string size_text(uint32_t record_bytes) {
+    if (record_bytes == 0) return "trace";
+    return record_bytes >= 1024 && record_bytes % 1024 == 0 ? print("%u KiB", record_bytes / 1024)
+                                                            : print("%u B", record_bytes);
+}
+
 std::string size_text(const Row& row) {
-    const uint32_t bytes = row.cell.record_bytes;
-    if (bytes == 0) return print("~%.0f B", row.bytes_mean);
-    return bytes >= 1024 && bytes % 1024 == 0 ? print("%u KiB", bytes / 1024)
-                                              : print("%u B", bytes);
+    return row.cell.record_bytes == 0 ? print("~%.0f B", row.bytes_mean)
+                                      : size_text(row.cell.record_bytes);
 }
 
 std::string group_text(const Cell& cell) {
@@ -75,38 +80,31 @@ std::vector<std::string> engines_in(const ForceBenchReport& report, const Cell& 
     return names;
 }
 
-constexpr int kColumn = 19;
+constexpr size_t kSizesAcross = 6;
+constexpr int kNameWidth = 19;
+constexpr int kColumn = 16;
 
-// One table: sizes down, engines across.
-void print_group(const ForceBenchReport& report, const Cell& group, std::ostream& out) {
-    const auto names = engines_in(report, group);
-    out << "\n" << group_text(group) << ": time of a record (times the floor)\n";
-    out << print("%8s", "record");
-    for (const std::string& name : names) out << print("%*s", kColumn, name.c_str());
+std::string time_text(const Row* row) {
+    if (row == nullptr) return "-";
+    if (row->engine == "floor") return duration(row->record_ns_mean);
+    return duration(row->record_ns_mean) + " (" + factor(row->ratio_to_floor.median) + ")" +
+           (row->verified ? "" : "!");
+}
+
+// Engines down, sizes across, as many sizes as a line holds.
+void print_sizes(const ForceBenchReport& report, std::span<const Row* const> floors,
+                 std::ostream& out) {
+    out << print("%-*s", kNameWidth, "");
+    for (const Row* floor : floors) out << print("%*s", kColumn, size_text(*floor).c_str());
     out << "\n";
-    for (const Row& floor : report.rows) {
-        if (floor.engine != "floor" || !same_group(floor.cell, group)) continue;
-        out << print("%8s", size_text(floor).c_str());
-        for (const std::string& name : names) {
-            const Row* row = report.find(name, floor.cell);
-            const std::string text = row == nullptr    ? "-"
-                                     : name == "floor" ? duration(row->record_ns_mean)
-                                                       : duration(row->record_ns_mean) + " (" +
-                                                             factor(row->ratio_to_floor.median) +
-                                                             ")" + (row->verified ? "" : "!");
-            out << print("%*s", kColumn, text.c_str());
+    for (const std::string& name : engines_in(report, floors.front()->cell)) {
+        out << print("%-*s", kNameWidth, name.c_str());
+        for (const Row* floor : floors) {
+            const Row* row = report.find(name, floor->cell);
+            out << print("%*s", kColumn, time_text(row).c_str());
         }
         out << "\n";
     }
-}
-
-// The cell that says most: 256 B if measured, the first otherwise.
-const Cell* showpiece(const ForceBenchReport& report) {
-    const Cell usual{256, 1, 1, Segments::warm};
-    for (const Row& row : report.rows) {
-        if (row.cell == usual) return &row.cell;
-    }
-    return report.rows.empty() ? nullptr : &report.rows.front().cell;
 }
 
 std::string percentile_text(const Histogram& h, double fraction) {
@@ -114,28 +112,52 @@ std::string percentile_text(const Histogram& h, double fraction) {
     return beyond < 0.999 ? "-" : duration(static_cast<double>(h.percentile(fraction)));
 }
 
+std::string fences_text(const Row& row) {
+    if (row.taken.counts == Counts::none || row.work.records == 0) return "-";
+    return count(static_cast<double>(row.work.fences) / static_cast<double>(row.work.records));
+}
+
+// One size: how long forces take, how far the rounds agree, and what medium each engine took.
 void print_details(const ForceBenchReport& report, const Cell& cell, std::ostream& out) {
-    out << "\none force in detail: "
-        << (cell.record_bytes == 0 ? "trace" : print("%u B", cell.record_bytes)) << ", "
-        << group_text(cell) << "\n";
-    out << print("%-19s%9s%9s%9s%9s%9s%8s%8s%8s  %s\n", "engine", "p50", "p90", "p99", "p99.9",
-                 "p99.99", "fences", "lines", "B/B", "medium");
+    const std::string size = size_text(cell.record_bytes);
+    out << print("\n%-*s%10s%10s%9s%9s%8s%14s%8s  %s\n", kNameWidth, size.c_str(), "record",
+                 "force p50", "p99", "p99.99", "floor x", "quartiles", "fences", "medium");
     for (const Row& row : report.rows) {
         if (row.cell != cell) continue;
-        out << print("%-19s", row.engine.c_str());
-        for (double fraction : {0.5, 0.9, 0.99, 0.999, 0.9999}) {
-            out << print("%9s", percentile_text(row.force_ns, fraction).c_str());
-        }
-        const auto per = [&](uint64_t what, uint64_t of) {
-            if (row.taken.counts == Counts::none || of == 0) return std::string("-");
-            return count(static_cast<double>(what) / static_cast<double>(of));
-        };
-        out << print("%8s%8s%8s", per(row.work.fences, row.work.records).c_str(),
-                     per(row.work.lines, row.work.records).c_str(),
-                     per(row.work.medium_bytes, row.work.bytes).c_str());
-        out << "  " << name_of(row.taken.domain) << (row.taken.emulated ? ", emulated" : "")
-            << " on " << row.file_system << ": " << row.taken.how.data() << "\n";
+        out << print("%-*s%10s", kNameWidth, row.engine.c_str(),
+                     duration(row.record_ns_mean).c_str());
+        out << print("%10s%9s%9s", percentile_text(row.force_ns, 0.5).c_str(),
+                     percentile_text(row.force_ns, 0.99).c_str(),
+                     percentile_text(row.force_ns, 0.9999).c_str());
+        const Quartiles& ratio = row.ratio_to_floor;
+        const std::string quartiles = factor(ratio.q1) + " - " + factor(ratio.q3);
+        out << print("%8s%14s%8s  %s%s on %s\n", factor(ratio.median).c_str(), quartiles.c_str(),
+                     fences_text(row).c_str(), std::string(name_of(row.taken.domain)).c_str(),
+                     row.taken.emulated ? ", emulated" : "", row.file_system.c_str());
     }
+}
+
+// The size whose details say most: 256 B if measured, the first otherwise.
+const Cell& showpiece(std::span<const Row* const> floors) {
+    for (const Row* floor : floors) {
+        if (floor->cell.record_bytes == 256) return floor->cell;
+    }
+    return floors.front()->cell;
+}
+
+void print_group(const ForceBenchReport& report, const Cell& group, std::ostream& out) {
+    std::vector<const Row*> floors;
+    for (const Row& row : report.rows) {
+        if (row.engine == "floor" && same_group(row.cell, group)) floors.push_back(&row);
+    }
+    if (floors.empty()) return;
+    out << "\n== " << group_text(group) << "\n";
+    const std::span<const Row* const> all = floors;
+    if (all.size() > 1) out << "\ntime of a record (times the floor)\n";
+    for (size_t i = 0; all.size() > 1 && i < all.size(); i += kSizesAcross) {
+        print_sizes(report, all.subspan(i, std::min(kSizesAcross, all.size() - i)), out);
+    }
+    print_details(report, showpiece(all), out);
 }
 
 void print_environment(const ForceBenchReport& report, std::ostream& out) {
@@ -156,10 +178,10 @@ void print_environment(const ForceBenchReport& report, std::ostream& out) {
         out << "disk: " << e.disk->file_system << " at " << e.disk->directory << "\n";
     }
     out << print(
-        "checksum: %s; clock: %s, %.0f ns per timed force are its own; "
-        "build: %s, %s; half of the floor's rounds within %+.0f%% to %+.0f%%; %.0f s\n",
-        e.checksum_path.c_str(), e.clock.c_str(), e.timer_ns, e.build_type.c_str(),
-        e.compiler.c_str(), 100 * (e.noise.q1 - 1), 100 * (e.noise.q3 - 1), e.seconds);
+        "checksum: %s; build: %s, %s; clock: %s, %.0f ns per timed force are its own\n"
+        "half of the floor's rounds within %+.0f%% to %+.0f%%; %.0f s\n",
+        e.checksum_path.c_str(), e.build_type.c_str(), e.compiler.c_str(), e.clock.c_str(),
+        e.timer_ns, 100 * (e.noise.q1 - 1), 100 * (e.noise.q3 - 1), e.seconds);
 }
 
 // Which way of storing forced frames to choose here.
@@ -180,6 +202,38 @@ void print_advice(const ForceBenchReport& report, std::ostream& out) {
         << " forced records are cheaper here through the caches (the option forced_cached).\n";
 }
 
+// "64 B, 1 KiB: 2 threads, a force every record, warm segments", a line for each group.
+void print_cells(const std::vector<Cell>& cells, std::ostream& out) {
+    for (size_t i = 0; i < cells.size();) {
+        const Cell& group = cells[i];
+        out << "    ";
+        for (const char* comma = ""; i < cells.size() && same_group(cells[i], group); ++i) {
+            out << comma << size_text(cells[i].record_bytes);
+            comma = ", ";
+        }
+        out << ": " << group_text(group) << "\n";
+    }
+}
+
+// What was not measured, and why: once for all cells that one reason holds for.
+void print_skipped(const ForceBenchReport& report, std::ostream& out) {
+    std::vector<const Skipped*> told;
+    for (const Skipped& s : report.skipped) {
+        const auto same = [&](const Skipped* t) {
+            return t->engine == s.engine && t->reason == s.reason;
+        };
+        if (std::any_of(told.begin(), told.end(), same)) continue;
+        told.push_back(&s);
+        std::vector<Cell> cells;
+        for (const Skipped& other : report.skipped) {
+            if (same(&other) && other.cell) cells.push_back(*other.cell);
+        }
+        out << "Skipped: " << (s.engine == "all" ? "every engine" : s.engine) << ": " << s.reason
+            << (cells.empty() ? "\n" : ", at\n");
+        print_cells(cells, out);
+    }
+}
+
 void print_words(const ForceBenchReport& report, std::ostream& out) {
     const Environment& e = report.environment;
     out << "\nThe floor is what a force asks of the hardware and no more: the same padded bytes "
@@ -190,7 +244,9 @@ void print_words(const ForceBenchReport& report, std::ostream& out) {
            "Times are of one record as one thread sees it, the median of the rounds; the ratio is "
            "the\n"
            "median of the rounds' own ratios. libpmemlog forces every record whatever the group;\n"
-           "libpmemlog_appendv hands over a group at once.\n";
+           "libpmemlog_appendv hands over a group at once. Lines and bytes written, all "
+           "percentiles and\n"
+           "what each engine does exactly are in the JSON (--json).\n";
     if (e.floor.emulated && e.emulate != Emulate::no) {
         out << "Emulated: " << e.medium.file_system
             << " stands in for persistent memory. The processor's stores, flushes and\n"
@@ -205,10 +261,7 @@ void print_words(const ForceBenchReport& report, std::ostream& out) {
             << ": its row is the price of the system call alone.\n";
     }
     print_advice(report, out);
-    for (const Skipped& s : report.skipped) {
-        out << "Skipped: " << s.engine << (s.cell ? " (" + group_text(*s.cell) + ")" : "") << ": "
-            << s.reason << "\n";
-    }
+    print_skipped(report, out);
     size_t bad = 0;
     for (const Row& row : report.rows) {
         if (row.verified) continue;
@@ -230,7 +283,6 @@ void print_table(const ForceBenchReport& report, std::ostream& out) {
         if (std::none_of(groups.begin(), groups.end(), known)) groups.push_back(row.cell);
     }
     for (const Cell& group : groups) print_group(report, group, out);
-    if (const Cell* cell = showpiece(report)) print_details(report, *cell, out);
     print_words(report, out);
 }
 

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <thread>
@@ -108,11 +107,9 @@ class Run {
     }
 
     Result<void> choose_place() {
-        const char* variable = std::getenv("TMPDIR");
-        const std::string tmp = variable != nullptr ? variable : "/tmp";
         const uint64_t need = std::max(scan_pool_bytes(), reopen_pool_bytes());
         const auto directories = options_.directory.empty()
-                                     ? std::vector<std::string>{"/dev/shm", tmp, "."}
+                                     ? usual_directories()
                                      : std::vector<std::string>{options_.directory};
         auto place = bench::choose_place(directories, 1, {need, need, true});
         if (!place) return fail(place.error());

@@ -14,6 +14,13 @@
 namespace cinnabar::bench {
 namespace {
 
+size_t occurrences(const std::string& text, const std::string& what) {
+    size_t count = 0;
+    for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1))
+        ++count;
+    return count;
+}
+
 class Run : public testing::Test {
   protected:
     void SetUp() override {
@@ -140,6 +147,49 @@ TEST_F(Run, TableSaysWhatIsFloorAndWhatIsEmulated) {
     }
 }
 
+// Whatever was measured, a line fits a terminal of 120 columns, and every number has its place.
+TEST_F(Run, TableFitsATerminal) {
+    options_.record_bytes = {8, 64, 256, 1024, 4096, 16384, 65536};
+    options_.records_per_force = {1, 4};
+    options_.rounds = 1;
+    auto report = run();
+    ASSERT_TRUE(report) << report.error().message;
+    // Times as long as they come, which no quick run of a test has.
+    for (Row& row : report->rows) {
+        row.record_ns_mean = 999'888;
+        row.ratio_to_floor = {8887, 8888, 8889};
+        row.verified = false;
+    }
+    std::ostringstream out;
+    print_table(*report, out);
+    std::istringstream lines(out.str());
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 120u) << line;
+    EXPECT_EQ(occurrences(out.str(), "1000 us (8888)!"), report->rows.size() - 14);
+    EXPECT_EQ(occurrences(out.str(), "8887 - 8889"), report->rows.size() / 7);
+    EXPECT_EQ(occurrences(out.str(), "force p50"), 2u) << "details of one size for each group";
+}
+
+TEST_F(Run, TableSaysOnceWhatWasSkippedAndWhy) {
+    options_.only = {"msync"};
+    auto report = run();
+    ASSERT_TRUE(report) << report.error().message;
+    report->skipped = {{"io_uring", "the kernel forbids it", {}},
+                       {"all", "no time left", Cell{64, 2}},
+                       {"all", "no time left", Cell{2048, 2}},
+                       {"all", "no time left", Cell{64, 1, 32}},
+                       {"msync", "no room", Cell{65536}}};
+    std::ostringstream out;
+    print_table(*report, out);
+    EXPECT_NE(out.str().find("Skipped: io_uring: the kernel forbids it\n"
+                             "Skipped: every engine: no time left, at\n"
+                             "    64 B, 2 KiB: 2 threads, a force every record, warm segments\n"
+                             "    64 B: 1 thread, a force every 32 records, warm segments\n"
+                             "Skipped: msync: no room, at\n"
+                             "    64 KiB: 1 thread, a force every record, warm segments\n"),
+              std::string::npos)
+        << out.str();
+}
+
 TEST_F(Run, TableShowsWhatDidNotVerify) {
     options_.only = {"msync"};
     auto report = run();
@@ -226,6 +276,23 @@ TEST_F(Run, RefusesAnAreaForWhichThereIsNoRoom) {
 TEST_F(Run, RefusesATraceThatIsNotThere) {
     options_.trace = directory_ + "/nowhere";
     EXPECT_EQ(refusal(), Errc::not_found);
+}
+
+TEST(Place, NobodysWorkIsWrittenInto) {
+    const char* const before = std::getenv("TMPDIR");
+    const std::string kept = before != nullptr ? before : "";
+    ASSERT_EQ(::setenv("TMPDIR", "/asked/for", 1), 0);
+    const auto usual = usual_directories();
+    EXPECT_EQ(usual, (std::vector<std::string>{"/dev/shm", "/asked/for", "/var/tmp", "/tmp"}));
+    if (before != nullptr) {
+        ::setenv("TMPDIR", kept.c_str(), 1);
+    } else {
+        ::unsetenv("TMPDIR");
+    }
+    for (const std::string& directory : usual_disk_directories()) {
+        EXPECT_EQ(directory.front(), '/');
+        EXPECT_FALSE(is_memory(file_system_of(directory))) << directory;
+    }
 }
 
 TEST(Place, PrefersTheFirstWithRoomAndElseTheLargest) {
