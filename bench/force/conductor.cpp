@@ -6,6 +6,7 @@
 #include "force/force_bench.hpp"
 #include "force/place.hpp"
 #include "force/plan.hpp"
+#include "force/stop.hpp"
 #include "force/worker_process.hpp"
 
 namespace cinnabar::bench {
@@ -32,7 +33,15 @@ class Conductor {
     Conductor(const ForceBenchOptions& options, Plan plan, Progress& progress)
         : options_(options), plan_(std::move(plan)), progress_(progress) {}
 
+    // A signal from the terminal reaches the workers too, and whatever fails then fails by it.
     Result<ForceBenchReport> run() {
+        auto report = measure();
+        if (auto ok = stop_.go_on(); !ok) return fail(ok.error());
+        return report;
+    }
+
+  private:
+    Result<ForceBenchReport> measure() {
         const uint64_t started = Clock::monotonic_ns();
         report_.environment = find_environment(Clock::calibrated());
         report_.environment.modelled = options_.modelled;
@@ -52,7 +61,6 @@ class Conductor {
         return std::move(report_);
     }
 
-  private:
     // The cell at `next` gets its part of what is left; false, and those from there on are skipped,
     // if nothing is left. The first is measured whatever the time.
     bool share_time(uint64_t end_ns, size_t next) {
@@ -131,6 +139,7 @@ class Conductor {
     Result<void> open_engines() {
         for (size_t i = 0; i < plan_.engines.size(); ++i) {
             const EngineInfo* info = info_of(plan_.engines[i]);
+            if (auto ok = stop_.go_on(); !ok) return ok;
             progress_.at(0, std::string("preparing ") + info->name);
             if (auto reason = reason_to_skip(*info); !reason.empty()) {
                 report_.skipped.push_back({info->name, reason, {}});
@@ -259,6 +268,7 @@ class Conductor {
 
     // One slice for the mean, one half as long for the percentiles; or a quarter of one to warm up.
     Result<void> run_slices(Competitor& competitor, const Cell& cell, bool warm_up) {
+        if (auto ok = stop_.go_on(); !ok) return ok;
         if (!competitor.row) return {};
         Row& row = *competitor.row;
         Order order;
@@ -317,6 +327,7 @@ class Conductor {
         report_.environment.noise = quartiles(relative);
     }
 
+    const StopBySignal stop_;
     const ForceBenchOptions& options_;
     Plan plan_;
     Progress& progress_;

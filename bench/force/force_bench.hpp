@@ -140,8 +140,10 @@ class TerminalProgress final : public Progress {
 
 // Runs the benchmark. The files it makes are gone at return. A rival that cannot run here is in
 // `skipped` with its reason; a row that did not verify is in the report, not an error.
-// Errors: invalid_argument (an option), not_found, permission (a directory, the trace), disk_full
-// (no place with room; each is named), io, and what the floor's or cinnabar's own failure was.
+// While it runs SIGINT, SIGTERM and SIGHUP are handlers of its own.
+// Errors: failed (such a signal came), invalid_argument (an option), not_found, permission (a
+// directory, the trace), disk_full (no place with room; each is named), io, and what the floor's or
+// cinnabar's own failure was.
 Result<ForceBenchReport> run_force_bench(const ForceBenchOptions& options, Progress& progress);
 
 void print_table(const ForceBenchReport& report, std::ostream& out);

@@ -82,7 +82,7 @@ std::vector<std::string> engines_in(const ForceBenchReport& report, const Cell& 
 
 constexpr size_t kSizesAcross = 6;
 constexpr int kNameWidth = 19;
-constexpr int kColumn = 15;
+constexpr int kColumn = 16;
 
 std::string time_text(const Row* row) {
     if (row == nullptr) return "-";

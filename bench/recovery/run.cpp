@@ -2,13 +2,13 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <thread>
 
 #include "force/environment.hpp"
 #include "force/place.hpp"
+#include "force/stop.hpp"
 #include "format/frame.hpp"
 #include "log/scan.hpp"
 #include "pool/pool.hpp"
@@ -73,7 +73,15 @@ class Run {
         if (options_.rounds == 0) options_.rounds = quick ? 3 : 9;
     }
 
+    // A signal from the terminal reaches the writer too, and whatever fails then fails by it.
     Result<RecoveryBenchReport> run() {
+        auto report = measure();
+        if (auto ok = stop_.go_on(); !ok) return fail(ok.error());
+        return report;
+    }
+
+  private:
+    Result<RecoveryBenchReport> measure() {
         const uint64_t started = Clock::monotonic_ns();
         if (auto ok = check(); !ok) return fail(ok.error());
         report_.quick = options_.quick;
@@ -87,7 +95,6 @@ class Run {
         return std::move(report_);
     }
 
-  private:
     Result<void> check() const {
         if (options_.rounds > kRoundsMax)
             return fail(Errc::invalid_argument, "100 rounds are the most");
@@ -158,6 +165,7 @@ class Run {
         }
         for (uint32_t round = 0; round < options_.rounds; ++round)
             for (ScanRow& row : report_.scans) {
+                if (auto ok = stop_.go_on(); !ok) return ok;
                 progress_.at(0.2 + 0.2 * round / options_.rounds, "scanning");
                 scan_once(pool->space(), written, row, round % 2 == 0);
             }
@@ -238,6 +246,7 @@ class Run {
         order.count = options_.log_bytes / kFrameBytes;
         row.log_bytes = order.count * kFrameBytes;
         for (uint32_t round = 0; round < options_.rounds; ++round) {
+            if (auto ok = stop_.go_on(); !ok) return ok;
             const double done = static_cast<double>(round) / options_.rounds;
             progress_.at((durability == Durability::forced ? 0.4 : 0.7) + 0.3 * done,
                          "killing and reopening");
@@ -292,6 +301,7 @@ class Run {
         }
     }
 
+    const StopBySignal stop_;
     RecoveryBenchOptions options_;
     Progress& progress_;
     RecoveryBenchReport report_;

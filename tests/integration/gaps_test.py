@@ -41,7 +41,8 @@ class Gaps(ProgramTest):
         for pool in pools[1:]:
             os.remove(pool)
         done = self.expect(GAPS, verb, *pools)
-        lines = [line.strip() for line in done.stdout.decode().splitlines() if " gap " in " " + line]
+        lines = [line.strip() for line in done.stdout.decode().splitlines()
+                 if line.strip().startswith("gap ")]
         self.assertEqual(lines, [
             f"gap in stream '{name}' from LSN {begin} to {end}, bytes {offset} to "
             f"{offset + length} of '{pools[0]}'" for name, begin, end, offset, length in gaps])

@@ -113,8 +113,8 @@ class Salvage(ProgramTest):
     def test_the_table_lists_gaps(self):
         self.lose(700)
         done = self.expect(GAPS, "salvage", self.pool, self.new)
-        self.assertRegex(done.stdout, rb"(?m)^s +1999 +\d+ +0 +\d+ +1\n"
-                                      rb"  gap in stream 's' from LSN \d+ to \d+, bytes \d+ to \d+ of '")
+        self.assertRegex(done.stdout, rb"(?m)^s +1999 +\d+ +0 +\d+ +1\n  gap in stream 's' "
+                                      rb"from LSN \d+ to \d+, bytes \d+ to \d+ of '")
         self.assertIn(b"salvaged", done.stderr)
 
     def test_notes_are_told(self):

@@ -3,8 +3,10 @@ import ctypes
 import errno
 import json
 import os
+import signal
 import struct
 import subprocess
+import time
 import unittest
 
 from program import IO, OK, PROGRAM, REFUSED, USAGE, ProgramTest
@@ -247,6 +249,28 @@ class Verbs(ProgramTest):
         self.assertIn("cinnabar", {row["engine"] for row in results["results"]})
         self.assertIn(b"cinnabar", done.stdout)
         self.assertEqual(json.loads(self.ok(*bench, "--json"))["schema"], 1)
+
+    def test_bench_that_is_stopped_leaves_no_file(self):
+        """By the terminal, which signals the workers too, and by whoever ends the program alone."""
+        if b"bench" not in self.ok("--help"):
+            self.skipTest("built without the benchmark")
+        for bench in (["force", "--rounds", "500", "--record-bytes", "256", "--only",
+                       "cinnabar,msync,fdatasync", "--area", "8M", "--disk-directory", self.folder],
+                      ["recovery", "--rounds", "100", "--scan", "4M", "--log", "4M"]):
+            for number, everybody in ((signal.SIGINT, True), (signal.SIGTERM, False)):
+                with self.subTest(bench=bench[0], signal=number):
+                    process = subprocess.Popen(
+                        [PROGRAM, "bench", *bench, "--directory", self.folder],
+                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+                    while not os.listdir(self.folder):
+                        self.assertIsNone(process.poll())
+                        time.sleep(0.01)
+                    time.sleep(0.3)
+                    (os.killpg if everybody else os.kill)(process.pid, number)
+                    _, talk = process.communicate(timeout=60)
+                    self.assertEqual(process.returncode, IO, talk)
+                    self.assertIn(f"stopped by signal {number.value}".encode(), talk)
+                    self.assertEqual(os.listdir(self.folder), [])
 
 
 def refuse_membarrier_and_wipe_on_fork():

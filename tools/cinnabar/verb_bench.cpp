@@ -109,7 +109,8 @@ void add_medium(CLI::App& app, Verb& verb) {
     static const std::map<std::string, Emulate> kEmulate = {
         {"no", Emulate::no}, {"cache_line", Emulate::cache_line}, {"byte", Emulate::byte}};
     app.add_option("--directory", verb.options.directory,
-                   "Where the pools go [memory, where the most room is]")
+                   "Where the files go, which are removed at the end [the first with room, else "
+                   "the roomiest, of /dev/shm, $TMPDIR, /var/tmp, /tmp]")
         ->type_name("DIR");
     verb.emulate_option =
         app.add_option("--emulate", verb.emulate,
@@ -121,7 +122,7 @@ void add_medium(CLI::App& app, Verb& verb) {
 
 void add_rivals(CLI::App& app, bench::ForceBenchOptions& options) {
     app.add_option("--disk-directory", options.disk_directory,
-                   "Where the rivals on disk put their files")
+                   "Where the rivals on disk put their files [likewise, on a disk]")
         ->type_name("DIR");
     app.add_option("--fence-ns", options.modelled.fence_ns, "Delay added to each fence")
         ->type_name("NS");
