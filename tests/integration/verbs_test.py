@@ -254,20 +254,21 @@ class Verbs(ProgramTest):
         """By the terminal, which signals the workers too, and by whoever ends the program alone."""
         if b"bench" not in self.ok("--help"):
             self.skipTest("built without the benchmark")
-        for bench in (["force", "--rounds", "500", "--record-bytes", "256", "--only",
+        for bench in (["force", "--rounds", "99999", "--record-bytes", "256", "--only",
                        "cinnabar,msync,fdatasync", "--area", "8M", "--disk-directory", self.folder],
-                      ["recovery", "--rounds", "100", "--scan", "4M", "--log", "4M"]):
+                      ["recovery", "--rounds", "100", "--scan", "64M", "--log", "64M"]):
             for number, everybody in ((signal.SIGINT, True), (signal.SIGTERM, False)):
                 with self.subTest(bench=bench[0], signal=number):
                     process = subprocess.Popen(
                         [PROGRAM, "bench", *bench, "--directory", self.folder],
                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+                    self.addCleanup(process.kill)
                     while not os.listdir(self.folder):
                         self.assertIsNone(process.poll())
                         time.sleep(0.01)
                     time.sleep(0.3)
                     (os.killpg if everybody else os.kill)(process.pid, number)
-                    _, talk = process.communicate(timeout=60)
+                    _, talk = process.communicate(timeout=30)   # minutes otherwise
                     self.assertEqual(process.returncode, IO, talk)
                     self.assertIn(f"stopped by signal {number.value}".encode(), talk)
                     self.assertEqual(os.listdir(self.folder), [])

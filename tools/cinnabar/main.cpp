@@ -32,13 +32,13 @@ std::optional<std::string> unknown_verb(const CLI::App& program, int argc, char*
         std::string verbs;
         for (const CLI::App* verb : app->get_subcommands({})) {
             if (verb->get_name() == word) next = verb;
-            verbs += (verbs.empty() ? "" : ", ") + verb->get_name();
+            verbs.append(verbs.empty() ? "" : ", ").append(verb->get_name());
         }
         if (next == nullptr)
             return (word.empty() ? "a verb is missing behind '" + before + "'"
                                  : "there is no verb '" + before + " " + word + "'") +
                    "; there are: " + verbs;
-        before += " " + word;
+        before.append(" ").append(word);
         app = next;
     }
     return std::nullopt;
