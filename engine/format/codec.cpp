@@ -23,13 +23,12 @@ uint32_t pool_seed(const PoolId& pool) {
     return crc32c(kSumSeed, pool.data(), pool.size());
 }
 
-bool all_zero(const std::byte* bytes, size_t length) {
-    for (size_t i = 0; i < length; ++i)
-        if (bytes[i] != std::byte{0}) return false;
-    return true;
-}
-
 }  // namespace
+
+bool all_zero(const std::byte* bytes, size_t length) {
+    return length == 0 ||
+           (bytes[0] == std::byte{0} && std::memcmp(bytes, bytes + 1, length - 1) == 0);
+}
 
 uint32_t superblock_sum(const Superblock& superblock) {
     return tail_sum(kSumSeed, superblock);
@@ -85,6 +84,7 @@ HeaderReading read_segment_header(const PoolId& pool, uint32_t segment, const st
     }
     reading.generation = std::max(generations[0], generations[1]);
     reading.one_copy = generations[0] != generations[1];
+    reading.store_first = generations[0] > generations[1] ? 1 : 0;
     if (reading.generation != 0)
         reading.state = HeaderState::valid;
     else if (all_zero(base + kHeaderOffset[1], sizeof(SegmentHeader)))

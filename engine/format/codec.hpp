@@ -35,6 +35,8 @@ struct RegisterValue {
 std::optional<RegisterValue> read_register(const PoolId& pool, uint32_t key,
                                            const RegisterLine& line);
 
+bool all_zero(const std::byte* bytes, size_t length);
+
 // --- segment headers ----------------------------------------------------------------------------
 SegmentHeader segment_header(const PoolId& pool, uint32_t segment, uint64_t generation);
 
@@ -42,13 +44,14 @@ enum class HeaderState : uint8_t {
     unwritten,  // never used: no copy verifies, and the second one was never stored. (The first
                 // is zero, or torn by a crash in the segment's very first preparation.)
     valid,
-    corrupt,  // the second copy was stored once, which means that both were whole
+    corrupt,  // the second copy was stored once, and from then on one of them always held
 };
 
 struct HeaderReading {
     HeaderState state = HeaderState::unwritten;
     uint64_t generation = 0;  // the greater one that verifies
     bool one_copy = false;    // the other copy does not say the same
+    size_t store_first = 0;   // of a new header: the copy that the segment can do without
 };
 HeaderReading read_segment_header(const PoolId& pool, uint32_t segment, const std::byte* base);
 

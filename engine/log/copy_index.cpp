@@ -28,6 +28,7 @@ Result<Lsn> CopyIndex::locate(const std::shared_ptr<StreamCoreBase>& stream, Lsn
 Result<std::vector<Lsn>> CopyIndex::carry_forward(const std::shared_ptr<StreamCoreBase>& stream,
                                                   std::span<const Lsn> records,
                                                   std::optional<Lsn> release_to) {
+    if (auto ok = stream->usable(); !ok) return fail(std::move(ok.error()));
     std::vector<Lsn> places;
     if (records.empty()) return places;
     std::lock_guard lock(mutex_);

@@ -63,6 +63,8 @@ class EngineBase {
     virtual Result<void> release(ServiceId service, Lsn to) = 0;
     virtual Lsn mark(ServiceId service) const = 0;
 
+    // Errors: failed (a write-back failed; the pool takes no change until it is opened again).
+    virtual Result<void> healthy() const = 0;
     virtual uint32_t segments_free() const = 0;
     virtual uint32_t segments_kept_back() const = 0;
     virtual std::vector<Damage> check() const = 0;
@@ -169,6 +171,11 @@ class Engine final : public EngineBase {
         return Lsn{mark_of(row_of(service))};
     }
 
+    Result<void> healthy() const override {
+        if (medium_.failed()) return fail(PoolMedium<W>::failure());
+        return {};
+    }
+
     uint32_t segments_free() const override { return segments_.free_count(); }
     uint32_t segments_kept_back() const override {
         return segments_.free_count() - segments_.open_count();
@@ -189,7 +196,7 @@ class Engine final : public EngineBase {
 
     Result<void> close() override {
         std::lock_guard lock(mutex_);
-        Result<void> done;
+        Result<void> done = healthy();
         for (auto& [name, core] : streams_) {
             auto closed = core->write_close_frame();
             if (!closed && done) done = std::move(closed);

@@ -154,11 +154,11 @@ uint64_t Log::segment_bytes() const {
     return core_->pool().space().segment_bytes;
 }
 uint32_t Log::segments_free() const {
-    return core_->engine().segments_free();
+    return core_->usable() ? core_->engine().segments_free() : 0;
 }
 
 uint32_t Log::segments_kept_back() const {
-    return core_->engine().segments_kept_back();
+    return core_->usable() ? core_->engine().segments_kept_back() : 0;
 }
 
 uint32_t Log::segments_total() const {

@@ -104,7 +104,7 @@ Result<void> LogCore::writable() const {
     if (auto ok = usable(); !ok) return ok;
     if (read_only_)
         return fail(Errc::read_only, "the log was opened read-only; open it for writing");
-    return {};
+    return engine_->healthy();
 }
 
 Result<pool::StreamInfo> LogCore::find_stream(std::string_view name) const {

@@ -95,10 +95,10 @@ Error ReaderCore::no_record(uint64_t lsn) const {
 
 Result<void> ReaderCore::stand_on(uint64_t lsn) {
     if (pinned_ && lsn >= pinned_->life.base_lsn && lsn < pinned_->life.end_lsn()) return {};
-    if (pinned_) stream_->unpin(pinned_->ordinal);
-    pinned_.reset();
+    // The next one first: as long as the reader stands on this one, nothing behind it is released.
     auto pinned = stream_->pin(lsn);
     if (!pinned) return fail(std::move(pinned.error()));
+    if (pinned_) stream_->unpin(pinned_->ordinal);
     pinned_ = *pinned;
     return {};
 }

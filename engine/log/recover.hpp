@@ -76,19 +76,19 @@ class Recovery {
         }
     }
 
-    // Every line behind the cut that bears this life's generation.
+    // Every line behind the cut that is not zero. It is not enough to look for this life's
+    // generation: of a frame that was torn, every word but that one may be there, and a later frame
+    // at the same place, torn as well, could complete it (trap L6).
     Result<void> erase_tail(const StreamScan& stream, StreamReport& report) {
         const uint64_t span = format::frame_space(medium_.space().segment_bytes);
         const uint64_t end = (stream.first_ordinal + stream.kept.size()) * span;
         if (stream.kept.empty() || stream.cut >= end) return {};
         std::byte* base = medium_.space().segments[stream.kept.back()];
-        const uint32_t low =
-            static_cast<uint32_t>(scan_.segments[stream.kept.back()].header.generation);
         const uint64_t cut = format::kFramesOffset + stream.cut - (end - span);
         std::byte* first = nullptr;
         std::byte* last = nullptr;
         for (uint64_t at = cut; at < medium_.space().segment_bytes; at += format::kLineBytes) {
-            if (format::read_frame_header(base + at).generation != low) continue;
+            if (format::all_zero(base + at, format::kLineBytes)) continue;
             medium_.raw().zero(Site::erase_store, base + at, format::kLineBytes);
             last = base + at;
             if (first == nullptr) first = last;

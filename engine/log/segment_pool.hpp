@@ -2,9 +2,10 @@
 // of a segment its generation. Shared by the streams of a pool; everything here is cold.
 //
 // A segment is prepared by writing its header twice, in different blocks, each copy flushed and
-// fenced before the next is stored, under a generation that exceeds every earlier one in the pool.
-// Generations also exceed a ceiling in the catalogue that is raised durably in blocks, so that
-// they never repeat even where headers were lost.
+// fenced before the next is stored, and first the one that does not hold: whenever power fails, in
+// however many preparations, one of them holds. A new generation exceeds every earlier one in the
+// pool, and a ceiling in the catalogue that is raised durably in blocks, so that generations never
+// repeat even where headers were lost.
 //
 // Some free segments are kept back once a stream asks for a restart reserve: `base` for what must
 // be written before space can be released, and those that streams have promised to reservations.
@@ -182,8 +183,10 @@ class SegmentPool {
                                            {Site::header_b_flush, Site::header_b_fence}};
         const format::SegmentHeader header =
             format::segment_header(medium_.id(), segment, generation);
-        for (size_t i = 0; i < 2; ++i) {
-            std::byte* to = medium_.space().segments[segment] + format::kHeaderOffset[i];
+        std::byte* const base = medium_.space().segments[segment];
+        const size_t first = format::read_segment_header(medium_.id(), segment, base).store_first;
+        for (const size_t i : {first, 1 - first}) {
+            std::byte* to = base + format::kHeaderOffset[i];
             medium_.raw().copy(store[i], to, reinterpret_cast<const std::byte*>(&header),
                                sizeof header);
             maintenance.bytes += sizeof header;

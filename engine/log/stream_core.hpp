@@ -132,6 +132,7 @@ class StreamCore final : public StreamCoreBase {
   private:
     static constexpr uint32_t kKeptBack = 0x80000000;  // a bit of the line: not for everybody
     static constexpr uint32_t kClosedLine = 0xFFFFFFFF;
+    static constexpr uint64_t kOrdinalsMax = UINT32_MAX - 1;
     static constexpr uint64_t kUnflushedMax = 256 * 1024;  // of lazy bytes, per stream
 
     // One life of a segment while it belongs to this stream.
@@ -234,6 +235,8 @@ class StreamCore final : public StreamCoreBase {
     uint64_t flush_range(Site site, uint64_t from, uint64_t to);
     template <class Piece>
     void for_each_piece(uint64_t from, uint64_t to, Piece&& piece) const;
+    const std::byte* base_if_live(uint64_t base_lsn) const;
+    void put_live(const Live& segment);
     void give_back_released();
     Error full(const std::string& why) const;
     Error never_appended(Lsn lsn) const;

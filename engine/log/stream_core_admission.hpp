@@ -81,7 +81,8 @@ Result<void> StreamCore<W>::take(const Draw& draw, std::optional<Lsn> previous, 
         if (!stepped) return fail(std::move(stepped.error()));
         step = *stepped;
         if (step == Step::refused) return fail(full(segments_.why_none()));
-        if (step == Step::crossed) hooks_.crossed(*this);
+        // Who carries forward knows that space is low, and may be in that very call.
+        if (step == Step::crossed && !draw.copy) hooks_.crossed(*this);
     }
     // Others may have come between: it is the place taken that counts.
     if (previous)
@@ -135,6 +136,9 @@ Result<typename StreamCore<W>::Step> StreamCore<W>::take_kept_back(uint64_t word
 template <World W>
 Result<typename StreamCore<W>::Step> StreamCore<W>::cross(uint64_t word, const Draw& draw) {
     if (medium_.failed()) return fail(PoolMedium<W>::failure());
+    if (next_ordinal_ >= kOrdinalsMax)
+        return fail(Errc::full,
+                    "stream '" + name() + "' has used up its positions: go on in a new stream");
     uint64_t kept_back = 0;
     uint32_t promise = segments_for(reserved_bytes_, 0);
     auto segment = segments_.take(Reach::open, promised_, promise, maintenance_);

@@ -311,17 +311,31 @@ uint64_t StreamCore<W>::flush_range(Site site, uint64_t from, uint64_t to) {
     return (to - from) / format::kLineBytes;
 }
 
-// The bytes of [from, to), segment by segment. All of it lies in live segments.
+// The bytes of [from, to), segment by segment. A forcer of a shared stream comes here with a
+// frontier that others may have overtaken since: they may have raised durable, released, and put
+// another life into the place of a segment. Nothing is left to flush there.
 template <World W>
 template <class Piece>
 void StreamCore<W>::for_each_piece(uint64_t from, uint64_t to, Piece&& piece) const {
     while (from < to) {
-        const Live& segment = live(from / span_);
-        CNB_CHECK(segment.base_lsn == from / span_ * span_, {"from", from});
-        const uint64_t end = std::min(to, segment.base_lsn + span_);
-        piece(segment.base + format::kFramesOffset + (from - segment.base_lsn), end - from);
+        const uint64_t base_lsn = from / span_ * span_;
+        const uint64_t end = std::min(to, base_lsn + span_);
+        if (const std::byte* base = base_if_live(base_lsn))
+            piece(base + format::kFramesOffset + (from - base_lsn), end - from);
+        else
+            CNB_CHECK(end <= durable(), {"end", end}, {"durable", durable()});
         from = end;
     }
+}
+
+// The segment that begins at `base_lsn`; nullptr where its place has passed to another one. Read in
+// the order reverse to that of put_live.
+template <World W>
+const std::byte* StreamCore<W>::base_if_live(uint64_t base_lsn) const {
+    Live& segment = const_cast<Live&>(live(base_lsn / span_));
+    std::byte* const base = std::atomic_ref(segment.base).load(std::memory_order_acquire);
+    return std::atomic_ref(segment.base_lsn).load(std::memory_order_relaxed) == base_lsn ? base
+                                                                                         : nullptr;
 }
 
 template <World W>
@@ -362,8 +376,11 @@ Result<void> StreamCore<W>::wait_durable(Lsn lsn, std::optional<std::chrono::nan
 template <World W>
 Result<void> StreamCore<W>::on_durable(Lsn lsn, std::function<void(Result<Lsn>)> call) {
     if (auto ok = usable(); !ok) return ok;
+    if (!call) return fail(Errc::invalid_argument, "on_durable: there is no function to call");
     if (lsn.value >= appended()) return fail(never_appended(lsn));
     frontiers_.announce_at(lsn.value, std::move(call));
+    // Whoever failed or closed meanwhile may have looked at the list before.
+    if (auto ok = usable(); !ok) frontiers_.give_up(ok.error());
     return {};
 }
 

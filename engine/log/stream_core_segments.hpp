@@ -69,7 +69,6 @@ Result<void> StreamCore<W>::open_next(const PreparedSegment& segment, uint64_t w
     CNB_CHECK(next_ordinal_ == uint64_t{ordinal_of(word)} + 1 ||
                   (next_ordinal_ == 0 && ordinal_of(word) == UINT32_MAX),
               {"next_ordinal", next_ordinal_}, {"tail", word});
-    CNB_CHECK(next_ordinal_ < UINT32_MAX - 1, {"next_ordinal", next_ordinal_});
     const Live& predecessor = live(next_ordinal_ - 1);
     const Live next = new_life(segment, next_ordinal_ * span_);
     Place pad;
@@ -85,7 +84,7 @@ Result<void> StreamCore<W>::open_next(const PreparedSegment& segment, uint64_t w
     }
     if (auto attached = attach(pad, link, payload); !attached) return attached;
 
-    live(next_ordinal_) = next;
+    put_live(next);
     ++next_ordinal_;
     tail_.store(pack(static_cast<uint32_t>(next_ordinal_ - 1),
                      format::kFramesOffset / format::kLineBytes + 1) |
@@ -97,6 +96,19 @@ Result<void> StreamCore<W>::open_next(const PreparedSegment& segment, uint64_t w
         frontiers_.publish(place.lsn, place.lines, true);
     }
     return {};
+}
+
+// Gives the next ordinal's place to this segment. A forcer may be looking for the one that stood
+// there (base_if_live), which is released: it must not take the new base for the old one's.
+template <World W>
+void StreamCore<W>::put_live(const Live& segment) {
+    Live& place = live(next_ordinal_);
+    std::atomic_ref(place.base_lsn).store(segment.base_lsn, std::memory_order_relaxed);
+    std::atomic_ref(place.base).store(segment.base, std::memory_order_release);
+    place.generation = segment.generation;
+    place.segment = segment.segment;
+    place.seed = segment.seed;
+    place.pins = segment.pins;
 }
 
 // Writes the pad that ends one segment and the link frame that begins the next, and makes both

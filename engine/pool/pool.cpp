@@ -282,7 +282,7 @@ struct Opened {
 };
 
 Result<Opened> probe_and_open(const std::filesystem::path& path, const OpenOptions& options) {
-    const auto deadline = std::chrono::steady_clock::now() + options.lock_timeout;
+    const auto deadline = deadline_after(options.lock_timeout);
     for (;;) {
         auto probed = probe(path);
         if (!probed) return fail(probed.error());

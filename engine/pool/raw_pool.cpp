@@ -41,7 +41,7 @@ RawPool::Mapping::~Mapping() {
 }
 
 Result<void> RawPool::lock(const std::string& name, std::chrono::milliseconds timeout) const {
-    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    const auto deadline = deadline_after(timeout);
     while (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK && errno != EINTR)
             return fail(system_error(errno, "lock " + name));

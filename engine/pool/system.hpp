@@ -5,6 +5,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -46,6 +47,12 @@ struct FileSystem {
     bool pseudo = false;           // made of the kernel's own data, no place for files
 };
 FileSystem file_system_of(int descriptor);
+
+// A year is for ever, and can be added to the present.
+inline std::chrono::steady_clock::time_point deadline_after(std::chrono::milliseconds timeout) {
+    constexpr std::chrono::milliseconds kForEver = std::chrono::hours(24 * 365);
+    return std::chrono::steady_clock::now() + std::min(timeout, kForEver);
+}
 
 // A file as the kernel knows it.
 struct FileIdentity {

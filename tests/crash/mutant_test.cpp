@@ -47,7 +47,7 @@ std::string recycling(Life::Options options) {
 // kill -9, recovery, use, power loss (trap L1).
 std::string killing(Life::Options options) {
     options.spares = 0;  // no later fence of recovery's own covers for a missing one
-    SimPool pool(SimPool::Options{});
+    SimPool pool({.age = Age::zero});  // nothing to erase, whose fence would cover as well
     pool.add_stream("s", false);
     Life life(pool, options);
     History history;
@@ -68,7 +68,7 @@ std::string killing(Life::Options options) {
 // cache. What it delivers must be on the file, though the kernel takes the pages for clean.
 std::string failing(Life::Options options) {
     if (options.domain != Domain::page) return "";
-    SimPool pool({.segment_bytes = 4096});
+    SimPool pool({.segment_bytes = 4096, .age = Age::zero});
     pool.add_stream("s", false);
     Life life(pool, options);
     History history;

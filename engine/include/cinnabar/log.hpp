@@ -57,7 +57,8 @@ struct OpenOptions {
     // Segments that are prepared ahead, at open and by release, for all streams together.
     uint32_t spare_segments = 4;
     // Called when a stream takes a segment and fewer than `low_space_segments` are left free, in
-    // the thread whose append took it, outside of every lock: release() may be called from it.
+    // the thread whose append took it, outside of every lock: release() and carry_forward() may be
+    // called from it. Not for segments that carried copies take.
     uint32_t low_space_segments = 0;
     std::function<void(const LowSpace&)> on_low_space;
     // Write forced frames with cached stores and flushes instead of non-temporal stores.
@@ -210,7 +211,8 @@ class Stream {
     // Errors: invalid_argument (an empty record; `previous` not below this record or more than
     // 2^31 lines back; a reservation of another stream or with too little left; a checkpoint of no
     // service), record_too_large (over record_bytes_max()), full (who holds the space is named, and
-    // what makes room; not with a reservation), read_only, wrong_thread, failed.
+    // what makes room; not with a reservation; also at the end of a stream's LSNs, after 2^32 - 2
+    // segments), read_only, wrong_thread, failed.
     Result<Lsn> append(Bytes record, const AppendOptions& options = {});
     // The same with the record gathered from several pieces.
     Result<Lsn> append(std::span<const Bytes> pieces, const AppendOptions& options = {});
@@ -257,7 +259,8 @@ class Stream {
     // The same without a thread that waits. The callback is called once, with the durable frontier
     // when it has passed the record at `lsn`, or with `failed` when the pool failed or was closed
     // before: in the thread that raised durable, or in this call if it is durable already. It must
-    // not block, and must not call this log. Errors (then it is never called): never_appended.
+    // not block, and must not call this log. Errors (then it is never called): never_appended;
+    // invalid_argument (an empty function).
     Result<void> on_durable(Lsn lsn, std::function<void(Result<Lsn>)> callback);
     // Adds 1 to an eventfd at that moment; the caller owns it and reads durable() or tries again
     // to learn which of the two happened.
@@ -320,11 +323,12 @@ class Log {
     const OpenReport& report() const;
     const MediumInfo& medium() const;
     uint64_t segment_bytes() const;
-    uint32_t segments_free() const;
+    uint32_t segments_free() const;       // 0 after close and in a forked child
     uint32_t segments_kept_back() const;  // of the free ones: see Reserve
     uint32_t segments_total() const;
 
-    // Streams. Adding and removing is durable at return.
+    // Streams. Adding and removing is durable at return. (These rows are libpmemobj's transactions:
+    // where the system cannot write one back, it ends the process.)
     // Errors: already_exists, not_found, invalid_argument (the name), full (the table; too few free
     // segments for a reserve), read_only, pinned (removing a stream that has services, or that
     // somebody holds).
