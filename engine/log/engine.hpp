@@ -323,7 +323,7 @@ class Engine final : public EngineBase {
         if (to.value < present || to.value > core.durable() || to.value % format::kLineBytes != 0)
             return fail(Errc::invalid_argument,
                         "release to LSN " + std::to_string(to.value) +
-                            ": it must be the LSN of a record between the present mark " +
+                            ": it must be an LSN, a multiple of 64, between the present mark " +
                             std::to_string(present) + " and the durable frontier " +
                             std::to_string(core.durable()));
         Maintenance maintenance;

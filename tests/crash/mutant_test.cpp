@@ -46,7 +46,7 @@ std::string recycling(Life::Options options) {
 
 // kill -9, recovery, use, power loss (trap L1).
 std::string killing(Life::Options options) {
-    options.spares = 0;  // no later fence of recovery's own covers for a missing one
+    options.spares = 0;                // no later fence of recovery's own covers for a missing one
     SimPool pool({.age = Age::zero});  // nothing to erase, whose fence would cover as well
     pool.add_stream("s", false);
     Life life(pool, options);

@@ -84,6 +84,7 @@ TEST(ReserveFailure, AFailingSyncAnywhereInADrawEndsInAnError) {
         EXPECT_EQ(error.code, Errc::io);
         crossings += log.core->appended() / kSpan != before ? 1 : 0;
         EXPECT_FALSE(append_reserved(log.core, *log.small, 1)) << "the pool failed";
+        EXPECT_FALSE(log.setup.life.engine().close()) << "a closed pool was a sound one";
         log.small.reset();  // neither may abort
         log.large.reset();
         expect_recovered(log, drawn);

@@ -19,6 +19,7 @@ class Crowd {
         core_ = life_.engine().stream("s");
         sim::run_interleaved(seed_, {[this] { append(0); }, [this] { append(1); },
                                      [this] { draw(); }, [this] { release(); }});
+        if (!core_->force(Lsn{written_.rbegin()->first})) failure_ = "force";
         if (failure_.empty()) failure_ = read_all();
         core_.reset();
         if (failure_.empty() && life_.engine().segments_kept_back() != kept_back_for_one())
@@ -32,7 +33,6 @@ class Crowd {
     static void add_rows(SimPool& pool) { pool.add_service(pool.add_stream("s", true, true), "k"); }
     static uint32_t kept_back_for_one() { return log::kept_back_for(1); }
 
-    // A record that is acknowledged at return.
     Result<Lsn> put(uint64_t number, const AppendOptions& options) {
         const std::vector<std::byte> bytes = record_bytes(number, 8 + number * 53 % 300);
         const Bytes piece(bytes);
@@ -43,7 +43,8 @@ class Crowd {
 
     void append(uint64_t thread) {
         for (uint64_t i = 0; i < 60; ++i) {
-            auto lsn = put(thread * 1000 + i, {});
+            const auto durability = i % 3 == 0 ? Durability::forced : Durability::lazy;
+            auto lsn = put(thread * 1000 + i, {.durability = durability});
             if (lsn) continue;
             ++refused;
             if (lsn.error().code != Errc::full) failure_ = "append: " + lsn.error().message;

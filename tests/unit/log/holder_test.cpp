@@ -101,6 +101,50 @@ TEST_P(Holder, APoolThatIsTooSmallForItsStreams) {
     EXPECT_TRUE(contains(full->message, "copy the pool into a larger one")) << full->message;
 }
 
+// The callback that warns may do what makes room, also carry records forward, whose copies take
+// segments themselves.
+TEST_P(Holder, TheWarningMayCarryForward) {
+    s_.reset();
+    must(log_->close());
+    OpenOptions with = options();
+    with.low_space_segments = 4;
+    int carried = 0;
+    with.on_low_space = [&](const LowSpace&) {
+        Stream stream = must(log_->stream("s"));
+        std::vector<Lsn> oldest;
+        Reader reader = must(stream.read());
+        for (auto record = must(reader.next()); record && record->lsn < stream.oldest_end();
+             record = must(reader.next()))
+            oldest.push_back(record->lsn);
+        oldest.resize(std::min<size_t>(oldest.size(), 1));
+        if (!stream.carry_forward(oldest)) return;
+        must(log_->release(service_, std::min(stream.oldest_end(), stream.durable())));
+        ++carried;
+    };
+    log_ = open(with);
+    s_ = must(log_->stream("s"));
+    for (uint64_t i = 0; i < 300; ++i) must(s_->append(pattern(i, 250'000)));
+    EXPECT_GT(carried, 10);
+}
+
+// A reader that is slower than the release goes on where it is.
+TEST_P(Holder, AReaderThatStepsKeepsWhatIsBehindIt) {
+    for (uint64_t i = 0; i < 20; ++i) must(s_->append(pattern(i, 250'000)));
+    Reader reader = must(s_->read());
+    must(reader.next());
+    must(log_->release(service_, s_->durable()));
+    for (uint64_t i = 1; i < 20; ++i) {
+        const auto record = must(reader.next());
+        ASSERT_TRUE(record) << i;
+        EXPECT_TRUE(copy_of(record->payload) == pattern(i, 250'000));
+    }
+}
+
+TEST_P(Holder, NothingToCallIsRefused) {
+    const Lsn lsn = must(s_->append(pattern(1, 10), lazy()));
+    EXPECT_EQ(code_of(s_->on_durable(lsn, nullptr)), Errc::invalid_argument);
+}
+
 // Lives that carry, and end before they release, use up what is kept back unless they say how far
 // they want to release.
 TEST_P(Holder, LivesThatCarryAndEndDoNotFillTheLog) {
