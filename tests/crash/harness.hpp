@@ -97,6 +97,10 @@ class Life {
     // Appends the next record of a stream and keeps the history.
     Result<Lsn> append(History& history, const std::string& stream, size_t length,
                        Durability durability) {
+        return append(history, stream, length, AppendOptions{.durability = durability});
+    }
+    Result<Lsn> append(History& history, const std::string& stream, size_t length,
+                       const AppendOptions& options) {
         StreamHistory& past = history[stream];
         const uint64_t number = ++past.last_number;
         const std::vector<std::byte> bytes = record_bytes(number, length);
@@ -104,8 +108,9 @@ class Life {
         // A crash inside the call may keep the record: the history has it from its start.
         past.appended.push_back({number, bytes.size(), Lsn{core->appended()}});
         const Bytes piece(bytes);
-        auto lsn = core->append({&piece, 1}, bytes.size(), {.durability = durability});
+        auto lsn = core->append({&piece, 1}, bytes.size(), options);
         if (!lsn) {
+            if (lsn.error().code == Errc::io) return lsn;  // it may survive
             past.appended.pop_back();
             --past.last_number;
             return lsn;

@@ -202,48 +202,6 @@ TEST_P(CopyTest, IntoTooSmallAPoolSaysHowManySegmentsItNeeds) {
     EXPECT_EQ(all_of(path_), all_of(new_path_));
 }
 
-// Segments that are kept back are needed in the new pool too: a full log goes on there.
-TEST_P(CopyTest, KeepsTheRestartReserve) {
-    create(64 << 10);
-    {
-        Log log = open();
-        for (const char* name : {"a", "b"}) {
-            must(log.add_stream(name, Writers::one, Reserve::yes));
-            must(log.add_service(name, name));
-        }
-        must(must(log.stream("b")).append(pattern(1, 10'000)));
-        Stream a = must(log.stream("a"));
-        while (a.append(pattern(1, 10'000), lazy())) {
-        }
-        must(log.close());
-    }
-    const uint64_t live = Anatomy(path_).segments.size();
-    const auto refused = copy_pool(path_, new_path_, {.pool_bytes = 1 << 20});
-    ASSERT_EQ(code_of(refused), Errc::invalid_argument);
-    EXPECT_TRUE(contains(refused.error().message, std::to_string(live + 4) + " segments"))
-        << refused.error().message;
-    const std::string& words = refused.error().message;
-    const uint64_t enough = std::stoull(words.substr(words.rfind("needs ") + 6));
-    must(copy_pool(path_, new_path_, {.pool_bytes = enough}));
-
-    OpenOptions with = options();
-    with.spare_segments = 0;
-    Log log = must(Log::open(new_path_, with));
-    EXPECT_EQ(log.segments_kept_back(), 4u);
-    Stream a = must(log.stream("a"));
-    while (a.append(pattern(2, 10'000), lazy())) {
-    }
-    const ServiceId service = log.services().at(0).service;
-    must(a.append(pattern(3, 10'000), {.service = service, .checkpoint = true}));
-    std::vector<Lsn> oldest;
-    Reader reader = must(a.read());
-    for (auto record = must(reader.next()); record->lsn < a.oldest_end();
-         record = must(reader.next()))
-        oldest.push_back(record->lsn);
-    ASSERT_GT(oldest.size(), 3u);
-    must(a.carry_forward(oldest, a.oldest_end()));
-}
-
 TEST_P(CopyTest, NeverReplacesAFileNorLeavesOneBehind) {
     fill();
     std::ofstream(new_path_) << "mine";
@@ -335,6 +293,116 @@ TEST_P(CopyTest, OfAnEmptyPool) {
     must(salvage_pool(path_, folder_ / "salvaged"));
     Log log = open_at(folder_ / "salvaged");
     EXPECT_EQ(must(must(log.stream("s")).append(pattern(1, 10))), Lsn{64});
+}
+
+// Streams with a restart reserve take their segments along, and those that must be kept back.
+class CopyReserveTest : public CopyTest {
+  protected:
+    static constexpr uint64_t kSegment = 1 << 20;
+    static constexpr size_t kLarge = 250'000;  // four to a segment
+    static constexpr uint32_t kKeptBack = 2 + 2;
+
+    // Two streams with a reserve and one without, on a dozen segments.
+    void make_old() {
+        create(kSegment, 40 * kSegment);
+        Log log = open();
+        for (const char* name : {"a", "b"}) {
+            Stream stream = must(log.add_stream(name, Writers::many, Reserve::yes));
+            services_.push_back(must(log.add_service(name, name)));
+            for (uint64_t i = 0; i < 17; ++i) must(stream.append(pattern(i, kLarge), lazy()));
+        }
+        Stream plain = must(log.add_stream("plain", Writers::one));
+        for (uint64_t i = 0; i < 6; ++i) must(plain.append(pattern(i, kLarge), lazy()));
+        must(log.close());
+    }
+    uint64_t bytes_needed(const Error& error) {
+        const size_t at = error.message.find("it needs ");
+        if (error.code != Errc::invalid_argument || at == std::string::npos)
+            throw std::runtime_error(error.message);
+        return std::stoull(error.message.substr(at + 9));
+    }
+    static void fill(Stream& stream) {
+        for (const size_t size : {kLarge, size_t{10}})
+            while (stream.append(pattern(1, size), lazy())) {
+            }
+    }
+    // The full log takes a checkpoint of each service, and all of an oldest segment once more.
+    void expect_reserve_holds(Log& log) {
+        for (const char* name : {"a", "b", "plain"}) {
+            Stream stream = must(log.stream(name));
+            fill(stream);
+        }
+        EXPECT_EQ(log.segments_free(), kKeptBack);
+        EXPECT_EQ(log.segments_kept_back(), kKeptBack);
+        for (size_t i = 0; i < 2; ++i) {
+            Stream stream = must(log.stream(i == 0 ? "a" : "b"));
+            EXPECT_EQ(code_of(stream.append(pattern(1, 10))), Errc::full);
+            must(stream.append(pattern(2, kLarge), {.service = services_[i], .checkpoint = true}));
+        }
+        Stream stream = must(log.stream("a"));
+        std::vector<Lsn> oldest;
+        for (const Read& record : read_all(stream))
+            if (record.lsn < stream.oldest_end()) oldest.push_back(record.lsn);
+        ASSERT_EQ(oldest.size(), 4u);
+        must(stream.carry_forward(oldest));
+        must(log.release(services_[0], stream.oldest_end()));
+        EXPECT_TRUE(read_all(stream, must(stream.locate(oldest[3]))).at(0).payload ==
+                    pattern(3, kLarge));
+        EXPECT_TRUE(must(log.check()).empty());
+    }
+
+    std::vector<ServiceId> services_;
+};
+INSTANTIATE_TEST_SUITE_P(Log, CopyReserveTest, ::testing::Values(kCacheLine), medium_name);
+
+TEST_P(CopyReserveTest, TheSmallestPoolHoldsTheReserveToo) {
+    make_old();
+    const auto used = static_cast<uint32_t>(Anatomy(path_).segments.size());
+    ASSERT_EQ(used, 5u + 5u + 2u);
+    const auto refused = copy_pool(path_, new_path_, {.pool_bytes = kSegment});
+    ASSERT_EQ(code_of(refused), Errc::invalid_argument);
+    EXPECT_TRUE(contains(refused.error().message, std::to_string(used + kKeptBack) + " segments"))
+        << refused.error().message;
+    const uint64_t smallest = bytes_needed(refused.error());
+    EXPECT_LT(smallest, 40 * kSegment);
+    // One segment less would hold the records, and not the reserve.
+    for (const uint64_t less : {format::kPageBytes, kSegment, kKeptBack * kSegment})
+        EXPECT_EQ(code_of(copy_pool(path_, new_path_, {.pool_bytes = smallest - less})),
+                  Errc::invalid_argument);
+    EXPECT_EQ(names_in_folder(), std::vector<std::string>{"pool"});
+
+    const auto old = all_of(path_);
+    EXPECT_EQ(must(copy_pool(path_, new_path_, {.pool_bytes = smallest})).segments_used, used);
+    EXPECT_EQ(all_of(new_path_), old);
+    Log log = open_at(new_path_);
+    EXPECT_EQ(log.segments_total(), used + kKeptBack) << "not one more";
+    EXPECT_EQ(log.streams()[0].reserve, Reserve::yes);
+    EXPECT_EQ(log.streams()[2].reserve, Reserve::no);
+    expect_reserve_holds(log);
+}
+
+// A log that stands in its reserve: its copy has one again, in a larger pool if need be.
+TEST_P(CopyReserveTest, OfALogThatStandsInItsReserveHasAWholeOne) {
+    make_old();
+    {
+        Log log = open();
+        Stream stream = must(log.stream("a"));
+        fill(stream);
+        const Lsn oldest{kLine};
+        while (stream.carry_forward({&oldest, 1})) {
+        }
+        EXPECT_EQ(log.segments_free(), 0u);
+        must(log.close());
+    }
+    const uint64_t old_bytes = std::filesystem::file_size(path_);
+    EXPECT_EQ(code_of(copy_pool(path_, new_path_, {.pool_bytes = old_bytes})),
+              Errc::invalid_argument);
+    const auto old = all_of(path_);
+    EXPECT_GT(must(copy_pool(path_, new_path_)).pool_bytes, old_bytes);
+    EXPECT_EQ(all_of(new_path_), old);
+    Log log = open_at(new_path_);
+    EXPECT_EQ(log.segments_free(), kKeptBack);
+    expect_reserve_holds(log);
 }
 
 }  // namespace
