@@ -31,6 +31,9 @@ std::atomic<uint32_t>& word_of_process() {
     return *word;
 }
 
+// Before any thread can fork beside it.
+[[maybe_unused]] const std::atomic<uint32_t>& made_at_load = word_of_process();
+
 }  // namespace
 
 bool wiped_on_fork() {

@@ -3,6 +3,8 @@
 #include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
 
+#include <atomic>
+
 #include "base/fork_guard.hpp"
 
 namespace cinnabar::log {
@@ -12,8 +14,11 @@ namespace {
 // A child has none of its parent's threads, but all of oneTBB's belief in them: it can wait for
 // ever for a lock that one of them held at the fork.
 bool has_its_threads() {
-    static const uint32_t first_life = begin_life();
-    return begin_life() == first_life;
+    // No static of the function: a fork beside its initialisation would leave that locked.
+    static constinit std::atomic<uint32_t> first_life{0};
+    const uint32_t life = begin_life();
+    uint32_t first = 0;
+    return first_life.compare_exchange_strong(first, life) || first == life;
 }
 
 }  // namespace
