@@ -171,8 +171,6 @@ TEST_P(ForkTest, DestructorsInAChildWaitForNoThreadOfTheParent) {
             ::alarm(10);
             reservation.reset();
             reader.reset();
-            { const Stream ends_here = std::move(stream); }
-            { const Log ends_here = std::move(log); }
             return 0;
         });
         EXPECT_EQ(failures, 0) << "child " << i << (failures < 0 ? " was ended by a signal" : "");
