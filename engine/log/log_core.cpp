@@ -61,11 +61,17 @@ Result<std::shared_ptr<LogCore>> open_on(pool::Pool pool, const OpenOptions& opt
     engine.prefault = pool::prefault;
     engine.find_unreadable = pool::find_unreadable;
     engine.parallel_for = log::parallel_for;
-    auto core = std::make_shared<LogCoreOn<W>>(std::move(pool), options.read_only,
-                                               std::forward<Args>(of_medium)...);
+    std::shared_ptr<LogCoreOn<W>> core(
+        new LogCoreOn<W>(std::move(pool), options.read_only, std::forward<Args>(of_medium)...),
+        [](LogCoreOn<W>* ends) {
+            if (ends->is_own())
+                delete ends;
+            else
+                ends->leave();
+        });
     if (auto recovered = core->recover(std::move(engine)); !recovered)
         return fail(std::move(recovered.error()));
-    return std::shared_ptr<LogCore>(std::move(core));
+    return core;
 }
 
 }  // namespace
@@ -92,7 +98,7 @@ Result<void> LogCore::start(Result<std::unique_ptr<log::EngineBase>> engine) {
 }
 
 Result<void> LogCore::usable() const {
-    if (alive_word().load(std::memory_order_relaxed) != life_)
+    if (!is_own())
         return fail(
             Errc::forked,
             "the log was opened before fork: the child opens it anew once the parent closed it");
@@ -121,10 +127,13 @@ Result<pool::ServiceInfo> LogCore::find_service(ServiceId service) const {
                                      " in this pool; add it, or see which there are");
 }
 
-// In a forked child only the memory is given back: the log is the parent's.
+void LogCore::leave() {
+    (void)pool_.close();
+}
+
 Result<void> LogCore::close() {
     if (closed_) return {};
-    if (alive_word().load(std::memory_order_relaxed) != life_) return usable();
+    if (!is_own()) return usable();
     closed_ = true;
     auto done = engine_->close();
     auto unmapped = pool_.close();

@@ -25,6 +25,11 @@ class LogCore {
     log::EngineBase& engine() { return *engine_; }
     const log::EngineBase& engine() const { return *engine_; }
 
+    // Not in a child after fork. There it is not destroyed either: other threads of the parent may
+    // have been changing what it holds, in the middle of which the child has it. leave() unmaps.
+    bool is_own() const { return alive_word().load(std::memory_order_relaxed) == life_; }
+    void leave();
+
     // Errors that any call gives first: forked, failed (closed), and read_only where it writes.
     Result<void> usable() const;
     Result<void> writable() const;

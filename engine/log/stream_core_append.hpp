@@ -318,6 +318,7 @@ template <World W>
 template <class Piece>
 void StreamCore<W>::for_each_piece(uint64_t from, uint64_t to, Piece&& piece) const {
     while (from < to) {
+        W::point();
         const uint64_t base_lsn = from / span_ * span_;
         const uint64_t end = std::min(to, base_lsn + span_);
         if (const std::byte* base = base_if_live(base_lsn))

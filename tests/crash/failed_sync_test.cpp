@@ -59,6 +59,7 @@ class FullLog {
         for (const auto& options : {AppendOptions{}, AppendOptions{.reservation = &*one_}})
             if (auto refused = append(1, options); refused || refused.error().code != Errc::failed)
                 wrong = "an append to a failed pool";
+        if (setup_.life.engine().close()) wrong = "a failed pool was closed as a sound one";
         (small_first ? one_ : many_).reset();
         (small_first ? many_ : one_).reset();
     }

@@ -69,6 +69,9 @@ TEST_P(ForkTest, EveryCallIsRefusedAndNothingChanges) {
         tally.forked(log.remove_service(service), "remove_service");
         tally.forked(log.release(service, lsn), "release");
         tally.forked(log.check(), "check");
+        tally.forked(one->carry_forward({}), "carry_forward");
+        tally.forked(one->locate(lsn), "locate");
+        tally.expect(log.segments_free() == 0, "segments_free");
         tally.forked(log.close(), "close");
         { const Log ends_here = std::move(log); }
         reader.reset();
@@ -171,6 +174,8 @@ TEST_P(ForkTest, DestructorsInAChildWaitForNoThreadOfTheParent) {
             ::alarm(10);
             reservation.reset();
             reader.reset();
+            { const Stream ends_here = std::move(stream); }
+            { const Log ends_here = std::move(log); }
             return 0;
         });
         EXPECT_EQ(failures, 0) << "child " << i << (failures < 0 ? " was ended by a signal" : "");

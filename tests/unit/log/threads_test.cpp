@@ -257,5 +257,31 @@ TEST_P(Threads, SomeWaitWhileOthersForce) {
     for (std::thread& thread : threads) thread.join();
 }
 
+// Large records in a handful of segments, released at once: while a forcer looks for what is left
+// to flush, the segment that it looks for is released and lives another life.
+TEST_P(Threads, AForcerIsOvertakenByReleases) {
+    create(uint64_t{1} << 20, uint64_t{11} << 20);
+    Log log = open();
+    Stream stream = must(log.add_stream("s", Writers::many));
+    const ServiceId service = must(log.add_service("s", "service"));
+    const auto large = pattern(1, 200'000);
+    const uint64_t rounds = GetParam().emulate == Emulate::no ? 100 : 40'000;
+    std::atomic<int> appending{4};
+    std::vector<std::thread> threads;
+    for (uint64_t t = 0; t < 4; ++t)
+        threads.emplace_back([&] {
+            for (uint64_t i = 0; i < rounds; ++i) {
+                const auto done = stream.append(large, i % 8 == 0 ? AppendOptions{} : lazy());
+                EXPECT_TRUE(done || done.error().code == Errc::full) << done.error().message;
+            }
+            --appending;
+        });
+    while (appending > 0) must(log.release(service, stream.durable()));
+    for (std::thread& thread : threads) thread.join();
+    must(log.release(service, stream.durable()));
+    const Lsn last = must(stream.append(large));
+    EXPECT_TRUE(read_all(stream, last).at(0).payload == large);
+}
+
 }  // namespace
 }  // namespace cinnabar::log_test
