@@ -69,15 +69,13 @@ void check_headers(const pool::Space& space, const std::vector<CheckedStream>& s
     std::set<uint32_t> live;
     for (const CheckedStream& stream : streams)
         for (const format::SegmentLife& life : stream.segments) live.insert(life.segment);
-    const format::PoolId& pool = space.id;
     for (uint32_t i = 0; i < space.segments.size(); ++i) {
         if (!space.unreadable_in(space.segments[i], format::kFramesOffset).empty()) {
             report(space, damage, "", name_of(Verdict::corrupt_unreadable), std::nullopt,
                    space.segments[i], format::kFramesOffset);
             continue;
         }
-        const format::HeaderReading reading =
-            format::read_segment_header(pool, i, space.segments[i]);
+        const format::HeaderReading reading = read_header(space, i);
         const bool damaged = reading.state == format::HeaderState::corrupt;
         const bool one_copy = reading.one_copy && live.contains(i);
         if (damaged || one_copy)

@@ -15,15 +15,11 @@ namespace cinnabar {
 
 namespace {
 
-Error damage_error(const std::string& verdict, const std::string& stream, std::optional<Lsn> lsn,
-                   ByteRange range) {
-    std::string where = stream.empty() ? "the pool" : "stream '" + stream + "'";
-    if (lsn) where += " at LSN " + std::to_string(lsn->value);
-    return {Errc::corrupt,
-            verdict + " in " + where + ", pool file bytes " + std::to_string(range.offset_bytes) +
-                " to " + std::to_string(range.offset_bytes + range.length_bytes) +
-                "; nothing was copied. Salvage the pool: that saves what verifies",
-            lsn, range};
+Error damage_error(const Damage& damage) {
+    return {
+        Errc::corrupt,
+        log::words_of(damage) + "; nothing was copied. Salvage the pool: that saves what verifies",
+        damage.lsn, damage.range};
 }
 
 // Everything that an open for writing would refuse.
@@ -33,8 +29,7 @@ Result<void> check_sound(const pool::Space& space, const std::string& name,
     log::PoolScan scan = log::scan_pool(space, log::parallel_for);
     notes.insert(notes.end(), scan.notes.begin(), scan.notes.end());
     if (scan.damage.empty()) return {};
-    const Damage& first = scan.damage.front();
-    return fail(damage_error(first.verdict, first.stream, first.lsn, first.range));
+    return fail(damage_error(scan.damage.front()));
 }
 
 // What the open does not verify: frames below the testimony of the links.
@@ -43,7 +38,7 @@ Result<void> check_frames(const log::PoolSurvey& survey) {
         if (stream.holes.empty()) continue;
         const log::Hole& hole = stream.holes.front();
         return fail(
-            damage_error(hole.verdict, pool::name_in(stream.entry), Lsn{hole.begin}, hole.range));
+            damage_error({pool::name_in(stream.entry), hole.verdict, Lsn{hole.begin}, hole.range}));
     }
     return {};
 }
@@ -96,6 +91,7 @@ Result<CopyReport> salvage_pool(const std::filesystem::path& from, const std::fi
     if (!old) return fail(std::move(old.error()));
     CopyReport report;
     report.notes = old->notes();
+    report.bytes_missing = old->bytes_missing();
     const log::PoolSurvey survey =
         log::survey_pool(old->space(), log::Condition::damaged, log::parallel_for);
     return make_copy(old->space(), survey, old->file_bytes(), to, options, std::move(report));

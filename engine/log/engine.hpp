@@ -177,9 +177,7 @@ class Engine final : public EngineBase {
     }
 
     uint32_t segments_free() const override { return segments_.free_count(); }
-    uint32_t segments_kept_back() const override {
-        return segments_.free_count() - segments_.open_count();
-    }
+    uint32_t segments_kept_back() const override { return segments_.kept_back_count(); }
 
     std::vector<Damage> check() const override {
         std::lock_guard lock(mutex_);
@@ -365,12 +363,8 @@ class Engine final : public EngineBase {
     }
 
     static Error damage_error(const Damage& damage) {
-        std::string where = damage.stream.empty() ? "the pool" : "stream '" + damage.stream + "'";
-        if (damage.lsn) where += " at LSN " + std::to_string(damage.lsn->value);
         return {Errc::corrupt,
-                damage.verdict + " in " + where + ", pool file bytes " +
-                    std::to_string(damage.range.offset_bytes) + " to " +
-                    std::to_string(damage.range.offset_bytes + damage.range.length_bytes) +
+                words_of(damage) +
                     "; nothing of the log was changed. Open read-only to read what verifies",
                 damage.lsn, damage.range};
     }

@@ -145,6 +145,7 @@ class Frontiers {
             published_.exchange(end, std::memory_order_seq_cst);
         } else {
             CNB_CHECK(lines < kSolidBit, {"lines", lines});
+            W::point();
             slot(lsn).exchange(slot_word(lsn, lines, solid), std::memory_order_seq_cst);
         }
         step_over_slots();
@@ -186,12 +187,14 @@ class Frontiers {
         // What was published above comes before this load: by a locked instruction, or, with one
         // writer, by the membarrier of whoever registered as a waiter.
         std::atomic_signal_fence(std::memory_order_seq_cst);
+        W::point();
         if (waiters_.load(std::memory_order_seq_cst) != 0) [[unlikely]]
             wake_all();
     }
 
     void wake_all() {
         if (sleepers_.load(std::memory_order_seq_cst) != 0) {
+            W::point();
             epoch_.fetch_add(1, std::memory_order_seq_cst);
             W::Park::wake_all(epoch_);
         }
@@ -207,13 +210,17 @@ class Frontiers {
     bool sleep(Reached&& reached, Timeout timeout) {
         using Clock = std::chrono::steady_clock;
         const auto start = Clock::now();
+        if (timeout) timeout = std::max(*timeout, std::chrono::nanoseconds(0));
         sleepers_.fetch_add(1, std::memory_order_seq_cst);
         waiters_.fetch_add(1, std::memory_order_seq_cst);
         if (!locked_) W::Park::fence_others();
         bool done = false;
         for (;;) {
+            W::point();
             const uint32_t epoch = epoch_.load(std::memory_order_seq_cst);
+            W::point();
             done = reached();
+            W::point();
             if (done) break;
             Timeout left;
             if (timeout) {

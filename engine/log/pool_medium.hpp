@@ -89,7 +89,16 @@ class PoolMedium {
         return {};
     }
 
-    // Raises a register: the new value goes to the slot that does not hold the present one.
+    // Makes durable what an earlier life may have left in caches alone: it was read, and will be
+    // relied upon. Cold.
+    Result<void> accept(void* at, size_t length, Maintenance& maintenance) {
+        auto* bytes = static_cast<std::byte*>(at);
+        if (domain() == Domain::page) dirty_pages(bytes, length);
+        return persist({Site::accept_flush, Site::accept_fence}, bytes, length, maintenance);
+    }
+
+    // Raises a register: the new value goes to the slot that does not hold the present one. Both
+    // are in one line, so of several raises that are not durable the later needs the earlier.
     Result<void> raise_register(Site store, PersistSites sites, uint32_t key,
                                 format::RegisterLine& line, uint64_t value,
                                 Maintenance& maintenance) {
@@ -104,6 +113,17 @@ class PoolMedium {
     }
 
   private:
+    // A page that an earlier write-back failed on may count as clean: storing the same bytes again
+    // makes the next msync write it.
+    void dirty_pages(std::byte* bytes, size_t length) {
+        const uintptr_t begin = reinterpret_cast<uintptr_t>(bytes);
+        for (uintptr_t at = begin & ~uintptr_t{7}; at < begin + length;
+             at = (at / format::kPageBytes + 1) * format::kPageBytes) {
+            auto* word = reinterpret_cast<uint64_t*>(at);
+            medium_.store8(Site::accept_store, word, *word);
+        }
+    }
+
     const pool::Space& space_;
     M& medium_;
     typename W::Mutex sync_mutex_;

@@ -40,6 +40,15 @@ class Recovery {
     }
 
   private:
+    // What testimony calls durable was so by the rules of the medium that it was written on. One
+    // that asked for less than the present one (caches that survive, or emulation of such) says
+    // nothing here.
+    bool testimony_counts() const {
+        const format::MediumRow& last = medium_.space().catalogue->medium;
+        return format::all_zero(reinterpret_cast<const std::byte*>(&last), sizeof last) ||
+               last.domain >= static_cast<uint32_t>(medium_.domain());
+    }
+
     // Headers and link frames of the segments kept, and every frame that no testimony covers.
     Result<void> accept_stream(const StreamScan& stream, StreamReport& report) {
         const uint64_t span = format::frame_space(medium_.space().segment_bytes);
@@ -48,7 +57,8 @@ class Recovery {
             const uint64_t base_lsn = (stream.first_ordinal + i) * span;
             auto done = accept(base, format::kFramesOffset + format::kLineBytes);
             if (!done) return done;
-            const uint64_t from = std::max(stream.testified, base_lsn);
+            const uint64_t from =
+                testimony_counts() ? std::max(stream.testified, base_lsn) : base_lsn;
             const uint64_t to = std::min(stream.cut, base_lsn + span);
             if (from >= to) continue;
             done = accept(base + format::kFramesOffset + (from - base_lsn), to - from);
@@ -59,21 +69,7 @@ class Recovery {
     }
 
     Result<void> accept(void* at, size_t length) {
-        auto* bytes = static_cast<std::byte*>(at);
-        if (medium_.domain() == Domain::page) dirty_pages(bytes, length);
-        return medium_.persist({Site::accept_flush, Site::accept_fence}, bytes, length,
-                               maintenance_);
-    }
-
-    // A page that an earlier write-back failed on may count as clean: storing the same bytes again
-    // makes the next msync write it.
-    void dirty_pages(std::byte* bytes, size_t length) {
-        const uintptr_t begin = reinterpret_cast<uintptr_t>(bytes);
-        for (uintptr_t at = begin & ~uintptr_t{7}; at < begin + length;
-             at = (at / format::kPageBytes + 1) * format::kPageBytes) {
-            auto* word = reinterpret_cast<uint64_t*>(at);
-            medium_.raw().store8(Site::accept_store, word, *word);
-        }
+        return medium_.accept(at, length, maintenance_);
     }
 
     // Every line behind the cut that is not zero. It is not enough to look for this life's

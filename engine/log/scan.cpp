@@ -298,12 +298,41 @@ std::optional<uint64_t> base_of_a_frame(const pool::Space& space, SegmentLife li
 
 }  // namespace
 
-SegmentReading read_segment(const pool::Space& space, uint32_t segment) {
+uint64_t generation_at(const pool::Space& space, uint32_t segment, uint64_t offset,
+                       uint64_t ceiling) {
+    constexpr uint64_t kStep = uint64_t{1} << 32;
+    const uint64_t high = ceiling / kStep * kStep;
+    const format::FrameHeader line = format::read_frame_header(space.segments[segment] + offset);
+    if (line.generation == 0) return 0;
+    for (const uint64_t half : {high, high < kStep ? high : high - kStep}) {
+        const uint64_t generation = half | line.generation;
+        const SegmentLife life =
+            life_of(space, segment, generation, line.lsn - (offset - kFramesOffset));
+        if (format::look(life, offset, false).verdict == Verdict::valid) return generation;
+    }
+    return 0;
+}
+
+format::HeaderReading read_header(const pool::Space& space, uint32_t segment) {
     const std::byte* base = space.segments[segment];
+    format::HeaderReading reading = format::read_segment_header(space.id, segment, base);
+    if (reading.state != format::HeaderState::unwritten) return reading;
+    const auto ceiling = format::read_register(
+        space.id, format::register_key(format::RegisterRole::generation_ceiling),
+        space.catalogue->generation_ceiling);
+    const bool link =
+        format::read_frame_header(base + kFramesOffset).type() == format::FrameType::link;
+    if (link && generation_at(space, segment, kFramesOffset, ceiling ? ceiling->value : 0) != 0)
+        reading.state = format::HeaderState::corrupt;
+    return reading;
+}
+
+SegmentReading read_segment(const pool::Space& space, uint32_t segment) {
     SegmentReading reading;
-    reading.unreadable = !space.unreadable_in(base, kFramesOffset + kLineBytes).empty();
+    reading.unreadable =
+        !space.unreadable_in(space.segments[segment], kFramesOffset + kLineBytes).empty();
     if (reading.unreadable) return reading;
-    return read_segment_as(space, segment, format::read_segment_header(space.id, segment, base));
+    return read_segment_as(space, segment, read_header(space, segment));
 }
 
 SegmentReading read_segment_as(const pool::Space& space, uint32_t segment,
@@ -363,6 +392,16 @@ uint64_t next_valid(const SegmentLife& life, uint64_t offset) {
         if (format::look(life, offset, false).verdict == Verdict::valid) return offset;
     }
     return life.segment_bytes;
+}
+
+std::string words_of(const Damage& damage) {
+    const ByteRange& range = damage.range;
+    std::string words = damage.verdict + " in ";
+    words += damage.stream.empty() ? "the pool" : "stream '" + damage.stream + "'";
+    if (damage.lsn) words += " at LSN " + std::to_string(damage.lsn->value);
+    if (range.length_bytes == 0) return words;
+    return words + ", pool file bytes " + std::to_string(range.offset_bytes) + " to " +
+           std::to_string(range.offset_bytes + range.length_bytes);
 }
 
 PoolScan scan_pool(const pool::Space& space, const ParallelFor& parallel_for) {

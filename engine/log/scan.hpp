@@ -26,6 +26,10 @@ struct SegmentReading {
     uint64_t testified = 0;  // by the link frame
 };
 
+// A header whose copies are zeros is corrupt all the same where frame 0 verifies as a link: the
+// segment was in use.
+format::HeaderReading read_header(const pool::Space& space, uint32_t segment);
+
 SegmentReading read_segment(const pool::Space& space, uint32_t segment);
 // The same with a header that was read elsewhere.
 SegmentReading read_segment_as(const pool::Space& space, uint32_t segment,
@@ -33,6 +37,12 @@ SegmentReading read_segment_as(const pool::Space& space, uint32_t segment,
 
 format::SegmentLife life_of(const pool::Space& space, uint32_t segment, uint64_t generation,
                             uint64_t base_lsn);
+
+// The generation under which the line at an offset verifies, in a segment whose header is lost; 0
+// if it does not. A line states the low half; the high half is that of the ceiling, or the one
+// before.
+uint64_t generation_at(const pool::Space& space, uint32_t segment, uint64_t offset,
+                       uint64_t ceiling);
 
 // The frames of one segment from an offset on.
 struct SegmentScan {
@@ -74,6 +84,9 @@ struct PoolScan {
     uint64_t greatest_generation = 0;  // of all seen and of the ceiling
     uint64_t ceiling = 0;
 };
+
+// "VERDICT in WHAT at LSN N, pool file bytes M to N"; a missing segment lies at no bytes.
+std::string words_of(const Damage& damage);
 
 PoolScan scan_pool(const pool::Space& space, const ParallelFor& parallel_for);
 

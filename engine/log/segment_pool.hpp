@@ -2,7 +2,8 @@
 // of a segment its generation. Shared by the streams of a pool; everything here is cold.
 //
 // A segment is prepared by writing its header twice, in different blocks, each copy flushed and
-// fenced before the next is stored, and first the one that does not hold: whenever power fails, in
+// fenced before the next is stored, and first the one that does not hold. The one that holds is
+// made durable before: the life that stored it may have been killed. So whenever power fails, in
 // however many preparations, one of them holds. A new generation exceeds every earlier one in the
 // pool, and a ceiling in the catalogue that is raised durably in blocks, so that generations never
 // repeat even where headers were lost.
@@ -53,7 +54,8 @@ class SegmentPool {
     SegmentPool(PoolMedium<W>& medium, Options options)
         : medium_(medium),
           options_(std::move(options)),
-          touched_(medium.space().segments.size(), false) {}
+          touched_(medium.space().segments.size(), false),
+          written_(medium.space().segments.size(), false) {}
 
     // What recovery found. Before any other call.
     void adopt(uint64_t greatest_generation, uint64_t ceiling, std::vector<uint32_t> free) {
@@ -145,6 +147,10 @@ class SegmentPool {
         std::lock_guard lock(mutex_);
         return open_now();
     }
+    uint32_t kept_back_count() const {
+        std::lock_guard lock(mutex_);
+        return free_now() - open_now();
+    }
 
     // Why a stream may have no further segment, in words.
     std::string why_none() const {
@@ -167,6 +173,7 @@ class SegmentPool {
     }
 
     Result<uint64_t> prepare(uint32_t segment, Maintenance& maintenance) {
+        if (medium_.failed()) return fail(PoolMedium<W>::failure());
         const uint64_t generation = format::next_generation(generation_);
         if (generation > ceiling_) {
             const uint64_t ceiling = generation + kCeilingStep;
@@ -184,7 +191,14 @@ class SegmentPool {
         const format::SegmentHeader header =
             format::segment_header(medium_.id(), segment, generation);
         std::byte* const base = medium_.space().segments[segment];
-        const size_t first = format::read_segment_header(medium_.id(), segment, base).store_first;
+        const format::HeaderReading present =
+            format::read_segment_header(medium_.id(), segment, base);
+        const size_t first = present.store_first;
+        if (present.generation != 0 && !written_[segment]) {
+            std::byte* holds = base + format::kHeaderOffset[1 - first];
+            if (auto done = medium_.accept(holds, sizeof header, maintenance); !done)
+                return fail(done.error());
+        }
         for (const size_t i : {first, 1 - first}) {
             std::byte* to = base + format::kHeaderOffset[i];
             medium_.raw().copy(store[i], to, reinterpret_cast<const std::byte*>(&header),
@@ -193,6 +207,7 @@ class SegmentPool {
             if (auto done = medium_.persist(sites[i], to, sizeof header, maintenance); !done)
                 return fail(done.error());
         }
+        written_[segment] = true;
         return generation;
     }
 
@@ -204,6 +219,7 @@ class SegmentPool {
     uint32_t base_ = 0;
     uint32_t promised_ = 0;      // of all streams
     std::vector<bool> touched_;  // by segment: all its pages, since the pool was opened
+    std::vector<bool> written_;  // by segment: both headers, durably, since then
     uint64_t generation_ = 0;
     uint64_t ceiling_ = 0;
 };

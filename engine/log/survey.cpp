@@ -28,23 +28,11 @@ std::string text(uint64_t number) {
     return std::to_string(number);
 }
 
-// The greatest generation under which a line of a segment verifies, whose header is lost. Lines
-// state the low half; the high half is that of the ceiling, or the one before it.
+// The greatest generation under which a line of a segment verifies, whose header is lost.
 uint64_t find_generation(const pool::Space& space, uint32_t segment, uint64_t ceiling) {
-    constexpr uint64_t kStep = uint64_t{1} << 32;
-    const uint64_t high = ceiling / kStep * kStep;
     uint64_t best = 0;
-    for (uint64_t at = kFramesOffset; at < space.segment_bytes; at += kLineBytes) {
-        const format::FrameHeader line = format::read_frame_header(space.segments[segment] + at);
-        if (line.generation == 0) continue;
-        for (const uint64_t half : {high, high < kStep ? high : high - kStep}) {
-            const uint64_t generation = half | line.generation;
-            if (generation <= best) continue;
-            const SegmentLife life =
-                life_of(space, segment, generation, line.lsn - (at - kFramesOffset));
-            if (format::look(life, at, false).verdict == Verdict::valid) best = generation;
-        }
-    }
+    for (uint64_t at = kFramesOffset; at < space.segment_bytes; at += kLineBytes)
+        best = std::max(best, generation_at(space, segment, at, ceiling));
     return best;
 }
 

@@ -33,6 +33,22 @@ CrashMedium::CrashMedium(std::span<std::byte> live, Domain domain)
     CNB_CHECK(live.size() % kLineBytes == 0, {"size", live.size()});
 }
 
+CrashMedium::CrashMedium(std::span<std::byte> live, const CrashMedium& killed)
+    : CrashMedium(live, killed.domain_) {
+    CNB_CHECK(std::ranges::equal(live, killed.live_));
+    durable_ = killed.durable_;
+    pending_ = killed.pending_;
+    // The end of a thread empties its core's write-combining buffers.
+    for (auto at = pending_.begin(); at != pending_.end();) {
+        PendingLine& pending = at->second;
+        pending.flushed.clear();
+        const std::vector<Unit> units = pending.units;
+        for (const Unit& unit : units)
+            if (unit.kind == Unit::Kind::non_temporal) settle(at->first, pending, 0, unit.thread);
+        at = pending.units.empty() ? pending_.erase(at) : std::next(at);
+    }
+}
+
 void CrashMedium::begin_here() {
     durable_.assign(live_.begin(), live_.end());
     pending_.clear();
@@ -169,6 +185,7 @@ Result<void> CrashMedium::sync(Site site, const std::byte* from, size_t length) 
     ++counts_.fences;
     crash_point(site);
     if (is_dropped(site)) return {};
+    if (fail_sync_) return report_write_back_error();
     const uint64_t begin = static_cast<uint64_t>(from - live_.data());
     const uint64_t first = begin / kPageBytes * (kPageBytes / kLineBytes);
     const uint64_t last =
@@ -176,13 +193,17 @@ Result<void> CrashMedium::sync(Site site, const std::byte* from, size_t length) 
     auto at = pending_.lower_bound(first);
     while (at != pending_.end() && at->first <= last) {
         PendingLine& pending = at->second;
-        if (fail_sync_) pending.written_off = true;
         if (!pending.written_off)
             settle(at->first, pending, pending.units.size(), current_thread());
         at = pending.units.empty() ? pending_.erase(at) : std::next(at);
     }
-    if (!fail_sync_) return {};
+    return {};
+}
+
+Result<void> CrashMedium::report_write_back_error() {
     fail_sync_ = false;
+    for (auto& [line, pending] : pending_) pending.written_off = true;
+    switch_point();
     return fail(Errc::io, "msync: Input/output error (simulated)");
 }
 

@@ -58,6 +58,9 @@ class CrashMedium {
   public:
     // `live` is the memory that the engine uses; all of it counts as durable at the start.
     CrashMedium(std::span<std::byte> live, Domain domain);
+    // After kill -9 of whoever used `killed`, over a copy of its memory: the caches still hold what
+    // is pending, and no flush that was not fenced counts.
+    CrashMedium(std::span<std::byte> live, const CrashMedium& killed);
 
     // --- the Medium concept ---------------------------------------------------------------------
     Domain domain() const { return domain_; }
@@ -83,8 +86,9 @@ class CrashMedium {
     void drop(Site site) { dropped_ = site; }
     // ... or its frames go the other way: non-temporal instead of cached, or the reverse.
     void swap_kind(Site site) { swapped_ = site; }
-    // The next sync reports an error, and, as on Linux, its pages count as clean until they are
-    // stored to again: a second sync succeeds and writes nothing.
+    // The next sync reports an error, whatever range it asks for, and, as on Linux, the pages that
+    // could not be written count as clean until they are stored to again: a second sync succeeds
+    // and writes nothing. Here these are all pages that are dirty then.
     void fail_next_sync() { fail_sync_ = true; }
 
     std::span<const std::byte> durable() const { return durable_; }
@@ -117,6 +121,7 @@ class CrashMedium {
     void dirty_page(uint64_t line);
     void crash_point(Site site);
     void settle(uint64_t line, PendingLine& pending, size_t units, size_t thread);
+    Result<void> report_write_back_error();
     Line durable_line(uint64_t line) const;
     Line prefix(uint64_t line, const PendingLine& pending, size_t units) const;
     std::vector<Line> alternatives(uint64_t line, const PendingLine& pending) const;

@@ -15,42 +15,10 @@ import struct
 import sys
 from dataclasses import dataclass, field
 
+from crc32c import crc
+
 LINE = 64
 PAGE = 4096
-
-# §2 ------------------------------------------------------------------------------------- sums
-
-
-def _crc_tables():
-    """Four tables for 16 bits each: a step of the loop takes 8 bytes. Their last one is that of a
-    plain CRC over 16 bits; each other one goes on through 16 zero bits from the one behind it."""
-    byte = []
-    for value in range(256):
-        for _ in range(8):
-            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
-        byte.append(value)
-    steps = (byte[word & 0xFF] ^ word >> 8 for word in range(65536))
-    last = [step >> 8 ^ byte[step & 0xFF] for step in steps]
-    tables = [last]
-    for _ in range(3):
-        tables.insert(0, [(one >> 16) ^ last[one & 0xFFFF] for one in tables[0]])
-    return byte, tables
-
-
-_BYTE, (_T0, _T1, _T2, _T3) = _crc_tables()
-
-
-def crc(seed, data):
-    """§2: CRC32C, raw: not inverted at either end."""
-    whole = len(data) & ~7
-    for (word,) in struct.iter_unpack("<Q", data[:whole]):
-        word ^= seed
-        seed = (_T0[word & 0xFFFF] ^ _T1[word >> 16 & 0xFFFF] ^ _T2[word >> 32 & 0xFFFF]
-                ^ _T3[word >> 48])
-    for byte in data[whole:]:
-        seed = seed >> 8 ^ _BYTE[(seed ^ byte) & 0xFF]
-    return seed
-
 
 u32 = struct.Struct("<I").pack
 u64 = struct.Struct("<Q").pack
@@ -383,7 +351,7 @@ class Pool:
 
     def _read_tables(self):
         at = self.catalogue
-        self._register(at + CEILING_AT, CEILING_KEY)
+        self.ceiling = self._register(at + CEILING_AT, CEILING_KEY)
         self.last_stream = self._register(at + LAST_STREAM_AT, LAST_STREAM_KEY)
         self._medium_row()
         stream_rows = [self._stream_row(row) for row in range(ROWS)]
@@ -474,11 +442,23 @@ class Pool:
         generation = max(generations)
         if generation == 0:
             copy_1 = at + COPIES_AT[1]
-            if self.data[copy_1:copy_1 + LINE] != ZERO_LINE:
+            if (self.data[copy_1:copy_1 + LINE] != ZERO_LINE
+                    or self._has_link_of_any_generation(number, at)):
                 self._note("corrupt_segment_header", at, FRAMES_AT)
             return None
         seed = crc(crc(self.pool_seed, u32(number)), u64(generation))
         return Segment(number, at, generation, generations[0] != generations[1], seed)
+
+    def _has_link_of_any_generation(self, number, at):
+        low, _, _, _, lsn, *_ = FRAME.unpack_from(self.data, at + FRAMES_AT)
+        high = (self.ceiling or 0) >> 32
+        for generation in {half << 32 | low for half in (high, max(high - 1, 0)) if low}:
+            seed = crc(crc(self.pool_seed, u32(number)), u64(generation))
+            segment = Segment(number, at, generation, False, seed)
+            verdict, frame = self._look(segment, FRAMES_AT, lsn, below=False)
+            if verdict == "valid" and frame.type == LINK:
+                return True
+        return False
 
     def _header_copy(self, number, at):
         """The generation that a copy states, or 0."""

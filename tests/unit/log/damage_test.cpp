@@ -1,5 +1,6 @@
 // Damage: bytes that must verify and do not, found by open, by reading and by check, with their
 // position; and what a damaged pool still gives.
+#include "anatomy.hpp"
 #include "fixture.hpp"
 
 namespace cinnabar::log_test {
@@ -153,6 +154,38 @@ TEST_P(DamageTest, OfBothHeaderCopiesIsNeverFreeSpace) {
     EXPECT_EQ(code_of(Log::open(path_, options())), Errc::corrupt);
     Log log = must(Log::open(path_, read_only()));
     EXPECT_FALSE(log.report().clean());
+}
+
+// As an unwritten sector reads: nothing tells it from a segment that was never used but its link.
+TEST_P(DamageTest, OfBothHeaderCopiesThatReadAsZerosIsNeverFreeSpace) {
+    fill();
+    const uint64_t in_segment = lsns_.back().value % 1536 + 512;
+    const uint64_t base = offset_of(kRecords - 1) - 32 - in_segment;
+    zero(path_, base, 512);
+    const auto refused = Log::open(path_, options());
+    ASSERT_EQ(code_of(refused), Errc::corrupt);
+    EXPECT_TRUE(contains(refused.error().message, "corrupt_segment_header"));
+    EXPECT_EQ(refused.error().range->offset_bytes, base);
+    Log log = must(Log::open(path_, read_only()));
+    EXPECT_FALSE(log.report().clean());
+    EXPECT_FALSE(must(log.check()).empty());
+}
+
+// The mark says that the log reached it, though no frame is left that says so.
+TEST_P(DamageTest, OfEverythingUpToAMarkIsNotTheEndOfTheLog) {
+    create(64 << 10);
+    {
+        Log log = open();
+        Stream stream = must(log.add_stream("s", Writers::one));
+        const ServiceId service = must(log.add_service("s", "service"));
+        for (uint64_t i = 0; i < 20; ++i) lsns_.push_back(must(stream.append(pattern(i, kSize))));
+        must(log.release(service, lsns_[10]));
+        must(log.close());
+    }
+    zero(path_, offset_of(5) - 32, 8192);
+    const auto refused = Log::open(path_, options());
+    ASSERT_EQ(code_of(refused), Errc::corrupt);
+    EXPECT_EQ(refused.error().lsn, lsns_[5]);
 }
 
 TEST_P(DamageTest, OfALinkFrameShowsAsMissing) {

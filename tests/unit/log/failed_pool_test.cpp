@@ -1,27 +1,10 @@
 // A pool whose write-back failed: every call says so until it is opened again. And the end of a
 // stream's positions, which is an error as well.
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <atomic>
-#include <cerrno>
 #include <thread>
 
 #include "anatomy.hpp"
-
-namespace {
-
-std::atomic<bool> disk_fails{false};
-
-}  // namespace
-
-// In place of the C library's, for the whole program.
-extern "C" int msync(void* at, size_t length, int flags) noexcept {
-    if (!disk_fails) return static_cast<int>(::syscall(SYS_msync, at, length, flags));
-    errno = EIO;
-    return -1;
-}
+#include "msync.hpp"
 
 namespace cinnabar::log_test {
 namespace {
