@@ -97,7 +97,8 @@ Result<bool> RawPool::lay_out(const std::string& name, uint64_t present_bytes) {
     if (unreadable_bytes_ != 0)
         notes_.push_back(std::to_string(unreadable_bytes_) +
                          " bytes of the file cannot be read; they were taken for zeros");
-    if (end > present_bytes)
+    bytes_missing_ = file_bytes_ - present_bytes;
+    if (bytes_missing_ != 0)
         notes_.push_back("the file has " + std::to_string(present_bytes) +
                          " bytes, and its segments ended at " + std::to_string(end) +
                          ": what stood behind is lost");

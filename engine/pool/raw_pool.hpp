@@ -31,6 +31,7 @@ class RawPool {
     // and where its pages cannot be read.
     const Space& space() const { return space_; }
     uint64_t file_bytes() const { return file_bytes_; }  // as it should be
+    uint64_t bytes_missing() const { return bytes_missing_; }  // of these
     const std::vector<std::string>& notes() const { return notes_; }
 
   private:
@@ -63,6 +64,7 @@ class RawPool {
     std::unique_ptr<KnownMapping> known_;
     Space space_;
     uint64_t file_bytes_ = 0;
+    uint64_t bytes_missing_ = 0;
     uint64_t unreadable_bytes_ = 0;
     std::vector<std::string> notes_;
 };

@@ -50,6 +50,15 @@ class Salvage(ProgramTest):
                 self.assertEqual(self.file_bytes(), self.sound, "the old file stays as it was")
                 os.remove(self.new)
 
+    def test_a_file_that_was_cut(self):
+        """Its end is lost without a gap that says so; the exit code and a number do."""
+        keep = self.sound.find(self.lines[1000]) // LINE * LINE
+        with open(self.pool, "r+b") as file:
+            file.truncate(keep)
+        report = json.loads(self.expect(GAPS, "salvage", self.pool, self.new, "--json").stdout)
+        self.assertEqual(report["old_bytes_missing"], len(self.sound) - keep)
+        self.assertEqual(self.dump_new().stdout, b"".join(self.lines[:1000]))
+
     def test_copy_in_json(self):
         report = self.ok_json("copy", self.pool, self.new)
         self.assertEqual(report["pool_bytes"], 16 << 20)

@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* kFooter =
     "Exit codes: 0 done; 1 usage; 2 not found, or the system failed a call; 3 damage found;\n"
-    "4 gaps that a salvage left; 5 another process has the pool open; 6 a newer format;\n"
+    "4 losses that a salvage told; 5 another process has the pool open; 6 a newer format;\n"
     "7 refused, for example because the log is full; 8 a violation was found.\n";
 
 // A word that is no verb, named with the verbs there are; CLI11 would say that one is missing.

@@ -43,6 +43,7 @@ Json json_of(const CopyVerb& verb, const CopyReport& report) {
     out["pool_bytes"] = report.pool_bytes;
     out["segments_used"] = report.segments_used;
     out["gaps"] = gaps_in(report);
+    out["old_bytes_missing"] = report.bytes_missing;
     out["streams"] = Json::array();
     for (const StreamCopy& stream : report.streams) {
         Json gaps = Json::array();
@@ -93,7 +94,8 @@ ExitCode run(const CopyVerb& verb) {
     for (const std::string& note : report->notes) say(note);
     say(verb.done + (" '" + verb.from) + "' to '" + verb.to + "', " +
         size_text(report->pool_bytes) + (report->gaps() ? "; " + gaps_text(gaps_in(*report)) : ""));
-    return end_with(report->gaps() ? ExitCode::salvaged_with_gaps : ExitCode::ok, verb.json);
+    const bool lost = report->gaps() || report->bytes_missing != 0;
+    return end_with(lost ? ExitCode::salvaged_with_gaps : ExitCode::ok, verb.json);
 }
 
 void add(CLI::App& program, Chosen& chosen, CopyVerb words, const char* name, const char* help) {

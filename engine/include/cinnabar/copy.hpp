@@ -54,6 +54,9 @@ struct CopyReport {
     std::vector<std::string> notes;  // what was survived, reconstructed or lost, a sentence each
     uint64_t pool_bytes = 0;         // of the new file
     uint32_t segments_used = 0;
+    // So many bytes the old file ended too early: what stood there is lost, and nobody can tell
+    // what it was. (A stream whose newest segments were there ends before them, without a gap.)
+    uint64_t bytes_missing = 0;
     bool gaps() const {
         for (const StreamCopy& stream : streams)
             if (!stream.gaps.empty()) return true;

@@ -2,7 +2,8 @@
 //
 // Threads. A Log and its Streams may be used from any thread at any time, except that a stream
 // created with one writer is appended to and forced by one thread, the first that does so (another
-// one is refused, wrong_thread). close(), moving and destruction need that no other call is
+// one is refused, wrong_thread; one that was started when that one had ended may be taken for it).
+// close(), moving and destruction need that no other call is
 // running. The library starts no thread but those of its parallel recovery, and installs no signal
 // handler (bus_error.hpp has one to ask for). In a child process after fork every call on the
 // parent's log fails with `forked`; the child may open logs of its own, which recover in one thread
@@ -71,14 +72,16 @@ enum class Writers : uint8_t { one, many };
 // Does the pool keep segments back for a stream, so that a full log can still be written to by who
 // must: by reservations, carried copies, and one checkpoint of each service until a segment is
 // released? Fixed at the stream's creation. It costs a segment for each such stream, and two more
-// for the pool; only from a full log on does it make a difference.
+// for the pool; only from a full log on does it make a difference. A checkpoint that a killed life
+// wrote has used its space: release with the one that is found in the log instead of writing
+// another, or lives that end between the two use up the reserve.
 enum class Reserve : uint8_t { no, yes };
 
 class Reservation;
 
 struct AppendOptions {
     Durability durability = Durability::forced;
-    ServiceId service = {};              // 0: none
+    ServiceId service = {};              // 0: none. Kept with the record; not looked up
     uint16_t kind = 0;                   // the service's own
     std::optional<Lsn> previous = {};    // origin of the same transaction's previous record
     Reservation* reservation = nullptr;  // draws its space from here

@@ -69,6 +69,15 @@ TEST_P(FrontierTest, WaitingForWhatIsDurableReturnsAtOnce) {
     }
 }
 
+TEST_P(FrontierTest, NoTimeLeftIsNoTime) {
+    create();
+    Log log = open();
+    Stream stream = must(log.add_stream("s", Writers::one));
+    const Lsn lsn = must(stream.append(pattern(1, 10), lazy()));
+    for (const auto timeout : {std::chrono::nanoseconds(-1), std::chrono::nanoseconds::min()})
+        EXPECT_EQ(code_of(stream.wait_durable(lsn, timeout)), Errc::timed_out);
+}
+
 TEST_P(FrontierTest, WaitingEndsWithTheTime) {
     create();
     Log log = open();

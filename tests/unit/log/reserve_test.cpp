@@ -89,6 +89,10 @@ TEST_P(ReserveTest, OneCheckpointOfEachServiceUntilASegmentIsReleased) {
     must(log_->remove_service(other));
     EXPECT_EQ(must(log_->add_service("s", "another")), other);
     must(stream_->append(pattern(6, 100), {.service = other, .checkpoint = true}));
+    // With it went what held the oldest segments: now the first one has one again.
+    fill();
+    must(stream_->append(pattern(7, kLarge), checkpoint));
+    EXPECT_EQ(code_of(stream_->append(pattern(8, kLarge), checkpoint)), Errc::full);
 }
 
 TEST_P(ReserveTest, ACheckpointIsOfAServiceOfTheStream) {

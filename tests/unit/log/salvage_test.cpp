@@ -530,8 +530,11 @@ TEST_P(SalvageTest, OfAFileThatWasCut) {
     fill();
     const uint64_t keep = anatomy_->segment("b", 4);
     std::filesystem::resize_file(path_, keep + 1000);
+    const uint64_t sound_bytes = kPoolBytes;
     const CopyReport report = salvage();
     EXPECT_TRUE(noted(report, "what stood behind is lost"));
+    EXPECT_GT(report.bytes_missing, 0u);
+    EXPECT_LE(report.bytes_missing, sound_bytes - keep - 1000);
     EXPECT_GE(std::filesystem::file_size(new_path_), kPoolBytes - (1 << 20));
     Log log = open_at(new_path_);
     const Contents b = contents_of(must(log.stream("b")));
