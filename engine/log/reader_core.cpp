@@ -31,6 +31,16 @@ ReaderCore::~ReaderCore() {
 
 Result<std::unique_ptr<ReaderCore>> ReaderCore::open(std::shared_ptr<StreamCoreBase> stream,
                                                      std::optional<Lsn> from, Frontier frontier) {
+    for (;;) {
+        auto reader = open_once(stream, from, frontier);
+        // Who asks for the oldest record there is means the one after a release that came between.
+        if (reader || from || reader.error().code != Errc::below_low_water) return reader;
+    }
+}
+
+Result<std::unique_ptr<ReaderCore>> ReaderCore::open_once(std::shared_ptr<StreamCoreBase> stream,
+                                                          std::optional<Lsn> from,
+                                                          Frontier frontier) {
     if (auto ok = stream->usable(); !ok) return fail(std::move(ok.error()));
     const uint64_t low_water = stream->low_water();
     const uint64_t start = from ? from->value : low_water;

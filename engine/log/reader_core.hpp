@@ -28,6 +28,9 @@ class ReaderCore {
     uint64_t position() const { return position_; }
 
   private:
+    static Result<std::unique_ptr<ReaderCore>> open_once(std::shared_ptr<StreamCoreBase> stream,
+                                                         std::optional<Lsn> from,
+                                                         Frontier frontier);
     uint64_t limit() const;
     Result<void> stand_on(uint64_t lsn);
     Result<void> align(uint64_t from, bool exact);

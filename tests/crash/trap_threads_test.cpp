@@ -30,6 +30,36 @@ TEST(TrapThreads, L17_SeveralThreadsCrossIntoNewSegments) {
     run_seeds("crossing", {.threads = 3, .records = 8, .lazy_of_8 = 1, .pool = {.segments = 8}}, 8);
 }
 
+// A reader that asks for the oldest record while it is being released.
+TEST(ReaderThreads, BeginWhereTheMarkIsThen) {
+    const uint64_t first = seed_of_this_run();
+    for (uint64_t seed = first; seed < first + 100; ++seed) {
+        SimPool pool({.segments = 5});
+        const uint32_t stream = pool.add_stream("s", false);
+        const ServiceId keeper{static_cast<uint16_t>(pool.add_service(stream, "keeper") + 1)};
+        Life life(pool, {});
+        ASSERT_TRUE(life.open());
+        History history;
+        for (int i = 0; i < 12; ++i)
+            ASSERT_TRUE(life.append(history, "s", 300, Durability::forced));
+        std::string wrong;
+        const auto release = [&] {
+            for (size_t i = 2; i < 12; i += 3)
+                if (!life.engine().release(keeper, history["s"].appended[i].lsn))
+                    wrong = "not released";
+        };
+        const auto read = [&] {
+            for (int i = 0; i < 4; ++i) {
+                auto reader =
+                    ReaderCore::open(life.engine().stream("s"), std::nullopt, Frontier::durable);
+                if (!reader) wrong = reader.error().message;
+            }
+        };
+        sim::run_interleaved(seed, {release, read});
+        ASSERT_EQ(wrong, "") << "CINNABAR_SEED=" << seed;
+    }
+}
+
 TEST(TrapThreads, L3_PageDomain) {
     run_seeds("page",
               {.threads = 2,
