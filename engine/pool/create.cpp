@@ -99,22 +99,20 @@ Result<void> check_options(const CreateOptions& options) {
     const uint64_t segment_bytes = options.segment_bytes;
     if (!std::has_single_bit(segment_bytes) || segment_bytes < format::kSegmentBytesMin ||
         segment_bytes > format::kSegmentBytesMax)
-        return fail(Errc::invalid_argument,
-                    "a segment of " + std::to_string(segment_bytes) +
-                        " bytes is not possible; choose a power of two from " +
-                        std::to_string(format::kSegmentBytesMin) + " to " +
-                        std::to_string(format::kSegmentBytesMax));
+        return fail(Errc::invalid_argument, "a segment of " + size_text(segment_bytes) +
+                                                " is not possible; choose a power of two from " +
+                                                size_text(format::kSegmentBytesMin) + " to " +
+                                                size_text(format::kSegmentBytesMax));
     const uint64_t bytes_min = pool_bytes_min(segment_bytes, options.segments_min);
     if (options.pool_bytes < bytes_min)
-        return fail(Errc::invalid_argument, "a pool of " + std::to_string(options.pool_bytes) +
-                                                " bytes is too small; with " +
-                                                std::to_string(options.segments_min) +
-                                                " segments of " + std::to_string(segment_bytes) +
-                                                " bytes it needs " + std::to_string(bytes_min));
+        return fail(Errc::invalid_argument,
+                    "a pool of " + size_text(options.pool_bytes) + " is too small; with " +
+                        std::to_string(options.segments_min) + " segments of " +
+                        size_text(segment_bytes) + " it needs " + size_text(bytes_min));
     if (options.pool_bytes > kPoolBytesMax)
-        return fail(Errc::invalid_argument, "a pool of " + std::to_string(options.pool_bytes) +
-                                                " bytes is too large; it may have " +
-                                                std::to_string(kPoolBytesMax));
+        return fail(Errc::invalid_argument, "a pool of " + size_text(options.pool_bytes) +
+                                                " is too large; it may have " +
+                                                size_text(kPoolBytesMax));
     return {};
 }
 
@@ -234,11 +232,11 @@ Result<void> make(const std::filesystem::path& path, const CreateOptions& option
         segments += extent.segment_count;
     }
     if (segments < options.segments_min)
-        return fail(Errc::invalid_argument,
-                    "a pool of " + std::to_string(options.pool_bytes) + " bytes holds only " +
-                        std::to_string(segments) + " segments of " +
-                        std::to_string(options.segment_bytes) + " bytes, and " +
-                        std::to_string(options.segments_min) + " are needed; make it larger");
+        return fail(Errc::invalid_argument, "a pool of " + size_text(options.pool_bytes) +
+                                                " holds only " + std::to_string(segments) +
+                                                " segments of " + size_text(options.segment_bytes) +
+                                                ", and " + std::to_string(options.segments_min) +
+                                                " are needed; make it larger");
     block.sum = format::superblock_sum(block);
     const uint64_t catalogue_offset = write_catalogue(*pool, root, block);
     if (!fill) return {};
@@ -258,8 +256,7 @@ Result<void> make_or_explain(const std::filesystem::path& temporary,
         const int number = errno;
         if (number == ENOSPC || number == EDQUOT || number == EFBIG || number == EACCES ||
             number == EPERM || number == EROFS || number == ENODEV || number == ENOENT)
-            return fail(system_error(
-                number, doing + " with " + std::to_string(options.pool_bytes) + " bytes"));
+            return fail(system_error(number, doing + " with " + size_text(options.pool_bytes)));
         return fail(Errc::io, "cannot " + doing + ": " + error.what());
     } catch (const std::exception& error) {
         return fail(Errc::io, "cannot " + doing + ": " + error.what());

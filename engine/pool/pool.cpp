@@ -65,10 +65,12 @@ Error explain(int number, const std::string& what, const std::filesystem::path& 
     const std::string name = quoted(path);
     if (number == EAGAIN) return error(Errc::locked, name + " is open elsewhere");
     if ((number == EACCES || number == EPERM || number == EROFS) && read_only)
-        return error(Errc::permission,
-                     "cannot open " + name +
-                         " read-only: libpmemobj wants the right to write to the file even then, "
-                         "and writes nothing; copy the file to a place that you may write to");
+        return error(
+            Errc::permission,
+            "cannot open " + name +
+                " read-only: libpmemobj opens every pool file for writing, even to read it, and "
+                "this one may not be written to here; copy the file to a place where you "
+                "may write, and read the copy");
     if (number == EINVAL || number <= 0)  // it leaves -1 where its heap's header does not verify
         return error(Errc::corrupt, name + " is damaged where libpmemobj keeps its own data (" +
                                         what +

@@ -84,6 +84,7 @@ class Prober {
     Result<void> refuse_head(ByteRange range, const std::string& says, Errc code,
                              const std::string& predicate);
     std::optional<FoundCatalogue> search();
+    tl::unexpected<Error> refuse_cut(const std::string& says);
     Result<void> check_heap(const PmemobjDescriptor& descriptor);
     Result<void> check_lanes(const PmemobjDescriptor& descriptor);
     Result<void> locate_catalogue();
@@ -147,7 +148,8 @@ Result<void> Prober::check_mappable() {
                       "lies on " + file_system.name +
                           ", which holds no files that can be mapped; choose a "
                           "file system on a disk, on persistent memory, or tmpfs");
-    if (found_.file_bytes == 0) return refuse(Errc::not_a_pool, "is empty; create the pool first");
+    if (found_.file_bytes == 0)
+        return refuse(Errc::not_a_pool, "is empty; remove the file and create the pool first");
     void* page = ::mmap(nullptr, 1, PROT_READ, MAP_SHARED, file_.get(), 0);
     if (page == MAP_FAILED) return fail(system_error(errno, "map " + name_));
     ::munmap(page, 1);
@@ -183,7 +185,8 @@ Result<void> Prober::check_header() {
             "libpmemobj pool does, and no superblock verifies in it; check the path");
     if (found_.file_bytes < kMetadataBytes)
         return refuse(Errc::truncated, "has " + std::to_string(found_.file_bytes) +
-                                           " bytes, less than the header of a pool");
+                                           " bytes, less than the header of a pool; restore "
+                                           "it from a copy");
 
     const auto header = std::bit_cast<PmemobjHeader>(start);
     if (header.major != kPmemobjFormat) {
@@ -238,15 +241,20 @@ std::optional<FoundCatalogue> Prober::search() {
     return find_catalogue(start);
 }
 
+// A salvage starts at a superblock: where none is left, it can save nothing.
+tl::unexpected<Error> Prober::refuse_cut(const std::string& says) {
+    return refuse(Errc::truncated, "has " + std::to_string(found_.file_bytes) + " bytes, and " +
+                                       says +
+                                       "; the end of the file is lost: restore it from a copy" +
+                                       (search() ? ", or salvage what can be read" : ""));
+}
+
 // libpmemobj keeps no sum of the heap's size, and dies of a wrong one.
 Result<void> Prober::check_heap(const PmemobjDescriptor& descriptor) {
     const uint64_t file_bytes = found_.file_bytes;
     const uint64_t end = descriptor.heap_offset + descriptor.heap_bytes;
     if (descriptor.heap_offset > end || end > file_bytes)
-        return refuse(Errc::truncated, "has " + std::to_string(file_bytes) +
-                                           " bytes, and its header says " + std::to_string(end) +
-                                           "; the end of the file is lost: restore it from a copy, "
-                                           "or salvage what can be read");
+        return refuse_cut("its header says " + std::to_string(end));
     if (end != file_bytes / format::kPageBytes * format::kPageBytes)
         return corrupt(kDescriptorOffset + offsetof(PmemobjDescriptor, heap_bytes), 8,
                        "its header says " + std::to_string(end) + " bytes, and it has " +
@@ -361,12 +369,7 @@ Result<void> Prober::check_geometry() {
     if (!end)
         return corrupt(found_.catalogue_offset, sizeof(Superblock),
                        "its superblock states an impossible geometry");
-    if (*end > found_.file_bytes)
-        return refuse(Errc::truncated, "has " + std::to_string(found_.file_bytes) +
-                                           " bytes, and its segments end at " +
-                                           std::to_string(*end) +
-                                           "; the end of the file is lost: restore it from a copy, "
-                                           "or salvage what can be read");
+    if (*end > found_.file_bytes) return refuse_cut("its segments end at " + std::to_string(*end));
     return {};
 }
 

@@ -142,7 +142,7 @@ TEST_P(Create, TheSmallestPoolOfEverySegmentSizeHoldsFour) {
 
         const Error error = create_error(path, {smallest - 1, segment});
         EXPECT_EQ(error.code, Errc::invalid_argument);
-        EXPECT_TRUE(contains(error.message, std::to_string(smallest))) << error.message;
+        EXPECT_TRUE(contains(error.message, size_text(smallest))) << error.message;
     }
 }
 
@@ -226,7 +226,7 @@ TEST_P(Create, AFullDiskIsNamedAndLeftEmpty) {
     });
     if (full.code == number(Errc::timed_out)) GTEST_SKIP() << full.message;
     EXPECT_EQ(full.code, number(Errc::disk_full)) << full.message;
-    EXPECT_TRUE(contains(full.message, std::to_string(kPoolBytes))) << full.message;
+    EXPECT_TRUE(contains(full.message, size_text(kPoolBytes))) << full.message;
 }
 
 TEST_P(Create, AFileSizeLimitLeavesNothing) {
