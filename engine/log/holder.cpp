@@ -25,7 +25,9 @@ std::string holder_words(const std::vector<Holding>& holdings, const std::string
     if (most->service.empty())
         return held + "it has no service, and so releases nothing; add one, and release with it";
     return held + "its service '" + most->service + "' holds everything from LSN " +
-           std::to_string(most->mark) + " on; release what it no longer needs";
+           std::to_string(most->mark) +
+           " on; release what it no longer needs; the oldest of them ends at LSN " +
+           std::to_string(most->oldest_end);
 }
 
 }  // namespace cinnabar::log
