@@ -42,7 +42,7 @@ std::string text_of(const Gap& gap, const std::string& stream, const std::string
 }
 
 std::string gaps_text(size_t count) {
-    return std::to_string(count) + (count == 1 ? " gap" : " gaps") + ": what stood there is lost";
+    return count_text(count, "gap") + ": what stood there is lost";
 }
 
 }  // namespace cinnabar::tool

@@ -25,6 +25,21 @@ Json document() {
     return Json{{"schema", 1}};
 }
 
+Json document(const Log& log) {
+    Json out = document();
+    out["emulated"] = log.medium().emulated;
+    return out;
+}
+
+std::string labelled(const Log& log, const std::string& sentence) {
+    if (!log.medium().emulated) return sentence;
+    return sentence + "; " + log.medium().sentence() + ": nothing survives a power failure";
+}
+
+void say_if_emulated(const Log& log) {
+    if (log.medium().emulated) say(log.medium().sentence());
+}
+
 // What is missing, a segment that is nowhere, stands at no bytes of the file.
 Json json_of(const Damage& damage) {
     Json json{{"stream", damage.stream.empty() ? Json() : Json(damage.stream)},
@@ -45,14 +60,15 @@ std::string text_of(const Damage& damage) {
            std::to_string(damage.range.offset_bytes + damage.range.length_bytes);
 }
 
-// The position, where the sentence does not hold it already.
+// The position, where the sentence does not hold it already. That of a full log is its end, which
+// is no place to release to.
 std::string text_of(const Error& error) {
     std::string text = error.message;
     const auto add = [&](const std::string& what, uint64_t number) {
         if (error.message.find(std::to_string(number)) == std::string::npos)
             text += " (" + what + " " + std::to_string(number) + ")";
     };
-    if (error.lsn) add("LSN", error.lsn->value);
+    if (error.lsn && error.code != Errc::full) add("LSN", error.lsn->value);
     if (error.range && error.range->length_bytes != 0) add("file byte", error.range->offset_bytes);
     return text;
 }
@@ -82,13 +98,13 @@ void say(std::string_view text) {
     std::fprintf(stderr, "cinnabar: %.*s\n", static_cast<int>(text.size()), text.data());
 }
 
-ExitCode end_with(const Error& error, bool json) {
+ExitCode end_with(const Error& error, bool json, Json out) {
     (void)flush_output();  // what was found before the error comes first
     say(text_of(error));
     if (json) {
-        Json out = document();
         out["error"] = {{"code", name_of(error.code)}, {"message", error.message}};
-        if (error.lsn) out["error"]["lsn"] = error.lsn->value;
+        if (error.lsn)
+            out["error"][error.code == Errc::full ? "end_lsn" : "lsn"] = error.lsn->value;
         if (error.range && error.range->length_bytes != 0) put_range(out["error"], *error.range);
         put_json(out);
         (void)flush_output();
@@ -99,6 +115,10 @@ ExitCode end_with(const Error& error, bool json) {
 ExitCode end_with(ExitCode code, bool) {
     if (auto done = flush_output(); !done) return end_with(done.error(), false);
     return code;
+}
+
+std::string count_text(uint64_t count, const std::string& what) {
+    return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
 
 std::string size_text(uint64_t bytes) {

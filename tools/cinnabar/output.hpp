@@ -15,6 +15,12 @@ using Json = nlohmann::ordered_json;
 
 // A document to fill.
 Json document();
+// One about an open log: "emulated" says whether its medium is what it is treated as.
+Json document(const Log& log);
+// The sentence, labelled where the log's medium is emulated.
+std::string labelled(const Log& log, const std::string& sentence);
+// The label alone, for verbs that end without a sentence.
+void say_if_emulated(const Log& log);
 
 // LSNs and byte counts as people and JSON see them.
 Json json_of(const Damage& damage);
@@ -31,11 +37,14 @@ Result<void> flush_output();
 // One line on stderr.
 void say(std::string_view text);
 
-// Says the error, on stdout too under --json, and gives the program's exit code.
-ExitCode end_with(const Error& error, bool json);
+// Says the error, on stdout too under --json, and gives the program's exit code. `out` is the
+// document that gets the error, with what was done before it.
+ExitCode end_with(const Error& error, bool json, Json out = document());
 // The end of a verb that did its work: `code` unless stdout failed.
 ExitCode end_with(ExitCode code, bool json);
 
+// "1 record", "2 records".
+std::string count_text(uint64_t count, const std::string& what);
 // Bytes in the largest binary unit that divides them: "64 MiB".
 std::string size_text(uint64_t bytes);
 

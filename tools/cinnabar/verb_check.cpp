@@ -25,15 +25,14 @@ std::vector<Damage> all_damage(const OpenReport& report, std::vector<Damage> fou
 }
 
 // Says what it comes to. Gaps are what an earlier salvage could not save: no damage of this pool.
-ExitCode verdict_on(const std::string& path, size_t gaps, size_t places) {
+ExitCode verdict_on(const Log& log, const std::string& path, size_t gaps, size_t places) {
     if (gaps != 0) say("'" + path + "' has " + gaps_text(gaps));
     if (places == 0) {
-        say("'" + path + "': everything else verifies");
+        say(labelled(log, "'" + path + "': everything else verifies"));
         return ExitCode::salvaged_with_gaps;
     }
-    say("'" + path + "' is damaged in " + std::to_string(places) +
-        (places == 1 ? " place" : " places") +
-        "; what verifies can be saved with: cinnabar salvage");
+    say(labelled(log, "'" + path + "' is damaged in " + count_text(places, "place") +
+                          "; what verifies can be saved with: cinnabar salvage"));
     return ExitCode::corrupt;
 }
 
@@ -57,9 +56,9 @@ Json json_of(const StreamReport& stream, const std::vector<Gap>& gaps) {
 }
 
 // Tells of everything, in text or in JSON, and what it comes to.
-ExitCode tell(const PoolOptions& options, const OpenReport& report,
-              const std::vector<Damage>& damage) {
-    Json out = document();
+ExitCode tell(const PoolOptions& options, const Log& log, const std::vector<Damage>& damage) {
+    const OpenReport& report = log.report();
+    Json out = document(log);
     out["pool"] = options.path;
     out["gaps"] = 0;
     out["streams"] = out["damage"] = Json::array();
@@ -81,8 +80,8 @@ ExitCode tell(const PoolOptions& options, const OpenReport& report,
     out["gaps"] = gap_count;
     if (options.json) put_json(out);
     for (const std::string& note : report.notes) say(note);
-    if (!damage.empty()) return verdict_on(options.path, gap_count, places);
-    say("'" + options.path + "': everything verifies");
+    if (!damage.empty()) return verdict_on(log, options.path, gap_count, places);
+    say(labelled(log, "'" + options.path + "': everything verifies"));
     return ExitCode::ok;
 }
 
@@ -92,7 +91,7 @@ ExitCode check(const PoolOptions& options) {
     auto found = log->check();
     if (!found) return end_with(found.error(), options.json);
     const auto damage = all_damage(log->report(), std::move(*found));
-    return end_with(tell(options, log->report(), damage), options.json);
+    return end_with(tell(options, *log, damage), options.json);
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ const StreamReport* report_of(const Log& log, const std::string& stream) {
 }
 
 Json json_of(const PoolOptions& options, const Log& log) {
-    Json out = document();
+    Json out = document(log);
     out["pool"] = options.path;
     out["pool_bytes"] = std::filesystem::file_size(options.path);
     out["segment_bytes"] = log.segment_bytes();
@@ -83,8 +83,8 @@ void put_text(const PoolOptions& options, const Log& log) {
             "stream    " + stream.name + ", writers: " + writers_text(stream.writers);
         if (const StreamReport* report = report_of(log, stream.name))
             line += ", LSN " + std::to_string(report->low_water.value) + " to " +
-                    std::to_string(report->end.value) + " in " + std::to_string(report->segments) +
-                    " segments; ends: " + report->end_verdict;
+                    std::to_string(report->end.value) + " in " +
+                    count_text(report->segments, "segment") + "; ends: " + report->end_verdict;
         put_line(line);
     }
     for (const ServiceInfo& service : log.services())
@@ -93,7 +93,7 @@ void put_text(const PoolOptions& options, const Log& log) {
     const OpenReport& report = log.report();
     put_line("recovery  " + std::to_string(report.recovery_ns / 1000) + " us, " +
              (report.clean() ? std::string("nothing damaged")
-                             : std::to_string(report.damage.size()) + " damaged places"));
+                             : count_text(report.damage.size(), "damaged place")));
     for (const Damage& damage : report.damage) put_line("damage    " + text_of(damage));
     for (const std::string& note : report.notes) put_line("note      " + note);
 }

@@ -25,7 +25,7 @@ Json json_of(const ServiceInfo& service) {
 ExitCode list(const ServiceVerb& verb) {
     auto log = verb.pool.open(true);
     if (!log) return end_with(log.error(), verb.pool.json);
-    Json out = document();
+    Json out = document(*log);
     out["services"] = Json::array();
     for (const ServiceInfo& service : log->services()) {
         if (!verb.pool.json)
@@ -33,20 +33,25 @@ ExitCode list(const ServiceVerb& verb) {
                      std::to_string(service.low_water.value));
         out["services"].push_back(json_of(service));
     }
-    if (verb.pool.json) put_json(out);
+    if (verb.pool.json)
+        put_json(out);
+    else
+        say_if_emulated(*log);
     return end_with(ExitCode::ok, verb.pool.json);
 }
 
 ExitCode finish(const ServiceVerb& verb, Log& log, const ServiceInfo& service,
                 const std::string& done) {
+    Json out = document(log);
+    const std::string sentence =
+        labelled(log, done + " service '" + service.name + "' of stream '" + service.stream + "'");
     if (auto closed = log.close(); !closed) return end_with(closed.error(), verb.pool.json);
     if (verb.pool.json) {
-        Json out = document();
         out["service"] = json_of(service);
         out["done"] = done;
         put_json(out);
     } else {
-        say(done + " service '" + service.name + "' of stream '" + service.stream + "'");
+        say(sentence);
     }
     return end_with(ExitCode::ok, verb.pool.json);
 }
