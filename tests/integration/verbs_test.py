@@ -189,7 +189,7 @@ class Verbs(ProgramTest):
         copied = self.expect(OK, "copy", self.pool, self.pool + ".copy")
         info = self.ok("info", self.pool)
         for text, size in ((made.stderr, b"16 MiB in segments of 64 KiB"),
-                           (appended.stderr, b"1 records, 1 KiB,"), (copied.stderr, b"16 MiB"),
+                           (appended.stderr, b"1 record, 1 KiB,"), (copied.stderr, b"16 MiB"),
                            (info, b"16 MiB\n")):
             self.assertIn(size, text)
             self.assertNotRegex(text, rb"\d bytes")

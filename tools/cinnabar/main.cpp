@@ -2,7 +2,7 @@
 #include <csignal>
 
 #include "cinnabar/bus_error.hpp"
-#include "output.hpp"
+#include "usage.hpp"
 #include "verbs.hpp"
 
 #if CINNABAR_TOOL_BENCH
@@ -16,33 +16,9 @@ namespace {
 constexpr const char* kFooter =
     "Exit codes: 0 done; 1 usage; 2 not found, or the system failed a call; 3 damage found;\n"
     "4 losses that a salvage told; 5 another process has the pool open; 6 a newer format;\n"
-    "7 refused, for example because the log is full; 8 a violation was found.\n";
-
-// A word that is no verb, named with the verbs there are; CLI11 would say that one is missing.
-std::optional<std::string> unknown_verb(const CLI::App& program, int argc, char** argv) {
-    const CLI::App* app = &program;
-    std::string before = "cinnabar";
-    for (int i = 1; app->get_require_subcommand_min() != 0; ++i) {
-        const std::string word = i < argc ? argv[i] : "";
-        if (word.starts_with('-')) {
-            if (app->get_option_no_throw(word) != nullptr) return std::nullopt;
-            return "'" + before + "' has no option '" + word + "'";
-        }
-        const CLI::App* next = nullptr;
-        std::string verbs;
-        for (const CLI::App* verb : app->get_subcommands({})) {
-            if (verb->get_name() == word) next = verb;
-            verbs.append(verbs.empty() ? "" : ", ").append(verb->get_name());
-        }
-        if (next == nullptr)
-            return (word.empty() ? "a verb is missing behind '" + before + "'"
-                                 : "there is no verb '" + before + " " + word + "'") +
-                   "; there are: " + verbs;
-        before.append(" ").append(word);
-        app = next;
-    }
-    return std::nullopt;
-}
+    "7 refused, for example because the log is full; 8 a violation was found.\n"
+    "A SIZE is a whole number of bytes, or of K, M, G or T with or without B or iB behind: powers\n"
+    "of two, 64K = 64KiB = 65536.\n";
 
 int run(int argc, char** argv) {
     CLI::App program("A transactional log engine on storage-class memory", "cinnabar");
@@ -56,14 +32,12 @@ int run(int argc, char** argv) {
 #if CINNABAR_TOOL_BENCH
     add_bench(program, chosen);
 #endif
-    if (const auto wrong = unknown_verb(program, argc, argv)) {
-        say(*wrong);
-        return static_cast<int>(ExitCode::usage);
-    }
+    if (const auto wrong = unknown_verb(program, argc, argv))
+        return static_cast<int>(end_with_usage(*wrong, argc, argv));
     try {
         program.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        return program.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::usage);
+        return static_cast<int>(end_with_parse_error(program, error, argc, argv));
     }
     return static_cast<int>(chosen());
 }

@@ -18,7 +18,8 @@ Result<ServiceInfo> find_service_of(const Log& log, const std::string& stream,
 // The same error, with the streams of the pool if it is that one was not found.
 Error with_streams(const Log& log, Error error);
 
-// How to make room in a pool that is full for a stream: the commands, in one sentence.
-std::string how_to_make_room(const Log& log, const std::string& pool, const std::string& stream);
+// How to make room in a pool that is full for a stream: the commands, in one sentence. They free
+// one segment and no more: how far a service may go beyond is not known here.
+std::string how_to_make_room(Log& log, const std::string& pool, const std::string& stream);
 
 }  // namespace cinnabar::tool

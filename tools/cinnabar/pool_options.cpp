@@ -1,8 +1,5 @@
 #include "pool_options.hpp"
 
-#include <charconv>
-#include <map>
-
 namespace cinnabar::tool {
 
 Result<Log> PoolOptions::open(bool read_only) const {
@@ -16,11 +13,17 @@ Result<Log> PoolOptions::open(bool read_only) const {
             ": cinnabar check and dump do, salvage saves it. They change no byte of the file; an "
             "open for writing, this one too, may change libpmemobj's own bytes ahead of the log, "
             "and mends a damaged superblock copy";
+    if (!log) return fail(with_lock_timeout(std::move(log.error())));
     return log;
 }
 
-void add_json_option(CLI::App& app, bool& json) {
-    app.add_flag("--json", json, "Write JSON to the standard output");
+Error with_lock_timeout(Error error) {
+    if (error.code == Errc::locked) error.message += "; --lock-timeout MS waits for that";
+    return error;
+}
+
+CLI::Option* add_json_option(CLI::App& app, bool& json) {
+    return app.add_flag("--json", json, "Write JSON to the standard output");
 }
 
 void add_pool_options(CLI::App& app, PoolOptions& options) {
@@ -28,42 +31,12 @@ void add_pool_options(CLI::App& app, PoolOptions& options) {
                                                             {"byte", Emulate::byte}};
     app.add_option("pool", options.path, "The pool file")->required()->type_name("POOL");
     add_json_option(app, options.json);
-    app.add_option("--lock-timeout", options.lock_timeout_ms,
-                   "How long to wait while another process has the pool open")
-        ->type_name("MS");
+    add_lock_timeout_option(app, options.lock_timeout_ms);
     app.add_option("--emulate", options.emulate,
                    "Treat a file in the page cache as persistent memory of this kind; nothing "
                    "survives a power failure then")
-        ->transform(CLI::CheckedTransformer(kEmulate).description(""))
+        ->transform(one_of(kEmulate))
         ->type_name("cache_line|byte");
-}
-
-Result<uint64_t> parse_size(const std::string& text) {
-    static const std::map<std::string, unsigned> kShift = {
-        {"", 0}, {"B", 0}, {"K", 10}, {"KiB", 10}, {"M", 20}, {"MiB", 20}, {"G", 30}, {"GiB", 30}};
-    uint64_t number = 0;
-    const char* end = text.data() + text.size();
-    const auto [rest, problem] = std::from_chars(text.data(), end, number);
-    const auto unit = kShift.find(std::string(rest, end));
-    if (problem != std::errc() || rest == text.data() || unit == kShift.end())
-        return fail(Errc::invalid_argument,
-                    "'" + text + "' is not a size; write a number and K, M or G, for example 64M");
-    if (number > UINT64_MAX >> unit->second)
-        return fail(Errc::invalid_argument, "'" + text + "' is too large a size");
-    return number << unit->second;
-}
-
-void add_size_option(CLI::App& app, const std::string& name, uint64_t& bytes,
-                     const std::string& help) {
-    app.add_option_function<std::string>(
-           name,
-           [name, &bytes](const std::string& text) {
-               auto size = parse_size(text);
-               if (!size) throw CLI::ValidationError(name, size.error().message);
-               bytes = *size;
-           },
-           help)
-        ->type_name("SIZE");
 }
 
 }  // namespace cinnabar::tool

@@ -1,10 +1,11 @@
-// What verbs on a pool share: the pool's path, how it is opened, and numbers with a unit.
+// What verbs on a pool share: the pool's path, and how it is opened.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <string>
 
 #include "cinnabar/log.hpp"
+#include "values.hpp"
 #include "verbs.hpp"
 
 namespace cinnabar::tool {
@@ -20,12 +21,10 @@ struct PoolOptions {
 
 // POOL, --json, --lock-timeout, --emulate.
 void add_pool_options(CLI::App& app, PoolOptions& options);
-void add_json_option(CLI::App& app, bool& json);
+CLI::Option* add_json_option(CLI::App& app, bool& json);
 
-// "65536", "64K", "64KiB", "1G": binary units. Errors: invalid_argument.
-Result<uint64_t> parse_size(const std::string& text);
-void add_size_option(CLI::App& app, const std::string& name, uint64_t& bytes,
-                     const std::string& help);
+// The same error, with the option that waits for a pool that is open elsewhere.
+Error with_lock_timeout(Error error);
 
 // Runs a verb's work when it was chosen; its exit code is the program's.
 template <class Work>

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "output.hpp"
+
 namespace cinnabar::tool {
 
 namespace {
@@ -65,8 +67,8 @@ Result<std::optional<Bytes>> RecordInput::next_line() {
             newline ? static_cast<size_t>(newline - &buffer_[begin_]) + 1 : held();
         if (length > record_bytes_max_)
             return refuse(Errc::record_too_large,
-                          "is longer than the " + std::to_string(record_bytes_max_) +
-                              " bytes a record of this pool may have; create a pool with larger "
+                          "is longer than the " + size_text(record_bytes_max_) +
+                              " that a record of this pool may have; create a pool with larger "
                               "segments");
         if (newline) return give(0, length);
         seen = held();
@@ -84,11 +86,9 @@ Result<std::optional<Bytes>> RecordInput::next_prefixed() {
             for (size_t i = 0; i < kPrefixBytes; ++i)
                 length |= std::to_integer<size_t>(buffer_[begin_ + i]) << (8 * i);
             if (length > record_bytes_max_)
-                return refuse(Errc::record_too_large, "says a length of " + std::to_string(length) +
-                                                          "; a record of this "
-                                                          "pool may have " +
-                                                          std::to_string(record_bytes_max_) +
-                                                          " bytes");
+                return refuse(Errc::record_too_large, "says a length of " + size_text(length) +
+                                                          "; a record of this pool may have " +
+                                                          size_text(record_bytes_max_));
             wanted = kPrefixBytes + length;
             if (held() >= wanted) return give(kPrefixBytes, length);
         }

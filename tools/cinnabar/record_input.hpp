@@ -31,6 +31,8 @@ class RecordInput {
     // Where the record given last begins in the input, and its number from 1 on.
     uint64_t record_offset_bytes() const { return record_offset_; }
     uint64_t record_number() const { return number_; }
+    // Where the record behind it begins.
+    uint64_t next_offset_bytes() const { return offset_; }
     const std::string& name() const { return name_; }
 
   private:

@@ -1,6 +1,7 @@
 // cinnabar append POOL --stream S [FILE]: appends the records of a file or the standard input.
 #include <charconv>
 #include <memory>
+#include <optional>
 
 #include "names.hpp"
 #include "output.hpp"
@@ -15,7 +16,7 @@ struct AppendVerb {
     PoolOptions pool;
     std::string stream;
     std::string file = "-";
-    std::string service;
+    std::optional<std::string> service;
     bool length_prefixed = false;
     bool ack = false;
     uint64_t records_per_force = 1;  // 0: one force at the end
@@ -24,7 +25,8 @@ struct AppendVerb {
 // Appends and keeps account of what is durable.
 class Appender {
   public:
-    Appender(Stream stream, const AppendVerb& verb) : stream_(std::move(stream)), verb_(verb) {}
+    Appender(const Log& log, Stream stream, const AppendVerb& verb)
+        : log_(log), stream_(std::move(stream)), verb_(verb) {}
 
     Result<void> append(Bytes record, ServiceId service) {
         const uint64_t group = verb_.records_per_force;
@@ -39,47 +41,24 @@ class Appender {
         ++records_;
         bytes_ += record.size();
         if (verb_.ack) waiting_.push_back(*lsn);
-        if (!forced) {
-            unforced_ = true;
-            return {};
-        }
-        unforced_ = false;
-        return acknowledge();
+        unforced_ = !forced;
+        return {};
     }
 
     // Makes durable what is not yet.
-    Result<void> finish() {
+    Result<void> force() {
         if (!unforced_) return {};
         if (auto forced = stream_.force(last_); !forced) return forced;
         unforced_ = false;
-        return acknowledge();
+        return {};
     }
 
-    uint64_t records() const { return records_; }
-    Json summary() const {
-        Json out = document();
-        out["stream"] = stream_.name();
-        out["records"] = records_;
-        out["payload_bytes"] = bytes_;
-        out["first_lsn"] = records_ == 0 ? Json() : Json(first_.value);
-        out["last_lsn"] = records_ == 0 ? Json() : Json(last_.value);
-        out["durable_lsn"] = stream_.durable().value;
-        return out;
-    }
-    std::string sentence() const {
-        std::string text = "appended " + std::to_string(records_) + " records, " +
-                           size_text(bytes_) + ", to stream '" + stream_.name() + "'";
-        if (records_ != 0)
-            text += ", LSN " + std::to_string(first_.value) + " to " + std::to_string(last_.value);
-        return text;
-    }
-
-  private:
+    // Tells of what is durable and was not told of. Errors: io, of the standard output.
     Result<void> acknowledge() {
-        if (waiting_.empty()) return {};
+        if (unforced_ || waiting_.empty()) return {};
         for (const Lsn lsn : waiting_) {
             if (verb_.pool.json) {
-                Json out = document();
+                Json out = document(log_);
                 out["acknowledged_lsn"] = lsn.value;
                 put_json(out);
             } else {
@@ -90,6 +69,27 @@ class Appender {
         return flush_output();
     }
 
+    uint64_t records() const { return records_; }
+    Json summary() const {
+        Json out = document(log_);
+        out["stream"] = stream_.name();
+        out["records"] = records_;
+        out["payload_bytes"] = bytes_;
+        out["first_lsn"] = records_ == 0 ? Json() : Json(first_.value);
+        out["last_lsn"] = records_ == 0 ? Json() : Json(last_.value);
+        out["durable_lsn"] = stream_.durable().value;
+        return out;
+    }
+    std::string sentence() const {
+        std::string text = "appended " + count_text(records_, "record") + ", " + size_text(bytes_) +
+                           ", to stream '" + stream_.name() + "'";
+        if (records_ != 0)
+            text += ", LSN " + std::to_string(first_.value) + " to " + std::to_string(last_.value);
+        return labelled(log_, text);
+    }
+
+  private:
+    const Log& log_;
     Stream stream_;
     const AppendVerb& verb_;
     uint64_t records_ = 0;
@@ -99,36 +99,60 @@ class Appender {
     std::vector<Lsn> waiting_;  // appended, not yet acknowledged
 };
 
+Error not_appended(const RecordInput& input, Error error) {
+    error.message = "record " + std::to_string(input.record_number()) + " of " + input.name() +
+                    ", from byte " + std::to_string(input.record_offset_bytes()) +
+                    " on, was not appended: " + error.message;
+    return error;
+}
+
+// The records are in the log and stay there; only who waits for them was not told.
+Error not_acknowledged(const RecordInput& input, Error error) {
+    error.message += "; record " + std::to_string(input.record_number()) + " of " + input.name() +
+                     " and all before it were appended and are durable: go on behind them, with "
+                     "record " +
+                     std::to_string(input.record_number() + 1) + ", from byte " +
+                     std::to_string(input.next_offset_bytes()) + " on";
+    return error;
+}
+
 Result<void> append_all(RecordInput& input, Appender& to, ServiceId service) {
     for (;;) {
         auto record = input.next();
         if (!record) return fail(std::move(record.error()));
         if (!*record) return {};
-        if (auto done = to.append(**record, service); !done) {
-            Error error = std::move(done.error());
-            error.message = "record " + std::to_string(input.record_number()) + " of " +
-                            input.name() + ", from byte " +
-                            std::to_string(input.record_offset_bytes()) +
-                            " on, was not appended: " + error.message;
-            return fail(std::move(error));
-        }
+        if (auto done = to.append(**record, service); !done)
+            return fail(not_appended(input, std::move(done.error())));
+        if (auto told = to.acknowledge(); !told)
+            return fail(not_acknowledged(input, std::move(told.error())));
     }
 }
 
-// What was appended before an error stays appended, is made durable and told of.
+// Makes durable what was appended, also before an error, and tells who waits for it.
+Result<void> settle(Appender& appender, Result<void> done) {
+    if (auto forced = appender.force(); done && !forced) done = forced;
+    if (auto told = appender.acknowledge(); done && !told) {
+        told.error().message += "; all records were appended and are durable";
+        done = told;
+    }
+    return done;
+}
+
+// What was appended before an error stays appended, and is told of.
 ExitCode finish(const AppendVerb& verb, Log& log, Appender& appender, Result<void> done) {
-    auto forced = appender.finish();
-    if (done && !forced) done = forced;
-    Json summary = appender.summary();
+    const bool json = verb.pool.json;
+    done = settle(appender, std::move(done));
+    const Json summary = appender.summary();
+    const std::string sentence = appender.sentence();
     std::string hint;  // while the log is open and can be asked
     if (!done && done.error().code == Errc::full)
         hint = how_to_make_room(log, verb.pool.path, verb.stream);
-    auto closed = log.close();
-    if (done && !closed) done = closed;
-    if (verb.pool.json) put_json(summary);
-    if (!verb.pool.json || !done) say(appender.sentence());
-    if (done) return end_with(ExitCode::ok, verb.pool.json);
-    const ExitCode code = end_with(done.error(), verb.pool.json);
+    if (auto closed = log.close(); done && !closed) done = closed;
+    if (done && json) put_json(summary);
+    if (done) done = flush_output();
+    if (done ? !json : appender.records() != 0) say(sentence);
+    if (done) return ExitCode::ok;
+    const ExitCode code = end_with(done.error(), json, summary);
     if (!hint.empty()) say(hint);
     return code;
 }
@@ -140,8 +164,8 @@ ExitCode append(const AppendVerb& verb) {
     auto stream = find_stream(*log, verb.stream);
     if (!stream) return end_with(stream.error(), json);
     ServiceId service;
-    if (!verb.service.empty()) {
-        auto found = find_service_of(*log, verb.stream, verb.service);
+    if (verb.service) {
+        auto found = find_service_of(*log, verb.stream, *verb.service);
         if (!found) return end_with(found.error(), json);
         service = found->service;
     }
@@ -149,7 +173,7 @@ ExitCode append(const AppendVerb& verb) {
                                    verb.length_prefixed ? Framing::length_prefixed : Framing::lines,
                                    stream->record_bytes_max());
     if (!input) return end_with(input.error(), json);
-    Appender appender(std::move(*stream), verb);
+    Appender appender(*log, std::move(*stream), verb);
     auto done = append_all(*input, appender, service);
     return finish(verb, *log, appender, std::move(done));
 }
@@ -175,7 +199,9 @@ void add_append(CLI::App& program, Chosen& chosen) {
     app->add_option("file", verb->file, "The records; - or nothing: the standard input")
         ->type_name("FILE");
     app->add_option("--stream", verb->stream, "The stream")->required()->type_name("NAME");
-    app->add_option("--service", verb->service, "The service whose records these are")
+    app->add_option_function<std::string>(
+           "--service", [verb](const std::string& name) { verb->service = name; },
+           "The service whose records these are")
         ->type_name("NAME");
     app->add_flag("--length-prefixed", verb->length_prefixed,
                   "Each record stands behind its length as 32 bits, little-endian; else a record "

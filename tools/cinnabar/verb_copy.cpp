@@ -86,7 +86,7 @@ ExitCode run(const CopyVerb& verb) {
     auto report = verb.work(verb.from, verb.to,
                             {.pool_bytes = verb.pool_bytes,
                              .lock_timeout = std::chrono::milliseconds(verb.lock_timeout_ms)});
-    if (!report) return end_with(report.error(), verb.json);
+    if (!report) return end_with(with_lock_timeout(std::move(report.error())), verb.json);
     if (verb.json)
         put_json(json_of(verb, *report));
     else
@@ -108,9 +108,7 @@ void add(CLI::App& program, Chosen& chosen, CopyVerb words, const char* name, co
         ->required()
         ->type_name("NEW");
     add_size_option(*app, "--size", verb->pool_bytes, "Size of the new file [as the old one]");
-    app->add_option("--lock-timeout", verb->lock_timeout_ms,
-                    "How long to wait while another process has the pool open")
-        ->type_name("MS");
+    add_lock_timeout_option(*app, verb->lock_timeout_ms);
     add_json_option(*app, verb->json);
     run_when_chosen(*app, chosen, [verb] { return run(*verb); });
 }

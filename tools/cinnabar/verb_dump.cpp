@@ -34,8 +34,8 @@ std::string base64(Bytes bytes) {
     return text;
 }
 
-void put_record_json(const DumpVerb& verb, const Record& record) {
-    Json out = document();
+void put_record_json(const DumpVerb& verb, const Log& log, const Record& record) {
+    Json out = document(log);
     out["stream"] = verb.stream;
     out["lsn"] = record.lsn.value;
     out["origin_lsn"] = record.origin.value;
@@ -49,8 +49,8 @@ void put_record_json(const DumpVerb& verb, const Record& record) {
     put_json(out);
 }
 
-void put_record(const DumpVerb& verb, const Record& record) {
-    if (verb.pool.json) return put_record_json(verb, record);
+void put_record(const DumpVerb& verb, const Log& log, const Record& record) {
+    if (verb.pool.json) return put_record_json(verb, log, record);
     if (verb.length_prefixed) {
         std::array<char, 4> prefix;
         for (size_t i = 0; i < prefix.size(); ++i)
@@ -61,12 +61,12 @@ void put_record(const DumpVerb& verb, const Record& record) {
 }
 
 struct Dumped {
-    uint64_t not_known_durable = 0;  // records that a power failure might take
+    uint64_t not_known_durable = 0;  // records that may be durable, but nothing testifies it
     uint64_t gaps = 0;
 };
 
 // Records up to the frontier, also behind gaps.
-Result<Dumped> put_records(const DumpVerb& verb, Reader& reader) {
+Result<Dumped> put_records(const DumpVerb& verb, const Log& log, Reader& reader) {
     Dumped dumped;
     for (;;) {
         auto record = reader.next();
@@ -78,7 +78,7 @@ Result<Dumped> put_records(const DumpVerb& verb, Reader& reader) {
         if (!record) return fail(std::move(record.error()));
         if (!*record) return dumped;
         if (!(*record)->known_durable) ++dumped.not_known_durable;
-        put_record(verb, **record);
+        put_record(verb, log, **record);
     }
 }
 
@@ -102,13 +102,15 @@ ExitCode dump(const DumpVerb& verb) {
     if (verb.from) from = Lsn{*verb.from};
     auto reader = stream->read(from);
     if (!reader) return end_with(reader.error(), json);
-    const auto dumped = put_records(verb, *reader);
+    const auto dumped = put_records(verb, *log, *reader);
     if (!dumped) return end_with(dumped.error(), json);
     if (const auto damage = damage_of(*log, verb.stream)) return end_with(*damage, json);
     if (dumped->not_known_durable != 0)
-        say("the last " + std::to_string(dumped->not_known_durable) +
-            " records are not known to survive a power failure; opening the pool for writing, for "
-            "example to append, makes them durable");
+        say("whether the last " + count_text(dumped->not_known_durable, "record") +
+            " had been forced cannot be told without writing to the pool. What was acknowledged "
+            "as durable is durable; an open for writing, for example to append, makes all of it "
+            "so");
+    if (!json) say_if_emulated(*log);
     return end_with(dumped->gaps != 0 ? ExitCode::salvaged_with_gaps : ExitCode::ok, json);
 }
 
@@ -119,10 +121,12 @@ void add_dump(CLI::App& program, Chosen& chosen) {
     auto verb = std::make_shared<DumpVerb>();
     add_pool_options(*app, verb->pool);
     app->add_option("--stream", verb->stream, "The stream")->required()->type_name("NAME");
-    app->add_option("--from", verb->from, "The first record [the oldest there is]")
-        ->type_name("LSN");
+    add_lsn_option(*app, "--from", verb->from, "The first record [the oldest there is]");
+    CLI::Option* json = app->get_option("--json")->description(
+        "Write JSON Lines: one document a line, one for each record");
     app->add_flag("--length-prefixed", verb->length_prefixed,
-                  "Each record behind its length as 32 bits, little-endian");
+                  "Each record behind its length as 32 bits, little-endian")
+        ->excludes(json);
     run_when_chosen(*app, chosen, [verb] { return dump(*verb); });
 }
 

@@ -24,7 +24,7 @@ const char* writers_text(Writers writers) {
 ExitCode list(const StreamVerb& verb) {
     auto log = verb.pool.open(true);
     if (!log) return end_with(log.error(), verb.pool.json);
-    Json out = document();
+    Json out = document(*log);
     out["streams"] = Json::array();
     for (const StreamInfo& stream : log->streams()) {
         const bool reserve = stream.reserve == Reserve::yes;
@@ -35,19 +35,23 @@ ExitCode list(const StreamVerb& verb) {
                                   {"writers", writers_text(stream.writers)},
                                   {"reserve", reserve}});
     }
-    if (verb.pool.json) put_json(out);
+    if (verb.pool.json)
+        put_json(out);
+    else
+        say_if_emulated(*log);
     return end_with(ExitCode::ok, verb.pool.json);
 }
 
 ExitCode finish(const StreamVerb& verb, Log& log, const std::string& done) {
+    Json out = document(log);
+    const std::string sentence = labelled(log, done + " stream '" + verb.name + "'");
     if (auto closed = log.close(); !closed) return end_with(closed.error(), verb.pool.json);
     if (verb.pool.json) {
-        Json out = document();
         out["stream"] = verb.name;
         out["done"] = done;
         put_json(out);
     } else {
-        say(done + " stream '" + verb.name + "'");
+        say(sentence);
     }
     return end_with(ExitCode::ok, verb.pool.json);
 }
@@ -59,8 +63,8 @@ ExitCode add(const StreamVerb& verb) {
     if (auto added = log->add_stream(verb.name, verb.writers, reserve); !added) {
         const ExitCode code = end_with(added.error(), verb.pool.json);
         if (added.error().code == Errc::full)
-            say("to make room: cinnabar release " + verb.pool.path +
-                " --service NAME --to LSN, or cinnabar stream remove " + verb.pool.path + " NAME");
+            say("to make room: cinnabar stream remove " + verb.pool.path +
+                " NAME, with all its records");
         return code;
     }
     return finish(verb, *log, "added");
@@ -91,7 +95,7 @@ void add_stream(CLI::App& program, Chosen& chosen) {
     add_pool_options(*app, verb->pool);
     app->add_option("name", verb->name, "The new stream")->required()->type_name("NAME");
     app->add_option("--writers", verb->writers, "How many threads append to it [one]")
-        ->transform(CLI::CheckedTransformer(kWriters).description(""))
+        ->transform(one_of(kWriters))
         ->type_name("one|many");
     app->add_flag(
         "--reserve", verb->reserve,
