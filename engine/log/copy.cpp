@@ -54,8 +54,7 @@ Result<CopyReport> make_copy(const pool::Space& old, const log::PoolSurvey& surv
         options.pool_bytes != 0
             ? options.pool_bytes
             : std::max(old_file_bytes, pool::pool_bytes_min(old.segment_bytes, needed));
-    create.pool_bytes = create.pool_bytes / format::kPageBytes * format::kPageBytes;
-    report.pool_bytes = create.pool_bytes;
+    report.pool_bytes = create.pool_bytes / format::kPageBytes * format::kPageBytes;
     report.notes.insert(report.notes.end(), survey.notes.begin(), survey.notes.end());
     auto made = pool::Pool::create(to, create, [&](const pool::Space& fresh) -> Result<uint32_t> {
         if (auto done = log::copy_pool_into(old, survey, fresh, report); !done)

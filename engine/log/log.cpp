@@ -161,6 +161,10 @@ uint32_t Log::segments_kept_back() const {
     return core_->usable() ? core_->engine().segments_kept_back() : 0;
 }
 
+uint64_t Log::pool_bytes() const {
+    return core_->pool().file_bytes();
+}
+
 uint32_t Log::segments_total() const {
     return static_cast<uint32_t>(core_->pool().space().segments.size());
 }

@@ -40,7 +40,8 @@ SimPool::SimPool(const Options& options) {
     catalogue.superblock_a = superblock;
     catalogue.superblock_b = superblock;
     catalogue.generation_ceiling.slot[0] = format::register_slot(
-        space_.id, format::register_key(format::RegisterRole::generation_ceiling), 0);
+        space_.id, format::register_key(format::RegisterRole::generation_ceiling),
+        options.age == Age::zero ? 0 : 1);
     catalogue.last_stream.slot[0] = format::register_slot(
         space_.id, format::register_key(format::RegisterRole::last_stream), 0);
     age_segments(options);

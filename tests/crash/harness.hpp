@@ -196,7 +196,7 @@ inline std::string compare(Life& life, const History& history) {
 inline std::string check_structure(const SimPool& pool) {
     const log::PoolScan scan = log::scan_pool(pool.space(), sim::run_serially);
     for (size_t i = 0; i < scan.segments.size(); ++i)
-        if (scan.segments[i].header.generation > std::max<uint64_t>(scan.ceiling, 1))
+        if (scan.segments[i].header.generation > scan.ceiling)
             return "segment " + std::to_string(i) + ": its generation is above the ceiling";
     for (const log::StreamScan& stream : scan.streams)
         for (const uint32_t segment : stream.kept)

@@ -149,7 +149,7 @@ class Salvage(ProgramTest):
             self.expect(USAGE, verb, self.pool)
             self.expect(USAGE, verb, self.pool, self.new, "--size", "many")
             done = self.expect(USAGE, verb, self.pool, self.new, "--size", "1K")
-            self.assertRegex(done.stderr, rb"\d+ segments")
+            self.assertRegex(done.stderr, rb"a pool of 1 KiB is too small.* \d+ segments")
             self.expect(REFUSED, verb, self.pool, taken)
             self.expect(REFUSED, verb, self.pool, self.pool)
             self.expect(IO, verb, taken, self.new)

@@ -54,6 +54,21 @@ class Sentences(ProgramTest):
         self.assertEqual(before - len(self.dump().splitlines()), 4, "one segment's records")
         self.append(b"again\n")
 
+    def test_a_record_whose_msync_failed(self):
+        """It may have reached the file or not; nobody is told that it did not."""
+        self.create()
+        environment = dict(os.environ, LD_PRELOAD=os.environ["FAILING_MSYNC"], FAIL_MSYNC="60")
+        done = subprocess.run([PROGRAM, "append", self.pool, "--stream", "s"],
+                              input=b"".join(b"%d\n" % number for number in range(1, 101)),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=TIMEOUT_S,
+                              env=environment)
+        self.assertEqual(done.returncode, IO, done.stderr)
+        said = re.search(rb"record (\d+) of .*, may or may not be in the log: msync", done.stderr)
+        self.assertTrue(said, done.stderr)
+        number = int(said.group(1))
+        self.assertIn(len(self.dump().splitlines()), (number - 1, number))
+        self.append(b"again\n")
+
     def test_a_full_log_whose_space_another_stream_holds(self):
         self.create()
         self.ok("stream", "add", self.pool, "t")

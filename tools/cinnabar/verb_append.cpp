@@ -100,9 +100,11 @@ class Appender {
 };
 
 Error not_appended(const RecordInput& input, Error error) {
+    const bool unknown = error.code == Errc::io || error.code == Errc::failed;
     error.message = "record " + std::to_string(input.record_number()) + " of " + input.name() +
-                    ", from byte " + std::to_string(input.record_offset_bytes()) +
-                    " on, was not appended: " + error.message;
+                    ", from byte " + std::to_string(input.record_offset_bytes()) + " on, " +
+                    (unknown ? "may or may not be in the log: " : "was not appended: ") +
+                    error.message;
     return error;
 }
 

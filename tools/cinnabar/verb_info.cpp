@@ -39,7 +39,7 @@ const StreamReport* report_of(const Log& log, const std::string& stream) {
 Json json_of(const PoolOptions& options, const Log& log) {
     Json out = document(log);
     out["pool"] = options.path;
-    out["pool_bytes"] = std::filesystem::file_size(options.path);
+    out["pool_bytes"] = log.pool_bytes();
     out["segment_bytes"] = log.segment_bytes();
     out["segments_total"] = log.segments_total();
     out["segments_free"] = log.segments_free();
@@ -70,7 +70,7 @@ Json json_of(const PoolOptions& options, const Log& log) {
 
 void put_text(const PoolOptions& options, const Log& log) {
     put_line("pool      " + options.path + ", " +
-             size_text(std::filesystem::file_size(options.path)));
+             size_text(log.pool_bytes()));
     put_line("medium    " + log.medium().sentence() + ", checksum by " +
              log.medium().checksum_path);
     put_line("segments  " + std::to_string(log.segments_total()) + " of " +

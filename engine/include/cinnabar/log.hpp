@@ -325,6 +325,7 @@ class Log {
 
     const OpenReport& report() const;
     const MediumInfo& medium() const;
+    uint64_t pool_bytes() const;  // size of the file
     uint64_t segment_bytes() const;
     uint32_t segments_free() const;       // 0 after close and in a forked child
     uint32_t segments_kept_back() const;  // of the free ones: see Reserve
