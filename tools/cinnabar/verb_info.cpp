@@ -69,8 +69,7 @@ Json json_of(const PoolOptions& options, const Log& log) {
 }
 
 void put_text(const PoolOptions& options, const Log& log) {
-    put_line("pool      " + options.path + ", " +
-             size_text(log.pool_bytes()));
+    put_line("pool      " + options.path + ", " + size_text(log.pool_bytes()));
     put_line("medium    " + log.medium().sentence() + ", checksum by " +
              log.medium().checksum_path);
     put_line("segments  " + std::to_string(log.segments_total()) + " of " +
