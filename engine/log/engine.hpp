@@ -252,8 +252,10 @@ class Engine final : public EngineBase {
         start.mark = stream.mark;
         start.first_ordinal = stream.first_ordinal;
         start.end = stream.cut;
-        start.known_durable =
-            options_.read_only ? std::min(stream.testified, stream.cut) : UINT64_MAX;
+        start.known_durable = UINT64_MAX;
+        if (options_.read_only)
+            start.known_durable =
+                medium_.testimony_counts() ? std::min(stream.testified, stream.cut) : 0;
         for (const uint32_t segment : stream.kept)
             start.segments.push_back({segment, scan.segments[segment].header.generation});
         return start;

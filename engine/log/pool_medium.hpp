@@ -89,6 +89,15 @@ class PoolMedium {
         return {};
     }
 
+    // What testimony calls durable was so by the rules of the medium that it was written on. One
+    // that asked for less than the present one (caches that survive, or emulation of such) says
+    // nothing here.
+    bool testimony_counts() const {
+        const format::MediumRow& last = space_.catalogue->medium;
+        return format::all_zero(reinterpret_cast<const std::byte*>(&last), sizeof last) ||
+               last.domain >= static_cast<uint32_t>(domain());
+    }
+
     // Makes durable what an earlier life may have left in caches alone: it was read, and will be
     // relied upon. Cold.
     Result<void> accept(void* at, size_t length, Maintenance& maintenance) {

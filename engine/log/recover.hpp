@@ -40,15 +40,6 @@ class Recovery {
     }
 
   private:
-    // What testimony calls durable was so by the rules of the medium that it was written on. One
-    // that asked for less than the present one (caches that survive, or emulation of such) says
-    // nothing here.
-    bool testimony_counts() const {
-        const format::MediumRow& last = medium_.space().catalogue->medium;
-        return format::all_zero(reinterpret_cast<const std::byte*>(&last), sizeof last) ||
-               last.domain >= static_cast<uint32_t>(medium_.domain());
-    }
-
     // Headers and link frames of the segments kept, and every frame that no testimony covers.
     Result<void> accept_stream(const StreamScan& stream, StreamReport& report) {
         const uint64_t span = format::frame_space(medium_.space().segment_bytes);
@@ -58,7 +49,7 @@ class Recovery {
             auto done = accept(base, format::kFramesOffset + format::kLineBytes);
             if (!done) return done;
             const uint64_t from =
-                testimony_counts() ? std::max(stream.testified, base_lsn) : base_lsn;
+                medium_.testimony_counts() ? std::max(stream.testified, base_lsn) : base_lsn;
             const uint64_t to = std::min(stream.cut, base_lsn + span);
             if (from >= to) continue;
             done = accept(base + format::kFramesOffset + (from - base_lsn), to - from);

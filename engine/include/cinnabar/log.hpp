@@ -3,11 +3,11 @@
 // Threads. A Log and its Streams may be used from any thread at any time, except that a stream
 // created with one writer is appended to and forced by one thread, the first that does so (another
 // one is refused, wrong_thread; one that was started when that one had ended may be taken for it).
-// close(), moving and destruction need that no other call is
-// running. The library starts no thread but those of its parallel recovery, and installs no signal
-// handler (bus_error.hpp has one to ask for). In a child process after fork every call on the
-// parent's log fails with `forked`; the child may open logs of its own, which recover in one thread
-// (oneTBB does not survive a fork: a program that uses it itself opens no log in a forked child).
+// close(), moving and destruction need that no other call is running. The library starts no thread
+// but those of its parallel recovery, and installs no signal handler (bus_error.hpp has one to ask
+// for). In a child process after fork every call on the parent's log fails with `forked`; the child
+// may open logs of its own, which recover in one thread (oneTBB does not survive a fork: a program
+// that uses it itself opens no log in a forked child).
 //
 // Ownership. A Stream and a Reader keep the log's insides alive; after Log::close they fail with
 // `failed`. Bytes handed to append are copied before it returns. Bytes of a Record stay valid as

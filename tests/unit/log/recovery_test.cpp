@@ -26,6 +26,14 @@ TEST_P(PageRecoveryTest, WhatWasWrittenEmulatedIsWrittenBack) {
         for (uint64_t i = 0; i < 60; ++i) must(stream.append(pattern(i, 200)));
         must(log.close());
     }
+    {
+        Log log = open(read_only());  // which cannot write anything back
+        Reader reader = must(must(log.stream("s")).read());
+        size_t records = 0;
+        for (auto record = must(reader.next()); record; record = must(reader.next()), ++records)
+            EXPECT_FALSE(record->known_durable);
+        EXPECT_EQ(records, 60u);
+    }
     for (const bool first : {true, false}) {
         const WrittenBack written;
         Log log = open();
