@@ -120,7 +120,10 @@ class CinnabarEngine final : public EngineOf<CinnabarWorker> {
         if (room / cell.threads / 4 < group) {
             return fail(Errc::full, "the pool is too small for the groups of this cell");
         }
-        for (auto& lane : lanes_) lane->from = lane->stream.durable();
+        // What the cell before left, in streams that this one does not measure too.
+        for (auto& lane : lanes_) {
+            if (auto released = lane->release(*log_); !released) return released;
+        }
         for (unsigned thread = 0; thread < cell.threads; ++thread) {
             add_seat(CinnabarWorker(&*log_, lane_of(thread), room / cell.threads,
                                     cell.segments == Segments::recycled));

@@ -34,9 +34,14 @@ class Rivals : public testing::TestWithParam<EngineInfo> {
         if (GetParam().absent != nullptr) GTEST_SKIP() << GetParam().absent;
         path_ =
             directory() + "cinnabar-rivals-" + GetParam().name + "-" + std::to_string(::getpid());
+        open_with(kArea);
+    }
+
+    void open_with(uint64_t area_bytes) {
+        engine_.reset();  // which removes its file
         engine_ = make_engine(GetParam().name);
         ASSERT_NE(engine_, nullptr);
-        const auto taken = engine_->open({path_, kArea, Emulate::cache_line, {}});
+        const auto taken = engine_->open({path_, area_bytes, Emulate::cache_line, {}});
         if (!taken && taken.error().code == Errc::permission) {
             GTEST_SKIP() << taken.error().message;
         }
@@ -146,6 +151,18 @@ TEST_P(Rivals, RefuseAGroupThatDoesNotFit) {
     const auto ready = engine_->configure({65536, 1, 1024}, records_);
     ASSERT_FALSE(ready);
     EXPECT_TRUE(ready.error().code == Errc::disk_full || ready.error().code == Errc::full);
+}
+
+// A cell starts on an empty log: what the cells before it filled has room again, with fewer threads
+// and in streams that the new cell does not measure too.
+TEST_P(Rivals, FillTheirAreaInCellAfterCell) {
+    open_with(64u << 20);  // so large that its pool does not hold what two cells may fill
+    for (unsigned threads : {2u, 2u, 1u, 1u}) {
+        configure({65536, threads}, fixed_sizes(65536));
+        for (unsigned thread = 0; thread < threads; ++thread) append_some(thread, 500);
+        const auto same = engine_->verify();
+        ASSERT_TRUE(same) << same.error().message;
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Rivals, testing::ValuesIn(engines()),
