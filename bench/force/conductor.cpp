@@ -26,6 +26,7 @@ struct Competitor {
     Taken taken;
     std::string file_system;
     std::optional<Row> row;  // of the present cell
+    bool hung = false;       // not asked again: each time it would cost a minute
 };
 
 class Conductor {
@@ -174,12 +175,16 @@ class Conductor {
         order.verb = Verb::open;
         put_text(order.engine, competitor.info->name);
         const auto& scratch = disk ? *disk_scratch_ : *scratch_;
-        put_text(order.path,
-                 std::filesystem::absolute(scratch.path()).string() + "/" + competitor.info->name);
+        const std::string path =
+            std::filesystem::absolute(scratch.path()).string() + "/" + competitor.info->name;
+        std::error_code nothing_there;
+        std::filesystem::remove(path, nothing_there);  // what a worker that was killed left
+        put_text(order.path, path);
         order.area_bytes = place.area_bytes;
         order.emulate = e.emulate;
         order.modelled = options_.modelled;
-        auto process = WorkerProcess::start(e.emulate != Emulate::no && !disk);
+        const bool is_floor = std::string_view(competitor.info->name) == "floor";
+        auto process = WorkerProcess::start(e.emulate != Emulate::no && !disk && !is_floor);
         if (!process) return fail(process.error());
         auto reply = (*process)->call(order);
         if (!reply) return fail(reply.error());
@@ -206,46 +211,48 @@ class Conductor {
         return order;
     }
 
-    // A competitor that fails leaves the run; our own failure ends it.
-    Result<void> drop(Competitor& competitor, const Cell& cell, const Error& error) {
-        if (competitor.info->ours) {
-            return fail(Error{
-                error.code,
-                std::string(competitor.info->name) + " at " + text_of(cell) + ": " + error.message,
-                error.lsn, error.range});
-        }
-        report_.skipped.push_back(
-            {competitor.info->name, "at " + text_of(cell) + ": " + error.message, {}});
-        competitor.process.reset();
-        competitor.row.reset();
-        return {};
-    }
-
-    Result<void> configure(Competitor& competitor, const Cell& cell) {
-        competitor.row.reset();
-        if (!competitor.process || !measured_in(competitor.info->name, cell)) return {};
-        auto ready = competitor.process->call(order_of(Verb::configure, cell));
-        const bool no_room =
-            !ready && (ready.error().code == Errc::disk_full || ready.error().code == Errc::full);
-        if (no_room) {
-            report_.skipped.push_back({competitor.info->name, ready.error().message, cell});
-            return {};
-        }
-        if (!ready) return drop(competitor, cell, ready.error());
+    static Row empty_row(const Competitor& competitor, const Cell& cell) {
         Row row;
         row.engine = competitor.info->name;
         row.cell = cell;
         row.taken = competitor.taken;
         row.file_system = competitor.file_system;
-        competitor.row = std::move(row);
-        return {};
+        return row;
+    }
+
+    // Costs the engine this cell alone: the next one opens it anew.
+    void fail_cell(Competitor& competitor, const Cell& cell, const Error& error) {
+        competitor.row = empty_row(competitor, cell);
+        competitor.row->error = error;
+        competitor.process.reset();
+        competitor.hung = error.code == Errc::timed_out;
+        if (!competitor.hung) return;
+        report_.skipped.push_back(
+            {competitor.info->name, "it hung at " + text_of(cell) + ", and is left out since", {}});
+    }
+
+    void configure(Competitor& competitor, const Cell& cell) {
+        competitor.row.reset();
+        if (competitor.hung || !measured_in(competitor.info->name, cell)) return;
+        if (!competitor.process) {
+            if (auto ok = open_engine(competitor); !ok) {
+                return fail_cell(competitor, cell, ok.error());
+            }
+        }
+        auto ready = competitor.process->call(order_of(Verb::configure, cell));
+        const bool no_room =
+            !ready && (ready.error().code == Errc::disk_full || ready.error().code == Errc::full);
+        if (no_room) {
+            report_.skipped.push_back({competitor.info->name, ready.error().message, cell});
+            return;
+        }
+        if (!ready) return fail_cell(competitor, cell, ready.error());
+        competitor.row = empty_row(competitor, cell);
     }
 
     Result<void> run_cell(size_t index) {
         const Cell& cell = plan_.cells[index];
-        for (Competitor& c : competitors_) {
-            if (auto ok = configure(c, cell); !ok) return ok;
-        }
+        for (Competitor& c : competitors_) configure(c, cell);
         for (Competitor& c : competitors_) {
             if (auto ok = run_slices(c, cell, true); !ok) return ok;
         }
@@ -263,65 +270,79 @@ class Conductor {
                 if (auto ok = run_slices(c, cell, false); !ok) return ok;
             }
         }
-        return finish_cell(cell);
+        finish_cell(cell);
+        return {};
     }
 
     // One slice for the mean, one half as long for the percentiles; or a quarter of one to warm up.
     Result<void> run_slices(Competitor& competitor, const Cell& cell, bool warm_up) {
         if (auto ok = stop_.go_on(); !ok) return ok;
-        if (!competitor.row) return {};
+        if (!competitor.row || competitor.row->error) return {};
         Row& row = *competitor.row;
         Order order;
         order.verb = Verb::slice;
         const uint64_t slice_ns = uint64_t{plan_.slice_ms} * 1'000'000;
         order.slice = {warm_up ? slice_ns / 4 : slice_ns, false};
         auto mean = competitor.process->call(order);
-        if (!mean) return drop(competitor, cell, mean.error());
-        if (warm_up) return {};
+        if (!mean) fail_cell(competitor, cell, mean.error());
+        if (!mean || warm_up) return {};
         const Reply& reply = **mean;
         row.work += reply.work;
         row.round_record_ns.push_back(reply.thread_ns / static_cast<double>(reply.work.records));
         order.slice = {slice_ns / 2, true};
         auto timed = competitor.process->call(order);
-        if (!timed) return drop(competitor, cell, timed.error());
-        row.force_ns.merge((*timed)->force_ns);
+        if (timed) {
+            row.force_ns.merge((*timed)->force_ns);
+        } else {
+            fail_cell(competitor, cell, timed.error());
+        }
         return {};
     }
 
-    Result<void> finish_cell(const Cell& cell) {
+    // An engine that did not verify is opened anew for the next cell: what it is in is not known.
+    static void verify(Competitor& competitor) {
+        Row& row = *competitor.row;
+        Order order;
+        order.verb = Verb::verify;
+        auto same = competitor.process->call(order);
+        row.verified = same.has_value();
+        if (same) return;
+        row.verify_message = same.error().message;
+        competitor.process.reset();
+    }
+
+    void finish_cell(const Cell& cell) {
         const size_t first = report_.rows.size();
         for (Competitor& c : competitors_) {
             if (!c.row) continue;
-            Order order;
-            order.verb = Verb::verify;
-            auto same = c.process->call(order);
-            c.row->verified = same.has_value();
-            if (!same) c.row->verify_message = same.error().message;
-            c.row->record_ns_mean = quartiles(c.row->round_record_ns).median;
-            c.row->records_per_s = 1e9 * cell.threads / c.row->record_ns_mean;
-            c.row->bytes_mean =
-                static_cast<double>(c.row->work.bytes) / static_cast<double>(c.row->work.records);
+            if (!c.row->error) {
+                verify(c);
+                c.row->record_ns_mean = quartiles(c.row->round_record_ns).median;
+                c.row->records_per_s = 1e9 * cell.threads / c.row->record_ns_mean;
+                c.row->bytes_mean = static_cast<double>(c.row->work.bytes) /
+                                    static_cast<double>(c.row->work.records);
+            }
             report_.rows.push_back(std::move(*c.row));
         }
         const Row* floor = report_.find("floor", cell);
         const Row* pmemlog = report_.find("libpmemlog", cell);
         for (size_t i = first; i < report_.rows.size(); ++i) {
             Row& row = report_.rows[i];
-            if (floor != nullptr) {
-                row.ratio_to_floor = ratio_quartiles(row.round_record_ns, floor->round_record_ns);
-            }
-            if (pmemlog != nullptr) {
-                row.ratio_to_libpmemlog =
-                    ratio_quartiles(row.round_record_ns, pmemlog->round_record_ns);
-            }
+            row.ratio_to_floor = ratio(row, floor);
+            row.ratio_to_libpmemlog = ratio(row, pmemlog);
         }
-        return {};
+    }
+
+    // Absent where one of them was not measured.
+    static std::optional<Quartiles> ratio(const Row& row, const Row* reference) {
+        if (row.error || reference == nullptr || reference->error) return std::nullopt;
+        return ratio_quartiles(row.round_record_ns, reference->round_record_ns);
     }
 
     void measure_noise() {
         std::vector<double> relative;
         for (const Row& row : report_.rows) {
-            if (row.engine != "floor") continue;
+            if (row.engine != "floor" || row.error) continue;
             for (double ns : row.round_record_ns) relative.push_back(ns / row.record_ns_mean);
         }
         report_.environment.noise = quartiles(relative);
@@ -350,7 +371,15 @@ Result<ForceBenchReport> run_force_bench(const ForceBenchOptions& options, Progr
 }
 
 bool ForceBenchReport::all_verified() const {
-    return std::all_of(rows.begin(), rows.end(), [](const Row& row) { return row.verified; });
+    return std::all_of(rows.begin(), rows.end(),
+                       [](const Row& row) { return row.verified || row.error; });
+}
+
+const Row* ForceBenchReport::first_failed() const {
+    for (const Row& row : rows) {
+        if (row.error) return &row;
+    }
+    return nullptr;
 }
 
 const Row* ForceBenchReport::find(std::string_view engine, const Cell& cell) const {

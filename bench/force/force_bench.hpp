@@ -67,11 +67,13 @@ struct Row {
     double record_ns_mean = 0;            // the median of the rounds
     double records_per_s = 0;             // of all threads
     Histogram force_ns;
-    Work work;  // over all untimed slices
-    Quartiles ratio_to_floor;
+    Work work;                                     // over all untimed slices
+    std::optional<Quartiles> ratio_to_floor;       // absent: the floor failed in this cell
     std::optional<Quartiles> ratio_to_libpmemlog;  // below 1: faster than libpmemlog
     bool verified = false;
     std::string verify_message;  // why not
+    // The engine failed in this cell: nothing was measured. The other cells are not touched by it.
+    std::optional<Error> error;
 };
 
 struct Skipped {
@@ -116,7 +118,8 @@ struct ForceBenchReport {
     std::vector<Row> rows;
     std::vector<Skipped> skipped;
 
-    bool all_verified() const;
+    bool all_verified() const;  // what was measured
+    const Row* first_failed() const;
     const Row* find(std::string_view engine, const Cell& cell) const;
 };
 
@@ -139,11 +142,11 @@ class TerminalProgress final : public Progress {
 };
 
 // Runs the benchmark. The files it makes are gone at return. A rival that cannot run here is in
-// `skipped` with its reason; a row that did not verify is in the report, not an error.
+// `skipped` with its reason; a row that failed or did not verify is in the report, not an error.
 // While it runs SIGINT, SIGTERM and SIGHUP are handlers of its own.
 // Errors: failed (such a signal came), invalid_argument (an option), not_found, permission (a
-// directory, the trace), disk_full (no place with room; each is named), io, and what the floor's or
-// cinnabar's own failure was.
+// directory, the trace), disk_full (no place with room; each is named), io, and why the floor or
+// cinnabar could not be prepared.
 Result<ForceBenchReport> run_force_bench(const ForceBenchOptions& options, Progress& progress);
 
 void print_table(const ForceBenchReport& report, std::ostream& out);

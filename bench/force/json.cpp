@@ -26,6 +26,15 @@ json to_json(const Quartiles& q) {
     return {{"q1", q.q1}, {"median", q.median}, {"q3", q.q3}};
 }
 
+json or_null(const std::optional<Quartiles>& q) {
+    return q ? to_json(*q) : json(nullptr);
+}
+
+json or_null(const std::optional<Error>& error) {
+    if (!error) return nullptr;
+    return {{"code", cinnabar::name_of(error->code)}, {"message", error->message}};
+}
+
 // A percentile is null where too few forces were timed for it to mean anything.
 json percentile(const Histogram& h, double fraction) {
     const double beyond = (1 - fraction) * static_cast<double>(h.samples());
@@ -69,38 +78,40 @@ json row_json(const Row& row) {
     };
     const bool counted = row.taken.counts != Counts::none;
     const Histogram& h = row.force_ns;
-    return {{"engine", row.engine},
-            {"record_bytes",
-             row.cell.record_bytes == 0 ? json(row.bytes_mean) : json(row.cell.record_bytes)},
-            {"from_trace", row.cell.record_bytes == 0},
-            {"threads", row.cell.threads},
-            {"records_per_force", row.cell.records_per_force},
-            {"segments", name_of(row.cell.segments)},
-            {"domain", cinnabar::name_of(row.taken.domain)},
-            {"emulated", row.taken.emulated},
-            {"file_system", row.file_system},
-            {"how", row.taken.how.data()},
-            {"rounds", row.round_record_ns.size()},
-            {"round_record_ns", row.round_record_ns},
-            {"record_ns_mean", row.record_ns_mean},
-            {"records_per_s", row.records_per_s},
-            {"forces_timed", h.samples()},
-            {"force_ns_p50", percentile(h, 0.5)},
-            {"force_ns_p90", percentile(h, 0.9)},
-            {"force_ns_p99", percentile(h, 0.99)},
-            {"force_ns_p999", percentile(h, 0.999)},
-            {"force_ns_p9999", percentile(h, 0.9999)},
-            {"counts", name_of(row.taken.counts)},
-            {"fences_per_record", per(row.work.fences, row.work.records, counted)},
-            {"maintenance_fences_per_record",
-             per(row.work.maintenance_fences, row.work.records, counted)},
-            {"lines_per_record", per(row.work.lines, row.work.records, counted)},
-            {"bytes_written_per_byte", per(row.work.medium_bytes, row.work.bytes, counted)},
-            {"ratio_to_floor", to_json(row.ratio_to_floor)},
-            {"ratio_to_libpmemlog",
-             row.ratio_to_libpmemlog ? to_json(*row.ratio_to_libpmemlog) : json(nullptr)},
-            {"verified", row.verified},
-            {"verify_message", row.verified ? json(nullptr) : json(row.verify_message)}};
+    const auto if_measured = [&](json value) { return row.error ? json(nullptr) : value; };
+    return {
+        {"engine", row.engine},
+        {"record_bytes",
+         row.cell.record_bytes == 0 ? if_measured(row.bytes_mean) : json(row.cell.record_bytes)},
+        {"from_trace", row.cell.record_bytes == 0},
+        {"threads", row.cell.threads},
+        {"records_per_force", row.cell.records_per_force},
+        {"segments", name_of(row.cell.segments)},
+        {"domain", cinnabar::name_of(row.taken.domain)},
+        {"emulated", row.taken.emulated},
+        {"file_system", row.file_system},
+        {"how", row.taken.how.data()},
+        {"rounds", row.round_record_ns.size()},
+        {"round_record_ns", row.round_record_ns},
+        {"record_ns_mean", if_measured(row.record_ns_mean)},
+        {"records_per_s", if_measured(row.records_per_s)},
+        {"forces_timed", h.samples()},
+        {"force_ns_p50", percentile(h, 0.5)},
+        {"force_ns_p90", percentile(h, 0.9)},
+        {"force_ns_p99", percentile(h, 0.99)},
+        {"force_ns_p999", percentile(h, 0.999)},
+        {"force_ns_p9999", percentile(h, 0.9999)},
+        {"counts", name_of(row.taken.counts)},
+        {"fences_per_record", per(row.work.fences, row.work.records, counted)},
+        {"maintenance_fences_per_record",
+         per(row.work.maintenance_fences, row.work.records, counted)},
+        {"lines_per_record", per(row.work.lines, row.work.records, counted)},
+        {"bytes_written_per_byte", per(row.work.medium_bytes, row.work.bytes, counted)},
+        {"ratio_to_floor", or_null(row.ratio_to_floor)},
+        {"ratio_to_libpmemlog", or_null(row.ratio_to_libpmemlog)},
+        {"verified", if_measured(row.verified)},
+        {"verify_message", row.verified || row.error ? json(nullptr) : json(row.verify_message)},
+        {"error", or_null(row.error)}};
 }
 
 json skipped_json(const Skipped& s) {

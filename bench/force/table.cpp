@@ -50,8 +50,8 @@ std::string size_text(uint32_t record_bytes) {
 }
 
 std::string size_text(const Row& row) {
-    return row.cell.record_bytes == 0 ? print("~%.0f B", row.bytes_mean)
-                                      : size_text(row.cell.record_bytes);
+    return row.cell.record_bytes == 0 && !row.error ? print("~%.0f B", row.bytes_mean)
+                                                    : size_text(row.cell.record_bytes);
 }
 
 std::string group_text(const Cell& cell) {
@@ -86,8 +86,10 @@ constexpr int kColumn = 16;
 
 std::string time_text(const Row* row) {
     if (row == nullptr) return "-";
-    if (row->engine == "floor") return duration(row->record_ns_mean);
-    return duration(row->record_ns_mean) + " (" + factor(row->ratio_to_floor.median) + ")" +
+    if (row->error) return "failed";
+    const bool with_ratio = row->engine != "floor" && row->ratio_to_floor;
+    return duration(row->record_ns_mean) +
+           (with_ratio ? " (" + factor(row->ratio_to_floor->median) + ")" : "") +
            (row->verified ? "" : "!");
 }
 
@@ -125,13 +127,15 @@ void print_details(const ForceBenchReport& report, const Cell& cell, std::ostrea
     for (const Row& row : report.rows) {
         if (row.cell != cell) continue;
         out << print("%-*s%10s", kNameWidth, row.engine.c_str(),
-                     duration(row.record_ns_mean).c_str());
+                     row.error ? "failed\n" : duration(row.record_ns_mean).c_str());
+        if (row.error) continue;
         out << print("%10s%9s%9s", percentile_text(row.force_ns, 0.5).c_str(),
                      percentile_text(row.force_ns, 0.99).c_str(),
                      percentile_text(row.force_ns, 0.9999).c_str());
-        const Quartiles& ratio = row.ratio_to_floor;
-        const std::string quartiles = factor(ratio.q1) + " - " + factor(ratio.q3);
-        out << print("%8s%14s%8s  %s%s on %s\n", factor(ratio.median).c_str(), quartiles.c_str(),
+        const auto& ratio = row.ratio_to_floor;
+        const std::string median = ratio ? factor(ratio->median) : "-";
+        const std::string quartiles = ratio ? factor(ratio->q1) + " - " + factor(ratio->q3) : "-";
+        out << print("%8s%14s%8s  %s%s on %s\n", median.c_str(), quartiles.c_str(),
                      fences_text(row).c_str(), std::string(name_of(row.taken.domain)).c_str(),
                      row.taken.emulated ? ", emulated" : "", row.file_system.c_str());
     }
@@ -193,7 +197,8 @@ void print_advice(const ForceBenchReport& report, std::ostream& out) {
             continue;
         }
         const Row* usual = report.find("cinnabar", row.cell);
-        if (usual == nullptr || row.round_record_ns.size() < 5) continue;
+        if (usual == nullptr || row.error || usual->error || row.round_record_ns.size() < 5)
+            continue;
         const Quartiles ratio = ratio_quartiles(row.round_record_ns, usual->round_record_ns);
         if (ratio.q3 < 0.97) better += (better.empty() ? "" : ", ") + size_text(row);
     }
@@ -234,6 +239,22 @@ void print_skipped(const ForceBenchReport& report, std::ostream& out) {
     }
 }
 
+void print_trouble(const ForceBenchReport& report, std::ostream& out) {
+    for (const Row& row : report.rows) {
+        if (row.verified) continue;
+        out << (row.error ? "FAILED: " : "NOT VERIFIED: ") << row.engine << ", " << size_text(row)
+            << ", " << group_text(row.cell) << ": "
+            << (row.error ? row.error->message : row.verify_message) << "\n";
+    }
+    const char* rows = report.first_failed() == nullptr ? "row" : "row that was measured";
+    if (report.all_verified()) {
+        out << "Every engine was reopened after every " << rows
+            << ", and held what it was given.\n";
+    } else {
+        out << "Rows marked ! did not hold what they were given.\n";
+    }
+}
+
 void print_words(const ForceBenchReport& report, std::ostream& out) {
     const Environment& e = report.environment;
     out << "\nThe floor is what a force asks of the hardware and no more: the same padded bytes "
@@ -262,15 +283,7 @@ void print_words(const ForceBenchReport& report, std::ostream& out) {
     }
     print_advice(report, out);
     print_skipped(report, out);
-    size_t bad = 0;
-    for (const Row& row : report.rows) {
-        if (row.verified) continue;
-        ++bad;
-        out << "NOT VERIFIED: " << row.engine << ", " << size_text(row) << ", "
-            << group_text(row.cell) << ": " << row.verify_message << "\n";
-    }
-    out << (bad == 0 ? "Every engine was reopened after every row, and held what it was given.\n"
-                     : "Rows marked ! did not hold what they were given.\n");
+    print_trouble(report, out);
 }
 
 }  // namespace

@@ -213,7 +213,7 @@ std::unique_ptr<Engine> make_engine(std::string_view name);
 struct EngineInfo {
     const char* name;
     bool on_disk;        // measured on a disk path, beside the medium
-    bool ours;           // its failure fails the run, as that of the floor does
+    bool ours;           // there is no run without it, as without the floor, if it does not open
     bool models;         // can add modelled latency
     const char* absent;  // why it is not in this build; nullptr if it is
 };

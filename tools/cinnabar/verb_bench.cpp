@@ -67,8 +67,14 @@ ExitCode bench_force(const BenchVerb& verb) {
     bench::TerminalProgress progress;
     auto report = bench::run_force_bench(options, progress);
     if (!report) return end_with(report.error(), verb.json_file == "-");
-    return deliver(*report, verb.json_file,
-                   "what an engine wrote did not verify afterwards; the rows say which");
+    const ExitCode code =
+        deliver(*report, verb.json_file,
+                "what an engine wrote did not verify afterwards; the rows say which");
+    const bench::Row* failed = report->first_failed();
+    if (code != ExitCode::ok || failed == nullptr) return code;
+    say(failed->engine + " failed: " + failed->error->message +
+        "; the rows say where, and what else did");
+    return exit_code_of(failed->error->code);
 }
 
 ExitCode bench_recovery(const RecoveryVerb& verb) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -208,6 +209,79 @@ TEST_F(Run, TableShowsWhatDidNotVerify) {
     EXPECT_NE(out.str().find("NOT VERIFIED: msync, 64 B"), std::string::npos);
     EXPECT_NE(out.str().find("a byte differs"), std::string::npos);
     EXPECT_EQ(to_json(*report).at("results").back().at("verified"), false);
+}
+
+// Kills the worker whose engine has the file `name` mapped, once, in the cell that `cell` begins.
+class Killer final : public Progress {
+  public:
+    Killer(std::string name, std::string cell) : name_(std::move(name)), cell_(std::move(cell)) {}
+    void at(double, std::string_view what) override {
+        if (done_ || !what.starts_with(cell_)) return;
+        for (const auto& process : std::filesystem::directory_iterator("/proc")) {
+            std::ifstream maps(process.path() / "maps");
+            for (std::string line; std::getline(maps, line) && !done_;) {
+                if (!line.ends_with(name_)) continue;
+                done_ = ::kill(std::stoi(process.path().filename()), SIGKILL) == 0;
+            }
+        }
+        EXPECT_TRUE(done_) << "no process has mapped " << name_;
+    }
+
+  private:
+    std::string name_;
+    std::string cell_;
+    bool done_ = false;
+};
+
+TEST_F(Run, AnEngineThatFailsLosesThatCellAlone) {
+    for (const std::string engine : {"cinnabar", "msync"}) {
+        options_.only = {"cinnabar", "msync"};
+        options_.record_bytes = {64, 256, 1024};
+        Killer progress("/" + engine, "256 B");
+        const auto report = run_force_bench(options_, progress);
+        ASSERT_TRUE(report) << report.error().message;
+        ASSERT_EQ(report->rows.size(), 9u);
+        EXPECT_TRUE(report->all_verified());
+        for (const Row& row : report->rows) {
+            EXPECT_EQ(row.error.has_value(), row.engine == engine && row.cell == Cell{256});
+        }
+        ASSERT_EQ(report->first_failed(), report->find(engine, {256}));
+        EXPECT_NE(report->first_failed()->error->message.find("Killed"), std::string::npos);
+
+        std::ostringstream table;
+        print_table(*report, table);
+        EXPECT_NE(table.str().find(engine + "   "), std::string::npos);
+        EXPECT_NE(table.str().find("FAILED: " + engine + ", 256 B, 1 thread"), std::string::npos);
+        EXPECT_NE(table.str().find("after every row that was measured"), std::string::npos);
+        for (const auto& row : to_json(*report).at("results")) {
+            const bool failed = row.at("engine") == engine && row.at("record_bytes") == 256;
+            EXPECT_EQ(row.at("error").is_null(), !failed);
+            EXPECT_EQ(row.at("record_ns_mean").is_null(), failed);
+            EXPECT_EQ(row.at("verified").is_null(), failed);
+            if (!failed) continue;
+            EXPECT_EQ(row.at("error").at("code"), "io");
+        }
+    }
+}
+
+// Without the floor a cell has no ratios, and the floor that comes back knows the medium still.
+TEST_F(Run, AFloorThatFailsTakesTheRatiosOfItsCell) {
+    options_.only = {"msync"};
+    options_.record_bytes = {64, 256, 1024};
+    Killer progress("/floor", "256 B");
+    const auto report = run_force_bench(options_, progress);
+    ASSERT_TRUE(report) << report.error().message;
+    ASSERT_EQ(report->rows.size(), 6u);
+    EXPECT_FALSE(report->find("msync", {256})->ratio_to_floor);
+    EXPECT_FALSE(report->find("msync", {256})->error);
+    EXPECT_TRUE(report->find("msync", {1024})->ratio_to_floor);
+    EXPECT_EQ(report->find("floor", {1024})->taken.emulated,
+              report->find("floor", {64})->taken.emulated);
+    std::ostringstream table;
+    print_table(*report, table);
+    EXPECT_NE(table.str().find("FAILED: floor, 256 B"), std::string::npos);
+    EXPECT_EQ(occurrences(table.str(), "nan"), 0u) << table.str();
+    EXPECT_TRUE(to_json(*report).at("results").at(3).at("ratio_to_floor").is_null());
 }
 
 TEST_F(Run, TraceGivesTheMeanOfItsLengths) {

@@ -1,0 +1,65 @@
+"""`cinnabar bench` as a program: what it says when something is amiss, and what it leaves behind."""
+import glob
+import json
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+from program import IO, OK, PROGRAM, USAGE, ProgramTest
+
+FORCE = ["bench", "force", "--rounds", "1", "--slice-ms", "2", "--record-bytes", "256",
+         "--area", "16M"]
+
+
+def processes_that_map(folder, name):
+    found = []
+    for maps in glob.glob("/proc/[0-9]*/maps"):
+        try:
+            with open(maps, encoding="utf-8", errors="replace") as file:
+                if any(folder in line and line.endswith(f"/{name}\n") for line in file):
+                    found.append(int(maps.split("/")[2]))
+        except OSError:
+            pass   # it ended meanwhile, or is not ours
+    return found
+
+
+class BenchTest(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        if b"bench" not in self.ok("--help"):
+            self.skipTest("built without the benchmark")
+
+    def test_an_engine_that_dies_costs_its_cell_alone(self):
+        scratch = os.path.join(self.folder, "scratch")
+        os.mkdir(scratch)
+        path = os.path.join(self.folder, "results.json")
+        process = subprocess.Popen(
+            [PROGRAM, "bench", "force", "--rounds", "60", "--slice-ms", "5", "--record-bytes",
+             "64,256,1024", "--area", "16M", "--only", "cinnabar", "--directory", scratch,
+             "--json", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(process.kill)
+        while not (workers := processes_that_map(scratch, "cinnabar")):
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
+        time.sleep(0.3)   # it opened its file, and is being measured
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        table, talk = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, IO, talk)
+        self.assertIn(b"cinnabar failed: the worker process ended by Killed", talk)
+        self.assertEqual(table.count(b"FAILED: cinnabar, "), 1, table)
+        with open(path, "rb") as file:
+            rows = json.load(file)["results"]
+        self.assertEqual(len(rows), 6)
+        failed = [row for row in rows if row["error"] is not None]
+        self.assertEqual([row["engine"] for row in failed], ["cinnabar"])
+        self.assertEqual(failed[0]["error"]["code"], "io")
+        for row in rows:
+            self.assertEqual(row["record_ns_mean"] is None, row in failed)
+        self.assertEqual(os.listdir(scratch), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
