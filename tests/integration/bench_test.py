@@ -60,6 +60,39 @@ class BenchTest(ProgramTest):
             self.assertEqual(row["record_ns_mean"] is None, row in failed)
         self.assertEqual(os.listdir(scratch), [])
 
+    def test_results_that_cannot_be_written_are_noticed_before_the_run(self):
+        kept = os.path.join(self.folder, "kept")
+        with open(kept, "w", encoding="utf-8") as file:
+            file.write("precious")
+        long_run = ["--rounds", "99999", "--directory", self.folder, "--json"]
+        for path in ("/nowhere/results", self.folder, os.path.join(kept, "results"),
+                     os.path.join(self.folder, "r" * 300)):
+            for bench in ("force", "recovery"):
+                with self.subTest(bench=bench, path=path):
+                    done = self.expect(IO, "bench", bench, *long_run, path)
+                    self.assertIn(b"cannot write the results to '" + path.encode(), done.stderr)
+                    self.assertEqual(done.stdout, b"")
+        self.assertEqual(os.listdir(self.folder), ["kept"])
+
+    def test_a_run_that_fails_touches_no_file_of_results(self):
+        kept = os.path.join(self.folder, "kept")
+        with open(kept, "w", encoding="utf-8") as file:
+            file.write("precious")
+        for path in (kept, os.path.join(self.folder, "new")):
+            self.expect(IO, *FORCE, "--directory", "/nowhere", "--json", path)
+        with open(kept, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "precious")
+        self.assertEqual(os.listdir(self.folder), ["kept"])
+
+    def test_results_replace_those_that_were_there(self):
+        path = os.path.join(self.folder, "results")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("x" * 100_000)
+        self.ok(*FORCE, "--only", "floor", "--json", path)
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(json.load(file)["schema"], 1)
+        self.assertEqual(os.listdir(self.folder), ["results"])
+
 
 if __name__ == "__main__":
     unittest.main()

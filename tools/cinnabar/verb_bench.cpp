@@ -1,11 +1,11 @@
 // cinnabar bench: what a log force costs on this machine, beside what people use today, and what
 // recovery costs.
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
 
 #include "force/force_bench.hpp"
+#include "force/results_file.hpp"
 #include "output.hpp"
 #include "pool_options.hpp"
 #include "recovery/recovery_bench.hpp"
@@ -35,14 +35,15 @@ ExitCode write_json(const Report& report, const std::string& path) {
         put(text);
         return end_with(ExitCode::ok, true);
     }
-    std::ofstream file(path, std::ios::binary | std::ios::trunc);
-    file << text;
-    file.close();
-    if (!file)
-        return end_with(Error{Errc::io, "cannot write the results to '" + path + "'", {}, {}},
-                        false);
+    if (auto done = bench::write_results_file(path, text); !done)
+        return end_with(done.error(), false);
     say("results are in '" + path + "'");
     return ExitCode::ok;
+}
+
+// Before the run: afterwards it would be too late.
+Result<void> check_json_file(const std::string& path) {
+    return path.empty() || path == "-" ? Result<void>{} : bench::check_results_file(path);
 }
 
 // Prints or writes what was measured.
@@ -64,6 +65,7 @@ ExitCode deliver(const Report& report, const std::string& json_file, const char*
 ExitCode bench_force(const BenchVerb& verb) {
     bench::ForceBenchOptions options = verb.options;
     if (verb.emulate_option->count() != 0) options.emulate = verb.emulate;
+    if (auto ok = check_json_file(verb.json_file); !ok) return end_with(ok.error(), false);
     bench::TerminalProgress progress;
     auto report = bench::run_force_bench(options, progress);
     if (!report) return end_with(report.error(), verb.json_file == "-");
@@ -80,6 +82,7 @@ ExitCode bench_force(const BenchVerb& verb) {
 ExitCode bench_recovery(const RecoveryVerb& verb) {
     bench::RecoveryBenchOptions options = verb.options;
     if (verb.emulate_option->count() != 0) options.emulate = verb.emulate;
+    if (auto ok = check_json_file(verb.json_file); !ok) return end_with(ok.error(), false);
     bench::TerminalProgress progress;
     auto report = bench::run_recovery_bench(options, progress);
     if (!report) return end_with(report.error(), verb.json_file == "-");
