@@ -89,7 +89,8 @@ Result<void> check(const ForceBenchOptions& o) {
     for (const std::string& name : o.only) {
         const auto known = [&](const EngineInfo& engine) { return name == engine.name; };
         if (std::none_of(engines().begin(), engines().end(), known)) {
-            return fail(Errc::invalid_argument, "there is no engine named " + name);
+            return fail(Errc::invalid_argument,
+                        "there is no engine named '" + name + "'; there are: " + engine_names());
         }
     }
     return {};

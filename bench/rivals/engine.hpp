@@ -221,6 +221,9 @@ struct EngineInfo {
 // Every engine there is, floor first, in the order of the table.
 const std::vector<EngineInfo>& engines();
 
+// "floor, cinnabar, ...": for whoever named one that there is not.
+std::string engine_names();
+
 // An engine that has nothing of its own to say about a cell is left out of it.
 bool measured_in(std::string_view engine, const Cell& cell);
 

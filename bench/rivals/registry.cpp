@@ -35,6 +35,14 @@ const std::vector<EngineInfo>& engines() {
     return all;
 }
 
+std::string engine_names() {
+    std::string names;
+    for (const EngineInfo& engine : engines()) {
+        names.append(names.empty() ? "" : ", ").append(engine.name);
+    }
+    return names;
+}
+
 // What is not in this build is not linked either.
 std::unique_ptr<Engine> make_engine(std::string_view name) {
 #if CINNABAR_BENCH_LOG

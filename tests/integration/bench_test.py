@@ -93,6 +93,13 @@ class BenchTest(ProgramTest):
             self.assertEqual(json.load(file)["schema"], 1)
         self.assertEqual(os.listdir(self.folder), ["results"])
 
+    def test_an_engine_that_does_not_exist_is_answered_with_those_that_do(self):
+        done = self.expect(USAGE, *FORCE, "--only", "cinnabar,foo")
+        self.assertEqual(len(done.stderr.splitlines()), 1)
+        self.assertIn(b"'foo'; there are: floor, cinnabar, ", done.stderr)
+        names = done.stderr.rpartition(b"are: ")[2].strip()
+        self.assertIn(names, self.ok("bench", "force", "--help"))
+
 
 if __name__ == "__main__":
     unittest.main()

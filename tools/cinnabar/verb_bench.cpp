@@ -108,7 +108,8 @@ void add_cells(CLI::App& app, bench::ForceBenchOptions& options) {
         ->type_name("warm,recycled");
     app.add_option("--trace", options.trace, "A file whose line lengths are record sizes too")
         ->type_name("FILE");
-    app.add_option("--only", options.only, "Engines by name; floor always runs")
+    app.add_option("--only", options.only,
+                   "Engines by name; floor always runs: " + bench::engine_names())
         ->delimiter(',')
         ->type_name("NAME,...");
 }

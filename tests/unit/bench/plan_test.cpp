@@ -96,8 +96,13 @@ TEST(Plan, RefusesWhatIsOutOfRange) {
 
 TEST(Plan, RefusesAnEngineThatDoesNotExist) {
     ForceBenchOptions options;
-    options.only = {"libpmemlug"};
+    options.only = {"msync", "libpmemlug"};
     EXPECT_EQ(refusal(options), Errc::invalid_argument);
+    const std::string message = make_plan(options, 2).error().message;
+    EXPECT_NE(message.find("'libpmemlug'; there are: floor, cinnabar, "), std::string::npos);
+    for (const EngineInfo& engine : engines()) {
+        EXPECT_NE(message.find(engine.name), std::string::npos) << engine.name;
+    }
 }
 
 }  // namespace
