@@ -149,6 +149,9 @@ class TerminalProgress final : public Progress {
 // cinnabar could not be prepared.
 Result<ForceBenchReport> run_force_bench(const ForceBenchOptions& options, Progress& progress);
 
+// "  name   what it does", a line for each engine there is.
+std::string engine_lines();
+
 void print_table(const ForceBenchReport& report, std::ostream& out);
 
 // {"schema": 1, "environment": {...}, "results": [...], "skipped": [...]}

@@ -255,6 +255,19 @@ void print_trouble(const ForceBenchReport& report, std::ostream& out) {
     }
 }
 
+std::string engine_line(const EngineInfo& engine) {
+    return print("  %-*s %s\n", kNameWidth, engine.name, engine.what);
+}
+
+void print_rows_meant(const ForceBenchReport& report, std::ostream& out) {
+    for (const EngineInfo& engine : engines()) {
+        const auto has_its_name = [&](const Row& row) { return row.engine == engine.name; };
+        if (std::any_of(report.rows.begin(), report.rows.end(), has_its_name)) {
+            out << engine_line(engine);
+        }
+    }
+}
+
 void print_words(const ForceBenchReport& report, std::ostream& out) {
     const Environment& e = report.environment;
     out << "\nThe floor is what a force asks of the hardware and no more: the same padded bytes "
@@ -264,10 +277,10 @@ void print_words(const ForceBenchReport& report, std::ostream& out) {
            "storing through the caches is cheaper, a ratio below 1 can be real.\n"
            "Times are of one record as one thread sees it, the median of the rounds; the ratio is "
            "the\n"
-           "median of the rounds' own ratios. libpmemlog forces every record whatever the group;\n"
-           "libpmemlog_appendv hands over a group at once. Lines and bytes written, all "
-           "percentiles and\n"
-           "what each engine does exactly are in the JSON (--json).\n";
+           "median of the rounds' own ratios. Lines and bytes written, all percentiles and what "
+           "each\n"
+           "engine does exactly are in the JSON (--json). The rows:\n";
+    print_rows_meant(report, out);
     if (e.floor.emulated && e.emulate != Emulate::no) {
         out << "Emulated: " << e.medium.file_system
             << " stands in for persistent memory. The processor's stores, flushes and\n"
@@ -287,6 +300,12 @@ void print_words(const ForceBenchReport& report, std::ostream& out) {
 }
 
 }  // namespace
+
+std::string engine_lines() {
+    std::string lines;
+    for (const EngineInfo& engine : engines()) lines += engine_line(engine);
+    return lines;
+}
 
 void print_table(const ForceBenchReport& report, std::ostream& out) {
     print_environment(report, out);

@@ -216,6 +216,7 @@ struct EngineInfo {
     bool ours;           // there is no run without it, as without the floor, if it does not open
     bool models;         // can add modelled latency
     const char* absent;  // why it is not in this build; nullptr if it is
+    const char* what;    // it does, in a line for whoever reads its row
 };
 
 // Every engine there is, floor first, in the order of the table.

@@ -108,8 +108,7 @@ void add_cells(CLI::App& app, bench::ForceBenchOptions& options) {
         ->type_name("warm,recycled");
     app.add_option("--trace", options.trace, "A file whose line lengths are record sizes too")
         ->type_name("FILE");
-    app.add_option("--only", options.only,
-                   "Engines by name; floor always runs: " + bench::engine_names())
+    app.add_option("--only", options.only, "Engines by name, of those below; floor always runs")
         ->delimiter(',')
         ->type_name("NAME,...");
 }
@@ -151,6 +150,8 @@ void add_json(CLI::App& app, std::string& json_file) {
 
 void add_force(CLI::App& group, Chosen& chosen) {
     auto* app = group.add_subcommand("force", "What a log force costs here, beside rivals");
+    app->footer("Engines, which are the rows of the table:\n" + bench::engine_lines() + "\n" +
+                app->get_footer());
     auto verb = std::make_shared<BenchVerb>();
     app->add_flag("--quick", verb->options.quick, "Few cells, done in less than 20 s");
     add_cells(*app, verb->options);
