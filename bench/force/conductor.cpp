@@ -1,5 +1,6 @@
 // The run: starts the workers, gives each its slices in turn, and gathers what they report.
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "force/environment.hpp"
@@ -18,6 +19,15 @@ std::string text_of(const Cell& cell) {
            std::to_string(cell.threads) + (cell.threads == 1 ? " thread, " : " threads, ") +
            std::to_string(cell.records_per_force) + " per force" +
            (cell.segments == Segments::recycled ? ", recycled" : "");
+}
+
+std::string text_of_seconds(double seconds) {
+    if (seconds < 90) return std::to_string(std::lround(std::max(seconds, 1.0))) + " s";
+    return std::to_string(std::lround(seconds / 60)) + " min";
+}
+
+std::string number_of(size_t number, const char* things) {
+    return std::to_string(number) + " " + things + (number == 1 ? "" : "s");
 }
 
 struct Competitor {
@@ -51,6 +61,7 @@ class Conductor {
         report_.trace = options_.trace;
         if (auto ok = read_sizes(); !ok) return fail(ok.error());
         if (auto ok = choose_places(); !ok) return fail(ok.error());
+        say_what_begins();
         if (auto ok = open_engines(); !ok) return fail(ok.error());
         const uint64_t end_ns = started + static_cast<uint64_t>(plan_.budget_s * 1e9);
         for (size_t i = 0; i < plan_.cells.size(); ++i) {
@@ -130,6 +141,14 @@ class Conductor {
         if (!options_.disk_directory.empty()) return fail(place.error());
         no_disk_ = usual.empty() ? "no disk here, only memory" : place.error().message;
         return {};
+    }
+
+    void say_what_begins() const {
+        const MediumPlace& medium = report_.environment.medium;
+        progress_.begins(number_of(plan_.cells.size(), "cell") + " of " +
+                         number_of(plan_.engines.size(), "engine") + ", on " + medium.file_system +
+                         " at " + medium.directory + ": about " +
+                         text_of_seconds(estimated_s(plan_)));
     }
 
     static const EngineInfo* info_of(const std::string& name) {

@@ -11,6 +11,7 @@
 // append.
 #pragma once
 
+#include <cstdio>
 #include <iosfwd>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -127,18 +128,25 @@ struct ForceBenchReport {
 class Progress {
   public:
     virtual ~Progress() = default;
+    virtual void begins(std::string_view) {}  // what is to be done, and about how long it takes
     virtual void at(double fraction, std::string_view what) = 0;
 };
 
-// One line on stderr that is written over; silent where stderr is no terminal.
+// One line that is written over. Where `out` is no terminal: a line for each tenth that is done,
+// and none sooner than `apart_s` after another; so a short run has none.
 class TerminalProgress final : public Progress {
   public:
-    TerminalProgress();
+    explicit TerminalProgress(std::FILE* out = stderr, double apart_s = 5);
     ~TerminalProgress() override;
+    void begins(std::string_view what) override;
     void at(double fraction, std::string_view what) override;
 
   private:
+    std::FILE* out_;
     bool terminal_;
+    uint64_t apart_ns_;
+    uint64_t said_ns_;
+    int tenth_ = 0;
 };
 
 // Runs the benchmark. The files it makes are gone at return. A rival that cannot run here is in

@@ -10,6 +10,8 @@ namespace {
 constexpr double kQuickBudget_s = 15;      // from start to end; half of it goes to slices
 constexpr uint32_t kQuickSliceMax_ms = 6;  // what the smaller areas of a quick run have room for
 
+constexpr double kRow_s = 0.08;  // to reopen and compare, with the areas of a full run
+
 constexpr uint32_t kSliceMax_ms = 50;
 constexpr uint32_t kGroupMax = 1024;
 constexpr uint64_t kAreaBytesLeast = uint64_t{1} << 20;
@@ -127,6 +129,16 @@ Result<Plan> make_plan(const ForceBenchOptions& o, unsigned cores) {
         plan.slice_ms = std::clamp(static_cast<uint32_t>(fitting_ms), 1u, most);
     }
     return plan;
+}
+
+double estimated_s(const Plan& plan) {
+    double rows = 0;
+    for (const Cell& cell : plan.cells) {
+        for (const std::string& engine : plan.engines) rows += measured_in(engine, cell) ? 1 : 0;
+    }
+    const double slices = 0.25 + 1.5 * plan.rounds;  // one to warm up; a timed one has half
+    const double seconds = rows * (slices * plan.slice_ms / 1000 + kRow_s);
+    return plan.budget_s != 0 ? std::min(seconds, plan.budget_s) : seconds;
 }
 
 }  // namespace cinnabar::bench

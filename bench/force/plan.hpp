@@ -13,6 +13,9 @@ struct Plan {
     double budget_s = 0;    // a quick run cuts rounds to end by then; 0: none
 };
 
+// About how long a plan takes: what the engines cannot do faster than they do is not known before.
+double estimated_s(const Plan& plan);
+
 // Errors: invalid_argument, naming the option.
 Result<Plan> make_plan(const ForceBenchOptions& options, unsigned cores);
 

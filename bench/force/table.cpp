@@ -1,6 +1,4 @@
 // The report as tables, for people.
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
@@ -316,19 +314,6 @@ void print_table(const ForceBenchReport& report, std::ostream& out) {
     }
     for (const Cell& group : groups) print_group(report, group, out);
     print_words(report, out);
-}
-
-TerminalProgress::TerminalProgress() : terminal_(::isatty(STDERR_FILENO) == 1) {}
-
-TerminalProgress::~TerminalProgress() {
-    if (terminal_) std::fputs("\r\033[K", stderr);
-}
-
-void TerminalProgress::at(double fraction, std::string_view what) {
-    if (!terminal_) return;
-    std::fprintf(stderr, "\r\033[K[%3.0f%%] %.*s", 100 * fraction, static_cast<int>(what.size()),
-                 what.data());
-    std::fflush(stderr);
 }
 
 }  // namespace cinnabar::bench

@@ -102,6 +102,11 @@ class BenchTest(ProgramTest):
                      if line.startswith(b"  ") and not line.startswith((b"  -", b"   "))]
         self.assertEqual([name.strip() for name in names], explained)
 
+    def test_what_begins_is_said_in_plain_lines(self):
+        done = self.expect(OK, *FORCE, "--only", "msync", "--directory", self.folder)
+        self.assertRegex(done.stderr.decode(), r"^cinnabar: 1 cell of 2 engines, on \w+ at "
+                         rf"{self.folder}.*: about \d+ s\n$")
+
 
 if __name__ == "__main__":
     unittest.main()
