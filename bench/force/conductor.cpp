@@ -102,19 +102,28 @@ class Conductor {
     }
 
     // A quick run has smaller areas: they are touched and read once for every row.
-    AreaWish area_wish() const {
-        if (options_.area_bytes != 0) return {options_.area_bytes, options_.area_bytes, true};
-        if (options_.quick) return {uint64_t{128} << 20, uint64_t{16} << 20, false};
-        return {};
+    AreaWish area_wish(uint64_t beside_bytes) const {
+        AreaWish wish;
+        wish.beside_bytes = beside_bytes;
+        wish.exactly = options_.area_bytes != 0;
+        if (wish.exactly) {
+            wish.memory_bytes = wish.disk_bytes = options_.area_bytes;
+        } else if (options_.quick) {
+            wish.memory_bytes = uint64_t{128} << 20;
+            wish.disk_bytes = uint64_t{16} << 20;
+        }
+        return wish;
     }
 
     Result<void> choose_places() {
         unsigned in_memory = 0, on_disk = 0;
+        uint64_t beside_bytes = 0;  // on a disk there is nothing beside
         for (const std::string& name : plan_.engines) {
             ++(info_of(name)->on_disk ? on_disk : in_memory);
+            beside_bytes += uint64_t{info_of(name)->beside_mib} << 20;
         }
         auto place = choose_place(directories_or(options_.directory, usual_directories()),
-                                  in_memory, area_wish());
+                                  in_memory, area_wish(beside_bytes));
         if (!place) return fail(place.error());
         report_.environment.medium = *place;
         auto scratch = ScratchDirectory::make(place->directory);
@@ -130,7 +139,7 @@ class Conductor {
         if (!is_memory(medium.file_system)) usual = {medium.directory};
         for (std::string& d : usual_disk_directories()) usual.push_back(std::move(d));
         auto place =
-            choose_place(directories_or(options_.disk_directory, usual), engines, area_wish());
+            choose_place(directories_or(options_.disk_directory, usual), engines, area_wish(0));
         if (place) {
             auto scratch = ScratchDirectory::make(place->directory);
             if (!scratch) return fail(scratch.error());
@@ -149,6 +158,7 @@ class Conductor {
                          number_of(plan_.engines.size(), "engine") + ", on " + medium.file_system +
                          " at " + medium.directory + ": about " +
                          text_of_seconds(estimated_s(plan_)));
+        if (!medium.remark.empty()) progress_.begins(medium.remark);
     }
 
     static const EngineInfo* info_of(const std::string& name) {

@@ -33,7 +33,7 @@ inline constexpr const char* kWorkerVerb = "bench-worker";
 int bench_worker_main(int argc, char** argv);
 
 struct ForceBenchOptions {
-    // Where the engines' files go; empty: where the most room is, memory first.
+    // Where the engines' files go; empty: where the most room is, memory before disks.
     std::string directory;
     // Where the rivals on disk go; empty: the same if it is on a disk, else a disk that has room.
     std::string disk_directory;
@@ -88,6 +88,7 @@ struct MediumPlace {
     std::string file_system;
     uint64_t free_bytes = 0;
     uint64_t area_bytes = 0;  // of each engine
+    std::string remark;       // why it is not what one would expect; empty: it is
 };
 
 struct Environment {

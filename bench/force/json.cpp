@@ -45,7 +45,8 @@ json to_json(const MediumPlace& place) {
     return {{"directory", place.directory},
             {"file_system", place.file_system},
             {"free_bytes", place.free_bytes},
-            {"area_bytes", place.area_bytes}};
+            {"area_bytes", place.area_bytes},
+            {"remark", place.remark.empty() ? json(nullptr) : json(place.remark)}};
 }
 
 json medium_json(const Environment& e) {

@@ -85,7 +85,7 @@ std::vector<std::string> usual_disk_directories() {
     return directories;
 }
 
-Result<uint64_t> room_at(const std::string& directory) {
+Result<Room> room_at(const std::string& directory) {
     std::error_code error;
     if (!std::filesystem::is_directory(directory, error)) {
         return fail(Errc::not_found, directory + " is not a directory");
@@ -97,36 +97,93 @@ Result<uint64_t> room_at(const std::string& directory) {
     if (::statvfs(directory.c_str(), &s) != 0) {
         return fail(errc_of_errno(), errno_text(directory));
     }
-    uint64_t room = uint64_t{s.f_bavail} * s.f_frsize;
-    if (is_memory(file_system_of(directory))) {
-        room = std::min({room, meminfo_bytes("MemAvailable"), group_room_bytes()});
-    }
-    return room;
+    // A third stays free of what others live on too. Of a file system in memory that is small a
+    // sixteenth does, for segments that grow with the area.
+    const uint64_t room = uint64_t{s.f_bavail} * s.f_frsize;
+    if (!is_memory(file_system_of(directory))) return Room{room, room / 3 * 2};
+    const uint64_t memory = std::min(meminfo_bytes("MemAvailable"), group_room_bytes());
+    return Room{std::min(room, memory), std::min(room / 16 * 15, memory / 3 * 2)};
 }
+
+namespace {
+
+// A directory as a candidate, and what it allows.
+struct Candidate {
+    MediumPlace place;
+    uint64_t liked_bytes = 0;
+    uint64_t fitting_bytes = 0;  // whole MiB
+
+    bool in_memory() const { return is_memory(place.file_system); }
+    bool as_liked() const { return fitting_bytes >= liked_bytes; }
+};
+
+Candidate candidate(const std::string& directory, const Room& room, unsigned engines,
+                    const AreaWish& wish) {
+    Candidate c;
+    c.place = {directory, file_system_of(directory), room.free_bytes, 0, ""};
+    c.liked_bytes = c.in_memory() ? wish.memory_bytes : wish.disk_bytes;
+    const uint64_t usable = room.usable_bytes - std::min(room.usable_bytes, wish.beside_bytes);
+    c.fitting_bytes = usable / engines >> 20 << 20;
+    c.place.area_bytes = std::min(c.liked_bytes, c.fitting_bytes);
+    return c;
+}
+
+// Is `a` to be taken rather than `b`, which was named before it?
+bool better(const Candidate& a, const Candidate& b) {
+    if (a.in_memory() != b.in_memory()) return a.in_memory();
+    if (a.as_liked() || b.as_liked()) return !b.as_liked();
+    return a.fitting_bytes > b.fitting_bytes;
+}
+
+// "/dev/shm has 64 MiB, enough for --area 2M"
+std::string text_of(const Candidate& c, const AreaWish& wish) {
+    const std::string has = c.place.directory + " has " + mib(c.place.free_bytes);
+    if (wish.option.empty()) return has;
+    if (c.fitting_bytes < kAreaBytesMin) return has + ", enough for no area at all";
+    return has + ", enough for " + wish.option + " " + std::to_string(c.fitting_bytes >> 20) + "M";
+}
+
+std::string remark_on(const Candidate& chosen, const std::vector<Candidate>& all,
+                      const AreaWish& wish) {
+    std::string remark;
+    if (!chosen.as_liked()) {
+        remark = "areas of " + mib(chosen.place.area_bytes) + " in place of " +
+                 mib(chosen.liked_bytes) + ": " + chosen.place.directory + " has " +
+                 mib(chosen.place.free_bytes);
+    }
+    for (const Candidate& c : all) {
+        if (chosen.in_memory() || !c.in_memory()) continue;
+        remark += (remark.empty() ? "" : "; ") + std::string("on a disk: ") + text_of(c, wish);
+    }
+    return remark;
+}
+
+}  // namespace
 
 Result<MediumPlace> choose_place(const std::vector<std::string>& directories, unsigned engines,
                                  const AreaWish& wish) {
-    MediumPlace best;
+    std::vector<Candidate> all;
+    const Candidate* best = nullptr;
     std::string considered;
     for (const std::string& directory : directories) {
         const auto room = room_at(directory);
-        if (!room) {
-            if (directories.size() == 1) return fail(room.error());
-            continue;
-        }
-        MediumPlace place{directory, file_system_of(directory), *room, 0};
-        const uint64_t liked = is_memory(place.file_system) ? wish.memory_bytes : wish.disk_bytes;
-        // A third stays free: pools have overheads, and the machine has other work.
-        const uint64_t fitting = *room / 3 * 2 / engines >> 20 << 20;
-        place.area_bytes = std::min(liked, fitting);
-        if (place.area_bytes == liked) return place;
-        if (place.area_bytes > best.area_bytes) best = place;
-        considered += (considered.empty() ? "" : ", ") + directory + " has " + mib(*room);
+        if (room) all.push_back(candidate(directory, *room, engines, wish));
+        if (!room && directories.size() == 1) return fail(room.error());
     }
-    if (!wish.exactly && best.area_bytes >= kAreaBytesMin) return best;
+    for (const Candidate& c : all) {
+        considered += (considered.empty() ? "" : "; ") + text_of(c, wish);
+        if (wish.exactly ? !c.as_liked() : c.fitting_bytes < kAreaBytesMin) continue;
+        if (best == nullptr || better(c, *best)) best = &c;
+    }
+    if (best != nullptr) {
+        MediumPlace place = best->place;
+        place.remark = remark_on(*best, all, wish);
+        return place;
+    }
     const uint64_t area = wish.exactly ? wish.memory_bytes : kAreaBytesMin;
-    return fail(Errc::disk_full, "no room for " + std::to_string(engines) + " engines of " +
-                                     mib(area) + " each, a third left free: " + considered);
+    const std::string files =
+        engines == 1 ? "a file" : "the files of " + std::to_string(engines) + " engines, areas";
+    return fail(Errc::disk_full, "no room for " + files + " of " + mib(area) + ": " + considered);
 }
 
 Result<ScratchDirectory> ScratchDirectory::make(const std::string& parent) {

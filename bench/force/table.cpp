@@ -172,6 +172,7 @@ void print_environment(const ForceBenchReport& report, std::ostream& out) {
             : e.emulate != Emulate::no ? "EMULATED: this is no persistent memory"
                                        : "page cache: durable by msync only")
         << "\n";
+    if (!e.medium.remark.empty()) out << "  " << e.medium.remark << "\n";
     if (e.modelled.any()) {
         out << "MODELLED latency: " << e.modelled.fence_ns << " ns per fence and "
             << e.modelled.line_ns << " ns per line are added on purpose\n";

@@ -119,7 +119,7 @@ class Run {
         const auto directories = options_.directory.empty()
                                      ? usual_directories()
                                      : std::vector<std::string>{options_.directory};
-        auto place = bench::choose_place(directories, 1, {need, need, true});
+        auto place = bench::choose_place(directories, 1, {need, need, true, 0, ""});
         if (!place) return fail(place.error());
         report_.environment.medium = *place;
         report_.environment.emulate = options_.emulate.value_or(

@@ -13,8 +13,8 @@ namespace cinnabar::bench {
 
 namespace {
 
-constexpr uint64_t kPoolOverhead = 16u << 20;
-constexpr uint64_t kSegmentsBeside = 8;  // the restart reserve, tails, links
+constexpr uint64_t kPoolOverhead = 7u << 20;  // with the segments beside: kLogBeside_mib
+constexpr uint64_t kSegmentsBeside = 8;       // the restart reserve, tails, links
 
 // A stream with the service that releases it. Lives through all cells.
 struct Lane {

@@ -212,11 +212,12 @@ std::unique_ptr<Engine> make_engine(std::string_view name);
 
 struct EngineInfo {
     const char* name;
-    bool on_disk;        // measured on a disk path, beside the medium
-    bool ours;           // there is no run without it, as without the floor, if it does not open
-    bool models;         // can add modelled latency
-    const char* absent;  // why it is not in this build; nullptr if it is
-    const char* what;    // it does, in a line for whoever reads its row
+    bool on_disk;         // measured on a disk path, beside the medium
+    bool ours;            // there is no run without it, as without the floor, if it does not open
+    bool models;          // can add modelled latency
+    uint32_t beside_mib;  // of its file, beside the area
+    const char* absent;   // why it is not in this build; nullptr if it is
+    const char* what;     // it does, in a line for whoever reads its row
 };
 
 // Every engine there is, floor first, in the order of the table.

@@ -15,7 +15,7 @@ namespace cinnabar::bench {
 namespace {
 
 constexpr const char* kLayout = "cinnabar-bench";
-constexpr uint64_t kPoolOverhead = 24u << 20;  // lanes, heap headers, the root
+constexpr uint64_t kPoolOverhead = uint64_t{kTxBeside_mib} << 20;  // lanes, heap headers, root
 
 struct alignas(64) Tail {
     uint64_t bytes;

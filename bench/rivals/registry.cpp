@@ -18,29 +18,29 @@ constexpr const char* kUringAbsent =
 }  // namespace
 
 const std::vector<EngineInfo>& engines() {
-    //   name, on_disk, ours, models, absent, what
+    //   name, on_disk, ours, models, beside_mib, absent, what
     static const std::vector<EngineInfo> all = {
-        {"floor", false, true, true, nullptr,
+        {"floor", false, true, true, 0, nullptr,
          "what a force asks of the hardware: padded bytes past the caches, one fence; no log"},
-        {"cinnabar", false, true, true, kLogAbsent,
+        {"cinnabar", false, true, true, kLogBeside_mib, kLogAbsent,
          "this log, a stream for each thread; forced records are stored past the caches"},
-        {"cinnabar_cached", false, true, true, kLogAbsent,
+        {"cinnabar_cached", false, true, true, kLogBeside_mib, kLogAbsent,
          "as cinnabar, but through the caches and flushed (the option forced_cached)"},
-        {"cinnabar_shared", false, true, true, kLogAbsent,
+        {"cinnabar_shared", false, true, true, kLogBeside_mib, kLogAbsent,
          "this log, one stream that all threads append to"},
-        {"libpmemlog", false, false, false, kPmemlogAbsent,
+        {"libpmemlog", false, false, false, 0, kPmemlogAbsent,
          "PMDK's log, shared by all threads; it forces every record, whatever the group"},
-        {"libpmemlog_appendv", false, false, false, kPmemlogAbsent,
+        {"libpmemlog_appendv", false, false, false, 0, kPmemlogAbsent,
          "as libpmemlog, handed a group at once; no row where a force covers one record"},
-        {"pmemobj_tx", false, false, false, nullptr,
+        {"pmemobj_tx", false, false, false, kTxBeside_mib, nullptr,
          "a libpmemobj transaction for each force, over the tail of a preallocated area"},
-        {"msync", false, false, false, nullptr,
+        {"msync", false, false, false, 0, nullptr,
          "a mapped file, copied into; a force is msync of the pages written"},
-        {"fdatasync", true, false, false, nullptr,
+        {"fdatasync", true, false, false, 0, nullptr,
          "a file on a disk; a force is a write and fdatasync"},
-        {"o_dsync", true, false, false, nullptr,
+        {"o_dsync", true, false, false, 0, nullptr,
          "a file on a disk, opened with O_DSYNC; a force is a write"},
-        {"io_uring", true, false, false, kUringAbsent,
+        {"io_uring", true, false, false, 0, kUringAbsent,
          "a file on a disk; a force is a write and an fdatasync linked to it, in one system call"},
     };
     return all;

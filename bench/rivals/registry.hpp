@@ -11,6 +11,11 @@ enum class Writers : uint8_t;
 
 namespace cinnabar::bench {
 
+// What a pool needs beside a small area; beside a large one segments are larger too, by an eighth
+// of it at most.
+inline constexpr uint32_t kLogBeside_mib = 11;
+inline constexpr uint32_t kTxBeside_mib = 10;
+
 enum class FileSync : uint8_t { fdatasync, o_dsync };
 
 std::unique_ptr<Engine> make_floor();

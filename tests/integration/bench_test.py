@@ -107,6 +107,21 @@ class BenchTest(ProgramTest):
         self.assertRegex(done.stderr.decode(), r"^cinnabar: 1 cell of 2 engines, on \w+ at "
                          rf"{self.folder}.*: about \d+ s\n$")
 
+    def test_a_small_memory_gets_small_areas_in_plain_words(self):
+        """64 MiB are what a container has in /dev/shm if nobody says otherwise."""
+        place = self.small_tmpfs("64M")
+        if place is None:
+            self.skipTest("cannot mount a tmpfs here")
+        bench = ["bench", "force", "--quick", "--rounds", "1", "--record-bytes", "256",
+                 "--directory", place, "--disk-directory", self.folder]
+        done = self.expect(OK, *bench)
+        self.assertRegex(done.stderr, rb"areas of \d MiB in place of 128 MiB")
+        self.assertRegex(done.stdout, rb"areas of \d MiB in place of 128 MiB")
+        self.assertIn(b"\ncinnabar_shared ", done.stdout)
+        done = self.expect(IO, *bench, "--area", "64M")
+        self.assertRegex(done.stderr, rb"has 64 MiB, enough for --area \dM")
+        self.ok(*bench, "--area", done.stderr.split()[-1].decode())
+
 
 if __name__ == "__main__":
     unittest.main()

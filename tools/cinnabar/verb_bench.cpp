@@ -118,8 +118,8 @@ void add_medium(CLI::App& app, Verb& verb) {
     static const std::map<std::string, Emulate> kEmulate = {
         {"no", Emulate::no}, {"cache_line", Emulate::cache_line}, {"byte", Emulate::byte}};
     app.add_option("--directory", verb.options.directory,
-                   "Where the files go, which are removed at the end [the first with room, else "
-                   "the roomiest, of /dev/shm, $TMPDIR, /var/tmp, /tmp]")
+                   "Where the files go, which are removed at the end [of /dev/shm, $TMPDIR, "
+                   "/var/tmp, /tmp the first with room in memory, else on a disk]")
         ->type_name("DIR");
     verb.emulate_option =
         app.add_option("--emulate", verb.emulate,

@@ -386,14 +386,45 @@ TEST(Place, PrefersTheFirstWithRoomAndElseTheLargest) {
     EXPECT_EQ(enough->directory, here);
     EXPECT_EQ(enough->area_bytes, kAreaBytesMin);
     // So many engines that each gets less than it would like, yet enough.
-    const auto engines_fitting = static_cast<unsigned>(*room / 3 * 2 / kAreaBytesMin / 2);
-    const auto squeezed = choose_place({here}, engines_fitting, {*room, *room, false});
+    const auto engines_fitting = static_cast<unsigned>(room->usable_bytes / kAreaBytesMin / 3);
+    AreaWish wish;
+    wish.memory_bytes = wish.disk_bytes = room->free_bytes;
+    const auto squeezed = choose_place({here}, engines_fitting, wish);
     ASSERT_TRUE(squeezed) << squeezed.error().message;
     EXPECT_GE(squeezed->area_bytes, kAreaBytesMin);
-    EXPECT_LE(squeezed->area_bytes * engines_fitting, *room);
-    const auto refused = choose_place({here}, engines_fitting, {*room, *room, true});
+    EXPECT_LE(squeezed->area_bytes * engines_fitting, room->usable_bytes);
+    EXPECT_NE(squeezed->remark.find("in place of"), std::string::npos);
+    wish.exactly = true;
+    const auto refused = choose_place({here}, engines_fitting, wish);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Errc::disk_full);
+    // The area that it names is one that fits, and what the engines need beside it counts.
+    const size_t at = refused.error().message.find("enough for --area ");
+    ASSERT_NE(at, std::string::npos) << refused.error().message;
+    wish.memory_bytes = std::stoull(refused.error().message.substr(at + 18)) << 20;
+    wish.disk_bytes = wish.memory_bytes;
+    EXPECT_TRUE(choose_place({here}, engines_fitting, wish));
+    wish.beside_bytes = room->usable_bytes / 2;
+    EXPECT_FALSE(choose_place({here}, engines_fitting, wish));
+}
+
+TEST(Place, SmallAreasInMemoryComeBeforeADisk) {
+    const std::string disk = testing::TempDir();
+    const auto memory = room_at("/dev/shm");
+    if (!memory || is_memory(file_system_of(disk))) GTEST_SKIP() << "not both here";
+    AreaWish wish;
+    wish.memory_bytes = memory->free_bytes + (1u << 20);
+    wish.disk_bytes = kAreaBytesMin;
+    const auto small = choose_place({disk, "/dev/shm"}, 1, wish);
+    ASSERT_TRUE(small) << small.error().message;
+    EXPECT_EQ(small->directory, "/dev/shm");
+    EXPECT_NE(small->remark.find("in place of"), std::string::npos);
+    wish.exactly = true;
+    const auto on_disk = choose_place({"/dev/shm", disk}, 1, wish);
+    ASSERT_TRUE(on_disk) << on_disk.error().message;
+    EXPECT_EQ(on_disk->directory, disk);
+    EXPECT_NE(on_disk->remark.find("on a disk: /dev/shm has"), std::string::npos);
+    EXPECT_NE(on_disk->remark.find("enough for --area"), std::string::npos);
 }
 
 }  // namespace
