@@ -157,7 +157,7 @@ class Conductor {
         progress_.begins(number_of(plan_.cells.size(), "cell") + " of " +
                          number_of(plan_.engines.size(), "engine") + ", on " + medium.file_system +
                          " at " + medium.directory + ": about " +
-                         text_of_seconds(estimated_s(plan_)));
+                         text_of_seconds(estimated_s(plan_, medium.area_bytes)));
         if (!medium.remark.empty()) progress_.begins(medium.remark);
     }
 

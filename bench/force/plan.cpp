@@ -10,7 +10,8 @@ namespace {
 constexpr double kQuickBudget_s = 15;      // from start to end; half of it goes to slices
 constexpr uint32_t kQuickSliceMax_ms = 6;  // what the smaller areas of a quick run have room for
 
-constexpr double kRow_s = 0.08;  // to reopen and compare, with the areas of a full run
+constexpr double kRow_s = 0.01;  // to reopen an engine and compare, and more with its area
+constexpr double kRow_s_per_gib = 0.3;
 
 constexpr uint32_t kSliceMax_ms = 50;
 constexpr uint32_t kGroupMax = 1024;
@@ -131,13 +132,15 @@ Result<Plan> make_plan(const ForceBenchOptions& o, unsigned cores) {
     return plan;
 }
 
-double estimated_s(const Plan& plan) {
+double estimated_s(const Plan& plan, uint64_t area_bytes) {
     double rows = 0;
     for (const Cell& cell : plan.cells) {
         for (const std::string& engine : plan.engines) rows += measured_in(engine, cell) ? 1 : 0;
     }
     const double slices = 0.25 + 1.5 * plan.rounds;  // one to warm up; a timed one has half
-    const double seconds = rows * (slices * plan.slice_ms / 1000 + kRow_s);
+    const double area_gib = static_cast<double>(area_bytes) / (1u << 30);
+    const double row_s = slices * plan.slice_ms / 1000 + kRow_s + kRow_s_per_gib * area_gib;
+    const double seconds = rows * row_s;
     return plan.budget_s != 0 ? std::min(seconds, plan.budget_s) : seconds;
 }
 

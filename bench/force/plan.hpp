@@ -14,7 +14,7 @@ struct Plan {
 };
 
 // About how long a plan takes: what the engines cannot do faster than they do is not known before.
-double estimated_s(const Plan& plan);
+double estimated_s(const Plan& plan, uint64_t area_bytes);
 
 // Errors: invalid_argument, naming the option.
 Result<Plan> make_plan(const ForceBenchOptions& options, unsigned cores);

@@ -117,6 +117,12 @@ std::string fences_text(const Row& row) {
     return count(static_cast<double>(row.work.fences) / static_cast<double>(row.work.records));
 }
 
+std::string medium_text(const Row& row, const Environment& e) {
+    if (row.taken.emulated && e.emulate == Emulate::no) return "NOT DURABLE on " + row.file_system;
+    return std::string(name_of(row.taken.domain)) + (row.taken.emulated ? ", emulated" : "") +
+           " on " + row.file_system;
+}
+
 // One size: how long forces take, how far the rounds agree, and what medium each engine took.
 void print_details(const ForceBenchReport& report, const Cell& cell, std::ostream& out) {
     const std::string size = size_text(cell.record_bytes);
@@ -133,9 +139,8 @@ void print_details(const ForceBenchReport& report, const Cell& cell, std::ostrea
         const auto& ratio = row.ratio_to_floor;
         const std::string median = ratio ? factor(ratio->median) : "-";
         const std::string quartiles = ratio ? factor(ratio->q1) + " - " + factor(ratio->q3) : "-";
-        out << print("%8s%14s%8s  %s%s on %s\n", median.c_str(), quartiles.c_str(),
-                     fences_text(row).c_str(), std::string(name_of(row.taken.domain)).c_str(),
-                     row.taken.emulated ? ", emulated" : "", row.file_system.c_str());
+        out << print("%8s%14s%8s  %s\n", median.c_str(), quartiles.c_str(),
+                     fences_text(row).c_str(), medium_text(row, report.environment).c_str());
     }
 }
 
@@ -286,8 +291,15 @@ void print_words(const ForceBenchReport& report, std::ostream& out) {
                "fences are real, the memory behind them is not persistent: nothing measured here\n"
                "survived a power failure, and real persistent memory is slower to write.\n";
     } else if (e.floor.emulated) {
-        out << "The floor here stores to the page cache and is not durable at all: on this medium\n"
-               "it only says what the bytes cost without durability.\n";
+        out << "NO FLOOR FOR DURABILITY HERE: on " << e.medium.file_system
+            << " the floor stores to the page cache and makes nothing durable.\n"
+               "The other rows do, by system calls that write to a disk: ratios of about a "
+               "thousand "
+               "say that a\n"
+               "disk is no persistent memory, and nothing of the engines. Compare the rows with "
+               "each other;\n"
+               "for ratios to a real floor take persistent memory, or emulate it: --directory "
+               "/dev/shm\n";
     }
     if (is_memory(e.medium.file_system)) {
         out << "msync has nothing to write on " << e.medium.file_system

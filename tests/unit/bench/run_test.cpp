@@ -149,6 +149,21 @@ TEST_F(Run, TableSaysWhatIsFloorAndWhatIsEmulated) {
     }
 }
 
+// A page cache that nobody calls persistent memory: the floor is no yardstick, and is not called
+// so.
+TEST_F(Run, TableSaysWhereTheFloorIsNotDurable) {
+    options_.only = {"msync"};
+    options_.emulate = Emulate::no;
+    const auto report = run();
+    ASSERT_TRUE(report) << report.error().message;
+    if (!report->environment.floor.emulated) GTEST_SKIP() << "real persistent memory";
+    std::ostringstream out;
+    print_table(*report, out);
+    EXPECT_EQ(occurrences(out.str(), "NOT DURABLE on "), 1u) << out.str();
+    EXPECT_EQ(occurrences(out.str(), "NO FLOOR FOR DURABILITY HERE: "), 1u);
+    EXPECT_EQ(occurrences(out.str(), "emulated"), 0u) << out.str();
+}
+
 // Whatever was measured, a line fits a terminal of 120 columns, and every number has its place.
 TEST_F(Run, TableFitsATerminal) {
     options_.only = {"msync"};
