@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <numeric>
 
 namespace cinnabar::bench {
 
@@ -42,6 +44,20 @@ double Clock::timer_ns() const {
     }
     std::nth_element(ticks.begin(), ticks.begin() + ticks.size() / 2, ticks.end());
     return ns_of(ticks[ticks.size() / 2]);
+}
+
+double Clock::step_ns() const {
+    std::map<uint64_t, unsigned> seen;  // of times that differ a little
+    for (unsigned i = 0; i < 8192; ++i) {
+        const uint64_t started = begin();
+        for (unsigned k = i % 16; k > 0; --k) _mm_pause();
+        ++seen[end() - started];
+    }
+    uint64_t step = 0;
+    for (const auto& [ticks, times] : seen) {
+        if (times >= 16) step = std::gcd(step, ticks);  // one odd reading is no finer step
+    }
+    return ns_of(step);
 }
 
 }  // namespace cinnabar::bench

@@ -55,6 +55,7 @@ Environment find_environment(const Clock& clock) {
     e.checksum_path = std::string(name_of(crc32c_path()));
     e.clock = clock.counts_cycles() ? "tsc" : "clock_gettime";
     e.timer_ns = clock.timer_ns();
+    e.timer_step_ns = clock.step_ns();
     e.cores = cores_allowed();
     e.pinned = true;
     return e;

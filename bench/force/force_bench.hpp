@@ -100,7 +100,8 @@ struct Environment {
     std::string version;
     std::string checksum_path;
     std::string clock;
-    double timer_ns = 0;
+    double timer_ns = 0;       // of each timed force is the clock's own
+    double timer_step_ns = 0;  // timed forces differ by multiples of it
     uint32_t cores = 0;
     bool pinned = false;
     MediumPlace medium;

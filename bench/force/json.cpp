@@ -140,6 +140,7 @@ json to_json(const Environment& e) {
             {"checksum_path", e.checksum_path},
             {"clock", e.clock},
             {"timer_ns", e.timer_ns},
+            {"timer_step_ns", e.timer_step_ns},
             {"medium", medium_json(e)},
             {"disk", e.disk ? to_json(*e.disk) : json(nullptr)},
             {"seconds", e.seconds}};

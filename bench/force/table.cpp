@@ -186,10 +186,11 @@ void print_environment(const ForceBenchReport& report, std::ostream& out) {
         out << "disk: " << e.disk->file_system << " at " << e.disk->directory << "\n";
     }
     out << print(
-        "checksum: %s; build: %s, %s; clock: %s, %.0f ns per timed force are its own\n"
+        "checksum: %s; build: %s, %s\n"
+        "clock: %s, in steps of %.2g ns; %.0f ns of each timed force are its own\n"
         "half of the floor's rounds within %+.0f%% to %+.0f%%; %.0f s\n",
         e.checksum_path.c_str(), e.build_type.c_str(), e.compiler.c_str(), e.clock.c_str(),
-        e.timer_ns, 100 * (e.noise.q1 - 1), 100 * (e.noise.q3 - 1), e.seconds);
+        e.timer_step_ns, e.timer_ns, 100 * (e.noise.q1 - 1), 100 * (e.noise.q3 - 1), e.seconds);
 }
 
 // Which way of storing forced frames to choose here.
@@ -281,9 +282,17 @@ void print_words(const ForceBenchReport& report, std::ostream& out) {
            "storing through the caches is cheaper, a ratio below 1 can be real.\n"
            "Times are of one record as one thread sees it, the median of the rounds; the ratio is "
            "the\n"
-           "median of the rounds' own ratios. Lines and bytes written, all percentiles and what "
-           "each\n"
-           "engine does exactly are in the JSON (--json). The rows:\n";
+           "median of the rounds' own ratios. Percentiles are of other slices, in which every "
+           "force "
+           "is\n"
+           "timed by itself until it is durable: they contain the clock's own time, no part of it "
+           "is "
+           "done\n"
+           "while the next record is made, and they are rounded up, by 1/32 at most, on top of the "
+           "clock's\n"
+           "steps. So p50 may be above the time of a record. Lines and bytes written, all "
+           "percentiles and\n"
+           "what each engine does exactly are in the JSON (--json). The rows:\n";
     print_rows_meant(report, out);
     if (e.floor.emulated && e.emulate != Emulate::no) {
         out << "Emulated: " << e.medium.file_system

@@ -76,8 +76,8 @@ TEST_F(Run, JsonHasEveryKeyOfTheSchema) {
     const auto json = nlohmann::json::parse(to_json(*report).dump());
     EXPECT_EQ(json.at("schema"), 1);
     for (const char* key : {"cpu", "kernel", "cores", "governor", "medium", "checksum_path",
-                            "compiler", "build_type", "version", "timer_ns", "clock", "pinned",
-                            "noise_of_floor", "disk", "quick", "slice_ms"}) {
+                            "compiler", "build_type", "version", "timer_ns", "timer_step_ns",
+                            "clock", "pinned", "noise_of_floor", "disk", "quick", "slice_ms"}) {
         EXPECT_TRUE(json.at("environment").contains(key)) << key;
     }
     for (const char* key : {"file_system", "domain", "emulated", "modelled", "directory"}) {
