@@ -227,16 +227,19 @@ TEST_F(Run, TableShowsWhatDidNotVerify) {
     EXPECT_EQ(to_json(*report).at("results").back().at("verified"), false);
 }
 
-// Kills the worker whose engine has the file `name` mapped, once, in the cell that `cell` begins.
+// Kills the worker of this run whose engine is `name`, which has its file mapped; once, in the cell
+// whose text begins with `cell`.
 class Killer final : public Progress {
   public:
-    Killer(std::string name, std::string cell) : name_(std::move(name)), cell_(std::move(cell)) {}
+    Killer(std::string directory, const std::string& name, std::string cell)
+        : directory_(std::move(directory)), name_("/" + name), cell_(std::move(cell)) {}
     void at(double, std::string_view what) override {
         if (done_ || !what.starts_with(cell_)) return;
         for (const auto& process : std::filesystem::directory_iterator("/proc")) {
             std::ifstream maps(process.path() / "maps");
             for (std::string line; std::getline(maps, line) && !done_;) {
-                if (!line.ends_with(name_)) continue;
+                const bool ours = line.find(directory_) != std::string::npos;
+                if (!ours || !line.ends_with(name_)) continue;
                 done_ = ::kill(std::stoi(process.path().filename()), SIGKILL) == 0;
             }
         }
@@ -244,6 +247,7 @@ class Killer final : public Progress {
     }
 
   private:
+    std::string directory_;
     std::string name_;
     std::string cell_;
     bool done_ = false;
@@ -253,7 +257,7 @@ TEST_F(Run, AnEngineThatFailsLosesThatCellAlone) {
     for (const std::string engine : {"cinnabar", "msync"}) {
         options_.only = {"cinnabar", "msync"};
         options_.record_bytes = {64, 256, 1024};
-        Killer progress("/" + engine, "256 B");
+        Killer progress(directory_ + "/", engine, "256 B");
         const auto report = run_force_bench(options_, progress);
         ASSERT_TRUE(report) << report.error().message;
         ASSERT_EQ(report->rows.size(), 9u);
@@ -284,7 +288,7 @@ TEST_F(Run, AnEngineThatFailsLosesThatCellAlone) {
 TEST_F(Run, AFloorThatFailsTakesTheRatiosOfItsCell) {
     options_.only = {"msync"};
     options_.record_bytes = {64, 256, 1024};
-    Killer progress("/floor", "256 B");
+    Killer progress(directory_ + "/", "floor", "256 B");
     const auto report = run_force_bench(options_, progress);
     ASSERT_TRUE(report) << report.error().message;
     ASSERT_EQ(report->rows.size(), 6u);
