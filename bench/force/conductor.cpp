@@ -23,7 +23,8 @@ std::string text_of(const Cell& cell) {
 
 std::string text_of_seconds(double seconds) {
     if (seconds < 90) return std::to_string(std::lround(std::max(seconds, 1.0))) + " s";
-    return std::to_string(std::lround(seconds / 60)) + " min";
+    const long halves = std::lround(seconds / 30);
+    return std::to_string(halves / 2) + (halves % 2 == 0 ? " min" : ".5 min");
 }
 
 std::string number_of(size_t number, const char* things) {

@@ -79,7 +79,7 @@ json row_json(const Row& row) {
     };
     const bool counted = row.taken.counts != Counts::none;
     const Histogram& h = row.force_ns;
-    const auto if_measured = [&](json value) { return row.error ? json(nullptr) : value; };
+    const auto if_measured = [&](const json& value) { return row.error ? json(nullptr) : value; };
     return {
         {"engine", row.engine},
         {"record_bytes",

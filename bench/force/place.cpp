@@ -137,7 +137,7 @@ bool better(const Candidate& a, const Candidate& b) {
 
 // "/dev/shm has 64 MiB, enough for --area 2M"
 std::string text_of(const Candidate& c, const AreaWish& wish) {
-    const std::string has = c.place.directory + " has " + mib(c.place.free_bytes);
+    std::string has = c.place.directory + " has " + mib(c.place.free_bytes);
     if (wish.option.empty()) return has;
     if (c.fitting_bytes < kAreaBytesMin) return has + ", enough for no area at all";
     return has + ", enough for " + wish.option + " " + std::to_string(c.fitting_bytes >> 20) + "M";

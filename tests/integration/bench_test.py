@@ -1,4 +1,4 @@
-"""`cinnabar bench` as a program: what it says when something is amiss, and what it leaves behind."""
+"""`cinnabar bench` as a program: what it says when something is amiss, what it leaves behind."""
 import glob
 import json
 import os
