@@ -31,6 +31,10 @@ class BenchTest(ProgramTest):
         if b"bench" not in self.ok("--help"):
             self.skipTest("built without the benchmark")
 
+    def test_a_word_that_is_no_choice(self):
+        done = self.expect(USAGE, "bench", "force", "--segments", "cold")
+        self.assertIn(b"--segments: 'cold' is neither 'recycled' nor 'warm'", done.stderr)
+
     def test_an_engine_that_dies_costs_its_cell_alone(self):
         scratch = os.path.join(self.folder, "scratch")
         os.mkdir(scratch)

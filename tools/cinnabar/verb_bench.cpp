@@ -104,7 +104,7 @@ void add_cells(CLI::App& app, bench::ForceBenchOptions& options) {
         ->type_name("N,...");
     app.add_option("--segments", options.segments, "Space that is ready, or reused on the way")
         ->delimiter(',')
-        ->transform(CLI::CheckedTransformer(kSegments).description(""))
+        ->transform(one_of(kSegments))
         ->type_name("warm,recycled");
     app.add_option("--trace", options.trace, "A file whose line lengths are record sizes too")
         ->type_name("FILE");
@@ -125,7 +125,7 @@ void add_medium(CLI::App& app, Verb& verb) {
         app.add_option("--emulate", verb.emulate,
                        "How a medium that is not persistent memory is treated [cache_line on "
                        "tmpfs, else no]")
-            ->transform(CLI::CheckedTransformer(kEmulate).description(""))
+            ->transform(one_of(kEmulate))
             ->type_name("no|cache_line|byte");
 }
 
