@@ -30,7 +30,7 @@ class RawPool {
     // For reading alone: a store ends the process. Where the file ends too early there are zeros,
     // and where its pages cannot be read.
     const Space& space() const { return space_; }
-    uint64_t file_bytes() const { return file_bytes_; }  // as it should be
+    uint64_t file_bytes() const { return file_bytes_; }        // as it should be
     uint64_t bytes_missing() const { return bytes_missing_; }  // of these
     const std::vector<std::string>& notes() const { return notes_; }
 

@@ -195,9 +195,12 @@ class Family:
 
     def _compare_dump(self, pool, name):
         stream, records, code = reader.dump(pool, name)
-        lines = program("dump", self.path, "--stream", name, "--json")
+        # Emulated, what the frames testify counts, whoever wrote them.
+        lines = program("dump", self.path, "--stream", name, "--json", "--emulate", "byte")
         said = [json.loads(line) for line in lines.stdout.splitlines()]
         said = [one for one in said if "error" not in one]
+        for one in said:
+            del one["emulated"]
         self._expect(f"dump --json of {name}", said,
                      [reader.record_json(stream, record) for record in records])
         plain = program("dump", self.path, "--stream", name)

@@ -84,6 +84,7 @@ Json json_of(const StreamReport& stream) {
 Json tell(const std::string& path) {
     OpenOptions options;
     options.read_only = true;
+    options.emulate = Emulate::byte;  // then what the frames testify counts, whoever wrote them
     auto log = Log::open(path, options);
     if (!log) return {{"error", json_of(log.error())}};
     Json out{{"streams", Json::array()},

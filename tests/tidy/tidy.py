@@ -120,6 +120,8 @@ def opening_missing(name, text, kind):
     if kind == "text" or base.name in HEADERLESS or base.suffix in (".in", ".json"):
         return False
     lines = text.split("\n")
+    if base.suffix == ".pml":
+        return not lines[0].startswith("// ")
     if kind == "code":
         own = re.match(r'#include [<"](?:[\w./]*/)?' + re.escape(base.stem) + r'\.hpp[>"]', text)
         return not (lines[0].startswith("// ") or (base.suffix == ".cpp" and own))

@@ -319,7 +319,11 @@ class CopyReserveTest : public CopyTest {
         const size_t at = error.message.find("it needs ");
         if (error.code != Errc::invalid_argument || at == std::string::npos)
             throw std::runtime_error(error.message);
-        return std::stoull(error.message.substr(at + 9));
+        size_t digits = 0;
+        const std::string needed = error.message.substr(at + 9);
+        const uint64_t number = std::stoull(needed, &digits);
+        const std::string unit = needed.substr(digits, 4);
+        return number << (unit == " KiB" ? 10 : unit == " MiB" ? 20 : 0);
     }
     static void fill(Stream& stream) {
         for (const size_t size : {kLarge, size_t{10}})
