@@ -33,7 +33,9 @@ bool write_all(int fd, std::string_view text) {
 // cut off at the end.
 bool replace_content(int fd, off_t old_bytes, std::string_view text) {
     const auto bytes = static_cast<off_t>(text.size());
-    if (::fallocate(fd, 0, 0, bytes) != 0 && errno != EOPNOTSUPP) {
+    const bool full =
+        ::fallocate(fd, 0, 0, bytes) != 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG);
+    if (full) {
         const int code = errno;
         const int kept = ::ftruncate(fd, old_bytes);
         errno = kept == 0 ? code : errno;
@@ -63,7 +65,7 @@ Result<void> check_results_file(const std::string& path) {
 
 Result<void> write_results_file(const std::string& path, std::string_view text) {
     struct stat s;
-    const bool is_new = ::stat(path.c_str(), &s) != 0;
+    const bool is_new = ::lstat(path.c_str(), &s) != 0;  // a link is the user's
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, kMode);
     if (fd < 0) return fail(cannot_write(path));
     const bool regular = ::fstat(fd, &s) == 0 && S_ISREG(s.st_mode);

@@ -70,7 +70,8 @@ void check_headers(const pool::Space& space, const std::vector<CheckedStream>& s
     for (const CheckedStream& stream : streams)
         for (const format::SegmentLife& life : stream.segments) live.insert(life.segment);
     for (uint32_t i = 0; i < space.segments.size(); ++i) {
-        if (!space.unreadable_in(space.segments[i], format::kFramesOffset).empty()) {
+        const uint64_t read_bytes = format::kFramesOffset + format::kLineBytes;
+        if (!space.unreadable_in(space.segments[i], read_bytes).empty()) {
             report(space, damage, "", name_of(Verdict::corrupt_unreadable), std::nullopt,
                    space.segments[i], format::kFramesOffset);
             continue;

@@ -232,7 +232,7 @@ class Engine final : public EngineBase {
         segments_.adopt(scan.greatest_generation, scan.ceiling, scan.free);
         Recovery<W> recovery(medium_, segments_, scan);
         if (!options_.read_only)
-            if (auto done = recovery.accept_registers(); !done) return done;
+            if (auto done = recovery.accept_what_streams_stand_on(); !done) return done;
         for (size_t i = 0; i < scan.streams.size(); ++i) {
             const StreamScan& stream = scan.streams[i];
             if (!options_.read_only)

@@ -100,10 +100,11 @@ class PoolMedium {
 
     // Makes durable what an earlier life may have left in caches alone: it was read, and will be
     // relied upon. Cold.
-    Result<void> accept(void* at, size_t length, Maintenance& maintenance) {
+    Result<void> accept(void* at, size_t length, Maintenance& maintenance,
+                        PersistSites sites = {Site::accept_flush, Site::accept_fence}) {
         auto* bytes = static_cast<std::byte*>(at);
         if (domain() == Domain::page) dirty_pages(bytes, length);
-        return persist({Site::accept_flush, Site::accept_fence}, bytes, length, maintenance);
+        return persist(sites, bytes, length, maintenance);
     }
 
     // Raises a register: the new value goes to the slot that does not hold the present one. Both

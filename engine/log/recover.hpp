@@ -21,12 +21,10 @@ class Recovery {
     Recovery(PoolMedium<W>& medium, SegmentPool<W>& segments, const PoolScan& scan)
         : medium_(medium), segments_(segments), scan_(scan) {}
 
-    // The marks and the ceiling that the scan relied on.
-    Result<void> accept_registers() {
-        format::Catalogue& catalogue = *medium_.space().catalogue;
-        if (auto done = accept(&catalogue.generation_ceiling, format::kLineBytes); !done)
-            return done;
-        return accept(catalogue.marks.data(), sizeof catalogue.marks);
+    // Before any stream is applied.
+    Result<void> accept_what_streams_stand_on() {
+        if (auto done = accept_registers(); !done) return done;
+        return accept_renewed_headers();
     }
 
     Result<void> apply(const StreamScan& stream, StreamReport& report) {
@@ -40,6 +38,25 @@ class Recovery {
     }
 
   private:
+    // The marks and the ceiling that the scan relied on.
+    Result<void> accept_registers() {
+        format::Catalogue& catalogue = *medium_.space().catalogue;
+        if (auto done = accept(&catalogue.generation_ceiling, format::kLineBytes); !done)
+            return done;
+        return accept(catalogue.marks.data(), sizeof catalogue.marks);
+    }
+
+    // The headers of segments whose life was ended, or that were prepared and never linked: under
+    // an older header, the link in them might still continue a stream. The life that renewed it may
+    // have been killed.
+    Result<void> accept_renewed_headers() {
+        for (size_t i = 0; i < scan_.segments.size(); ++i)
+            if (scan_.segments[i].stale_link)
+                if (auto done = accept(medium_.space().segments[i], format::kFramesOffset); !done)
+                    return done;
+        return {};
+    }
+
     // Headers and link frames of the segments kept, and every frame that no testimony covers.
     Result<void> accept_stream(const StreamScan& stream, StreamReport& report) {
         const uint64_t span = format::frame_space(medium_.space().segment_bytes);
@@ -65,26 +82,22 @@ class Recovery {
 
     // Every line behind the cut that is not zero. It is not enough to look for this life's
     // generation: of a frame that was torn, every word but that one may be there, and a later frame
-    // at the same place, torn as well, could complete it (trap L6).
+    // at the same place, torn as well, could complete it (trap L6). All of it is made durable, also
+    // what is zero: a life that was killed here may have stored those zeros.
     Result<void> erase_tail(const StreamScan& stream, StreamReport& report) {
         const uint64_t span = format::frame_space(medium_.space().segment_bytes);
         const uint64_t end = (stream.first_ordinal + stream.kept.size()) * span;
         if (stream.kept.empty() || stream.cut >= end) return {};
         std::byte* base = medium_.space().segments[stream.kept.back()];
         const uint64_t cut = format::kFramesOffset + stream.cut - (end - span);
-        std::byte* first = nullptr;
-        std::byte* last = nullptr;
-        for (uint64_t at = cut; at < medium_.space().segment_bytes; at += format::kLineBytes) {
+        const uint64_t length = medium_.space().segment_bytes - cut;
+        for (uint64_t at = cut; at < cut + length; at += format::kLineBytes) {
             if (format::all_zero(base + at, format::kLineBytes)) continue;
             medium_.raw().zero(Site::erase_store, base + at, format::kLineBytes);
-            last = base + at;
-            if (first == nullptr) first = last;
             ++report.lines_erased;
         }
-        if (first == nullptr) return {};
-        return medium_.persist({Site::erase_flush, Site::erase_fence}, first,
-                               static_cast<size_t>(last + format::kLineBytes - first),
-                               maintenance_);
+        return medium_.accept(base + cut, length, maintenance_,
+                              {Site::erase_flush, Site::erase_fence});
     }
 
     PoolMedium<W>& medium_;

@@ -350,6 +350,8 @@ SegmentReading read_segment_as(const pool::Space& space, uint32_t segment,
                       seen.header.type() == format::FrameType::link &&
                       stated % format::frame_space(space.segment_bytes) == 0;
     if (!link) {
+        reading.stale_link =
+            format::read_frame_header(base + kFramesOffset).type() == format::FrameType::link;
         const auto base_lsn = base_of_a_frame(space, life);
         reading.frames_unlinked = base_lsn.has_value();
         reading.base_lsn = base_lsn.value_or(0);

@@ -20,6 +20,7 @@ struct SegmentReading {
     format::HeaderReading header;
     bool unreadable = false;       // the line of its header or of frame 0
     bool linked = false;           // frame 0 verifies and is a link frame
+    bool stale_link = false;       // frame 0 looks like a link of an older life
     bool frames_unlinked = false;  // frame 0 does not, and some later frame verifies
     format::LinkPayload link;
     uint64_t base_lsn = 0;   // as the link says, or the frame that verifies without one

@@ -1,5 +1,5 @@
 // The process is killed amidst a call, a new one recovers and goes on, and then power fails: what
-// the killed one had stored and not made durable is relied upon by the new one (trap L1).
+// the killed one had stored and not made durable is relied upon by the new one (traps L1 and L6).
 #include "crash/one_stream.hpp"
 
 namespace cinnabar::crash_test {
@@ -100,6 +100,102 @@ TEST(Kill, L1_AnywhereInAppending) {
         EXPECT_GT(killed.kills, 10u);
         std::cout << killed.kills << " kills, " << killed.images << " images\n";
     }
+}
+
+// Power failed and left a hole and frames behind it; recovery is killed at each of its crash
+// points; the next life recovers, appends `fill` (a record into the hole, or up to the segment's
+// end), and power fails.
+class KilledRecovery {
+  public:
+    KilledRecovery(const Life::Options& options, int records)
+        : options_(options),
+          pool_({.segments = 6}),
+          first_((pool_.add_stream("s", false), pool_), options) {
+        CNB_CHECK(first_.open().has_value());
+        for (int i = 0; i < records; ++i)
+            CNB_CHECK(first_
+                          .append(history_, "s", i % 5 == 4 ? 150 : 24,
+                                  i == 0 ? Durability::forced : Durability::lazy)
+                          .has_value());
+    }
+
+    // One image of `stride`.
+    template <class Fill>
+    void run(uint64_t stride, Fill&& fill) {
+        uint64_t turn = 0;
+        first_.medium().visit_images([&](std::span<const std::byte> image) {
+            if (turn++ % stride != 0) return true;
+            SimPool pool(pool_, image);
+            Life second(pool, options_);
+            second.medium().on_crash_point([&](Site site) {
+                if (wrong.empty()) go_on_after_kill(pool, second, site, fill);
+            });
+            if (auto opened = second.open(); !opened) wrong = opened.error().message;
+            second.medium().on_crash_point(nullptr);
+            return wrong.empty();
+        });
+        std::cout << kills << " kills, " << images << " images\n";
+    }
+
+    uint64_t kills = 0;
+    uint64_t images = 0;
+    std::string wrong;
+
+  private:
+    template <class Fill>
+    void go_on_after_kill(SimPool& killed, const Life& second, Site site, Fill& fill) {
+        ++kills;
+        SimPool pool(killed, killed.bytes());
+        Life third(pool, second);
+        History past;
+        if (auto opened = third.open(); !opened) {
+            wrong = opened.error().message;
+            return;
+        }
+        const size_t survivors = third.read("s")->size();
+        past["s"].appended.assign(history_["s"].appended.begin(),
+                                  history_["s"].appended.begin() + static_cast<long>(survivors));
+        past["s"].last_number = 1000;
+        third.note_durable(past, "s");
+        fill(third, past);
+        Explorer explorer(third, [&](std::span<const std::byte> image) {
+            return recover_and_compare(pool, image, past, options_);
+        });
+        explorer.look("kill at " + std::string(name_of(site)) + ", then power loss");
+        images += explorer.images;
+        wrong = explorer.failure;
+    }
+
+    const Life::Options options_;
+    SimPool pool_;
+    Life first_;
+    History history_;
+};
+
+constexpr Life::Options kCached = {.spares = 0, .forced_cached = true};
+
+// The zeros of a killed recovery are in the caches alone: nothing is left to erase, and the frames
+// behind the hole are still there for a power failure to bring back.
+TEST(Kill, L6_InRecoveryThatErases) {
+    KilledRecovery killed(kCached, 14);
+    killed.run(3, [](Life& life, History& past) {
+        CNB_CHECK(life.append(past, "s", 24, Durability::forced).has_value());
+    });
+    EXPECT_EQ(killed.wrong, "");
+    EXPECT_GT(killed.kills, 500u);
+}
+
+// So are the new headers of the segments behind the cut, whose links fit again once the segment
+// before them is full.
+TEST(Kill, L6_InRecoveryThatRenewsSegments) {
+    KilledRecovery killed(kCached, 26);
+    killed.run(5, [](Life& life, History& past) {
+        const auto core = life.engine().stream("s");
+        while (core->appended() % kSpan != 0)  // one line each
+            CNB_CHECK(life.append(past, "s", 24, Durability::forced).has_value());
+    });
+    EXPECT_EQ(killed.wrong, "");
+    EXPECT_GT(killed.kills, 500u);
 }
 
 }  // namespace

@@ -51,15 +51,18 @@ std::string recycling(Life::Options options) {
 
 // kill -9, recovery, use, power loss (trap L1).
 std::string killing(Life::Options options) {
-    options.spares = 0;                // no later fence of recovery's own covers for a missing one
-    SimPool pool({.age = Age::zero});  // nothing to erase, whose fence would cover as well
+    options.spares = 0;  // no later fence of recovery's own covers for a missing one
+    SimPool pool({.age = Age::zero});
     pool.add_stream("s", false);
     Life life(pool, options);
     History history;
     if (auto opened = life.open(); !opened) return opened.error().message;
-    for (int i = 0; i < 8; ++i)
-        if (!life.append(history, "s", 150, i == 0 ? Durability::forced : Durability::lazy))
+    // Up to the segment's end: no tail is left to erase, whose fence would cover as well.
+    for (const size_t length : {150, 150, 150, 150, 150, 150, 150, 90})
+        if (!life.append(history, "s", length,
+                         history["s"].appended.empty() ? Durability::forced : Durability::lazy))
             return "append";
+    CNB_CHECK(life.engine().stream("s")->appended() == 2048 - format::kFramesOffset);
     life.kill();
     if (auto opened = life.open(); !opened) return opened.error().message;
     life.note_durable(history, "s");
@@ -79,8 +82,9 @@ std::string failing(Life::Options options) {
     History history;
     if (auto opened = life.open(); !opened) return opened.error().message;
     if (!life.append(history, "s", 300, Durability::forced)) return "append";
-    for (int i = 0; i < 3; ++i)
-        if (!life.append(history, "s", 300, Durability::lazy)) return "append";
+    for (const size_t length : {300, 300, 300, 300, 300, 300, 300, 300, 24})
+        if (!life.append(history, "s", length, Durability::lazy)) return "append";
+    CNB_CHECK(life.engine().stream("s")->appended() == 4096 - format::kFramesOffset);
     life.medium().fail_next_sync();
     if (life.engine().stream("s")->force(history["s"].appended.back().lsn)) return "no error";
     life.kill();

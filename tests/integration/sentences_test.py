@@ -139,6 +139,8 @@ class Sentences(ProgramTest):
         for words, verb, part in (
                 (["stream", "add", pool, "x", "--writers", "lots"], "stream add",
                  "--writers: 'lots' is neither 'many' nor 'one'"),
+                (["create", pool + "2", "--size", "5 is required"], "create",
+                 "--size: '5 is required' is not a size"),
                 (["info", pool, "--emulate", "magic"], "info",
                  "--emulate: 'magic' is neither 'byte' nor 'cache_line'"),
                 (["release", pool, "--service", "v", "--to", "abc"], "release",

@@ -38,11 +38,12 @@ std::string upper(std::string text) {
     return text;
 }
 
-// What stands before and behind `middle`; nothing where it does not stand in the text.
+// What stands before and behind `middle`; nothing where it does not stand in the text, or in what
+// our own checks quote of the user's.
 using Halves = std::optional<std::pair<std::string, std::string>>;
 Halves split(const std::string& text, const std::string& middle) {
     const size_t at = text.find(middle);
-    if (at == text.npos) return std::nullopt;
+    if (at == text.npos || text.find('\'') < at) return std::nullopt;
     return std::pair(text.substr(0, at), text.substr(at + middle.size()));
 }
 
