@@ -1,5 +1,7 @@
 #include "cinnabar/result.hpp"
 
+#include <iterator>
+
 namespace cinnabar {
 
 std::string_view name_of(Errc code) {
@@ -30,6 +32,16 @@ std::string_view name_of(Errc code) {
         case Errc::gap: return "gap";
     }
     return "unknown";
+}
+
+std::string size_text(uint64_t bytes) {
+    static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    size_t unit = 0;
+    while (unit + 1 < std::size(kUnits) && bytes != 0 && bytes % 1024 == 0) {
+        bytes /= 1024;
+        ++unit;
+    }
+    return std::to_string(bytes) + " " + kUnits[unit];
 }
 
 std::string_view name_of(Domain domain) {

@@ -2,7 +2,8 @@
 //   1. makes durable what it accepts (trap L1): after kill -9 frames may stand in caches alone, and
 //      a service that acted on them must find them after a later power failure too;
 //   2. erases what it cut (trap L6): frames behind the cut could come back to life in a later
-//      recovery, once the hole before them is filled.
+//      recovery, once the hole before them is filled. What an earlier recovery erased or renewed
+//      counts as accepted: it is made durable as well.
 // Interrupted, it is done again with the same cut. Done twice, the second changes nothing.
 #pragma once
 

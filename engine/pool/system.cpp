@@ -98,16 +98,6 @@ std::string quoted(const std::filesystem::path& path) {
     return "'" + path.string() + "'";
 }
 
-std::string size_text(uint64_t bytes) {
-    static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    size_t unit = 0;
-    while (unit + 1 < std::size(kUnits) && bytes != 0 && bytes % 1024 == 0) {
-        bytes /= 1024;
-        ++unit;
-    }
-    return std::to_string(bytes) + " " + kUnits[unit];
-}
-
 Error system_error(int number, const std::string& doing) {
     const Errc code = code_of(number);
     return Error{code,

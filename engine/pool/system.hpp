@@ -38,10 +38,6 @@ class Descriptor {
 // "'/a/b'": how a path stands in a sentence.
 std::string quoted(const std::filesystem::path& path);
 
-// "64 MiB": how a size that somebody chose stands in a sentence, in the largest binary unit that
-// divides it.
-std::string size_text(uint64_t bytes);
-
 // The error for `number` (an errno value) met while `doing` ("open '/a/b'"), with advice.
 Error system_error(int number, const std::string& doing);
 

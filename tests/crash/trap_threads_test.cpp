@@ -60,6 +60,31 @@ TEST(ReaderThreads, BeginWhereTheMarkIsThen) {
     }
 }
 
+// Segments pass between free, spare and taken meanwhile.
+TEST(SegmentThreads, NoneIsKeptBackWhereNobodyAskedForIt) {
+    const uint64_t first = seed_of_this_run();
+    for (uint64_t seed = first; seed < first + 100; ++seed) {
+        SimPool pool({.segments = 5});
+        const uint32_t stream = pool.add_stream("s", false);
+        const ServiceId keeper{static_cast<uint16_t>(pool.add_service(stream, "keeper") + 1)};
+        Life life(pool, {});
+        ASSERT_TRUE(life.open());
+        History history;
+        uint32_t most = 0;
+        const auto use = [&] {
+            for (int i = 0; i < 12; ++i) {
+                const auto lsn = life.append(history, "s", 300, Durability::forced);
+                CNB_CHECK(lsn && life.engine().release(keeper, *lsn));
+            }
+        };
+        const auto look = [&] {
+            for (int i = 0; i < 60; ++i) most = std::max(most, life.engine().segments_kept_back());
+        };
+        sim::run_interleaved(seed, {use, look});
+        ASSERT_EQ(most, 0u) << "CINNABAR_SEED=" << seed;
+    }
+}
+
 TEST(TrapThreads, L3_PageDomain) {
     run_seeds("page",
               {.threads = 2,

@@ -69,6 +69,23 @@ class Sentences(ProgramTest):
         self.assertIn(len(self.dump().splitlines()), (number - 1, number))
         self.append(b"again\n")
 
+    def test_a_last_force_that_failed(self):
+        """Which msync that is depends on libpmemobj: each in turn fails, until one is it."""
+        self.create()
+        sound = self.file_bytes()
+        for failing in range(1, 60):
+            with open(self.pool, "wb") as file:
+                file.write(sound)
+            environment = dict(os.environ, LD_PRELOAD=os.environ["FAILING_MSYNC"],
+                               FAIL_MSYNC=str(failing))
+            done = subprocess.run([PROGRAM, "append", self.pool, "--stream", "s", "--force",
+                                   "end"], input=THREE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, timeout=TIMEOUT_S, env=environment)
+            if b"since the last force may not survive" in done.stderr:
+                self.assertEqual(done.returncode, IO)
+                return
+        self.fail("no msync was that of the force")
+
     def test_a_full_log_whose_space_another_stream_holds(self):
         self.create()
         self.ok("stream", "add", self.pool, "t")

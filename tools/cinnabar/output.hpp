@@ -45,7 +45,5 @@ ExitCode end_with(ExitCode code, bool json);
 
 // "1 record", "2 records".
 std::string count_text(uint64_t count, const std::string& what);
-// Bytes in the largest binary unit that divides them: "64 MiB".
-std::string size_text(uint64_t bytes);
 
 }  // namespace cinnabar::tool

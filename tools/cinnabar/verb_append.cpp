@@ -132,7 +132,10 @@ Result<void> append_all(RecordInput& input, Appender& to, ServiceId service) {
 
 // Makes durable what was appended, also before an error, and tells who waits for it.
 Result<void> settle(Appender& appender, Result<void> done) {
-    if (auto forced = appender.force(); done && !forced) done = forced;
+    if (auto forced = appender.force(); done && !forced) {
+        forced.error().message += "; what was appended since the last force may not survive";
+        done = forced;
+    }
     if (auto told = appender.acknowledge(); done && !told) {
         told.error().message += "; all records were appended and are durable";
         done = told;

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace cinnabar {
@@ -42,6 +43,9 @@ enum class Domain : uint8_t {
 };
 
 std::string_view name_of(Domain domain);
+
+// "64 MiB": a size in the largest binary unit that divides it, as errors and reports state it.
+std::string size_text(uint64_t bytes);
 
 // What append promises at return.
 enum class Durability : uint8_t {

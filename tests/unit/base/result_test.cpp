@@ -73,6 +73,15 @@ TEST(ResultTest, FailCarriesWhatItIsGiven) {
     EXPECT_EQ(*whole.error().range, (ByteRange{4096, 128}));
 }
 
+TEST(SizeText, IsInTheLargestUnitThatDividesIt) {
+    EXPECT_EQ(size_text(0), "0 B");
+    EXPECT_EQ(size_text(1023), "1023 B");
+    EXPECT_EQ(size_text(1024), "1 KiB");
+    EXPECT_EQ(size_text((uint64_t{1} << 20) + 1024), "1025 KiB");
+    EXPECT_EQ(size_text(uint64_t{3} << 40), "3 TiB");
+    EXPECT_EQ(size_text(uint64_t{1} << 50), "1024 TiB");
+}
+
 TEST(CheckDeathTest, AFailedCheckPrintsItsPlaceAndValuesAndAborts) {
     const uint64_t answer = 42;
     EXPECT_DEATH(CNB_CHECK(answer == 41, {"answer", answer}, {"other", 7}),
