@@ -3,22 +3,20 @@
 #include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
 
-#include <atomic>
-
 #include "base/fork_guard.hpp"
 
 namespace cinnabar::log {
 
 namespace {
 
+// Taken as the library is loaded: a child that took its own first use for the first at all would
+// count on threads that its parent was about to start.
+const uint32_t life_at_load = begin_life();
+
 // A child has none of its parent's threads, but all of oneTBB's belief in them: it can wait for
 // ever for a lock that one of them held at the fork.
 bool has_its_threads() {
-    // No static of the function: a fork beside its initialisation would leave that locked.
-    static constinit std::atomic<uint32_t> first_life{0};
-    const uint32_t life = begin_life();
-    uint32_t first = 0;
-    return first_life.compare_exchange_strong(first, life) || first == life;
+    return begin_life() == life_at_load;
 }
 
 }  // namespace

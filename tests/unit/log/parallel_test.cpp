@@ -20,6 +20,25 @@ TEST(Parallel, RunsEveryPieceOnce) {
     }
 }
 
+// Also where the parent has not worked in parallel before: it may be about to, in another thread.
+TEST(Parallel, AChildWorksAloneFromItsFirstPieceOn) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        ::alarm(10);
+        const auto self = std::this_thread::get_id();
+        std::atomic<int> elsewhere{0};
+        parallel_for(64, [&](size_t) {
+            if (std::this_thread::get_id() != self) ++elsewhere;
+            ::usleep(1000);
+        });
+        ::_exit(elsewhere == 0 ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 // Forked while the workers wake, work and go to sleep: a child that counted on them would wait for
 // ever for a lock of theirs, which the alarm ends.
 TEST(Parallel, AChildDoesNotWaitForItsParentsThreads) {
