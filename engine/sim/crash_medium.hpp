@@ -17,42 +17,19 @@
 // with what is pending, not with the length of the run.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "cinnabar/types.hpp"
 #include "seam/medium.hpp"
 #include "seam/site.hpp"
+#include "sim/pending_line.hpp"
 
 namespace cinnabar::sim {
-
-inline constexpr size_t kWordsPerLine = 8;
-
-// What one store put into one line.
-struct Unit {
-    enum class Kind : uint8_t { word, bag, non_temporal };
-
-    Kind kind = Kind::word;
-    Site site = Site::none;
-    size_t thread = 0;
-    uint64_t sequence = 0;  // of all stores, in program order
-    uint8_t mask = 0;       // the words it wrote
-    std::array<uint64_t, kWordsPerLine> value = {};
-};
-
-// A line with stores that are not proven durable.
-struct PendingLine {
-    std::vector<Unit> units;           // in the order of the stores
-    std::map<size_t, size_t> flushed;  // by thread: units covered by a flush awaiting its fence
-    bool written_off = false;          // page domain: a failed write-back left the page "clean"
-};
 
 class CrashMedium {
   public:
@@ -91,10 +68,13 @@ class CrashMedium {
     // and writes nothing. Here these are all pages that are dirty then.
     void fail_next_sync() { fail_sync_ = true; }
 
-    std::span<const std::byte> durable() const { return durable_; }
-    const std::map<uint64_t, PendingLine>& pending() const { return pending_; }
+    // Called before a line is stored to: who runs over an image (sim/image.hpp) takes it back.
+    void on_store(std::function<void(uint64_t line)> call) { on_store_ = std::move(call); }
 
-    static constexpr size_t kPairLinesMax = 2;
+    // A line that is not pending is durable as it stands.
+    std::span<const std::byte> live() const { return live_; }
+    const PendingLines& pending() const { return pending_; }
+    std::vector<std::byte> durable_image() const;
 
     struct Counts {
         uint64_t stores = 0;
@@ -104,41 +84,25 @@ class CrashMedium {
     };
     const Counts& counts() const { return counts_; }
 
-    // Visits the images of a crash now, each once per choice, until `visit` returns false:
-    //   boundary: nothing pending survives; everything does; every prefix in store order;
-    //   one line: every prefix of each line, and of each bag or non-temporal unit each word alone
-    //   and each word missing, the other lines all old and then all new;
-    //   two lines: the same for both at once, where kPairLinesMax or fewer are pending.
-    // Returns how many images were visited.
+    // Shows the images of a crash now (sim/explore.hpp: the default levels) until `visit` returns
+    // false. Returns how many were shown.
     uint64_t visit_images(const std::function<bool(std::span<const std::byte>)>& visit) const;
 
   private:
-    using Line = std::array<uint64_t, kWordsPerLine>;
-
     bool is_dropped(Site site) const { return dropped_ && *dropped_ == site; }
     void store_words(Site site, Unit::Kind kind, std::byte* to, const std::byte* from,
                      size_t length);
     void dirty_page(uint64_t line);
     void crash_point(Site site);
-    void settle(uint64_t line, PendingLine& pending, size_t units, size_t thread);
+    static void settle(PendingLine& pending, size_t units, size_t thread);
     Result<void> report_write_back_error();
-    Line durable_line(uint64_t line) const;
-    Line prefix(uint64_t line, const PendingLine& pending, size_t units) const;
-    std::vector<Line> alternatives(uint64_t line, const PendingLine& pending) const;
-
-    // Each returns false when the visitor wants no more.
-    using Image = std::vector<std::byte>;
-    using Visit = std::function<bool(const Image&)>;
-    bool visit_prefixes(Image& image, const Visit& visit) const;
-    bool visit_single_lines(const Image& background, const Visit& visit) const;
-    bool visit_pairs(const Image& background, const Visit& visit) const;
 
     const std::span<std::byte> live_;
     const Domain domain_;
-    std::vector<std::byte> durable_;
-    std::map<uint64_t, PendingLine> pending_;  // by line number
+    PendingLines pending_;
     uint64_t sequence_ = 0;
     std::function<void(Site)> on_crash_point_;
+    std::function<void(uint64_t)> on_store_;
     std::optional<Site> dropped_;
     std::optional<Site> swapped_;
     bool fail_sync_ = false;

@@ -25,7 +25,8 @@ void SimPool::Free::operator()(std::byte* p) const {
 }
 
 SimPool::SimPool(const Options& options) {
-    lay_out(options.segment_bytes, options.segments);
+    allocate(options.segment_bytes, options.segments);
+    std::memset(bytes_.get(), 0, size_);
     format::Catalogue& catalogue = *space_.catalogue;
     for (size_t i = 0; i < space_.id.size(); ++i)
         space_.id[i] = static_cast<uint8_t>(options.seed * 31 + i);
@@ -48,22 +49,35 @@ SimPool::SimPool(const Options& options) {
 }
 
 SimPool::SimPool(const SimPool& other, std::span<const std::byte> image) {
-    lay_out(other.space_.segment_bytes, static_cast<uint32_t>(other.space_.segments.size()));
-    CNB_CHECK(image.size() == size_);
+    allocate(other.space_.segment_bytes, other.space_.segments.size());
+    CNB_CHECK(image.size() == size_, {"image", image.size()}, {"pool", size_});
     std::memcpy(bytes_.get(), image.data(), size_);
     space_.id = other.space_.id;
 }
 
-void SimPool::lay_out(uint64_t segment_bytes, uint32_t segments) {
+SimPool SimPool::in_place(const SimPool& other, std::span<std::byte> memory) {
+    CNB_CHECK(memory.size() == other.size_, {"memory", memory.size()}, {"pool", other.size_});
+    SimPool pool;
+    pool.size_ = memory.size();
+    pool.lay_out(memory.data(), other.space_.segment_bytes, other.space_.segments.size());
+    pool.space_.id = other.space_.id;
+    return pool;
+}
+
+void SimPool::allocate(uint64_t segment_bytes, uint64_t segments) {
     const size_t pages = (segment_bytes * segments + format::kPageBytes - 1) / format::kPageBytes;
     size_ = sizeof(format::Catalogue) + pages * format::kPageBytes;
     bytes_.reset(static_cast<std::byte*>(std::aligned_alloc(format::kPageBytes, size_)));
-    std::memset(bytes_.get(), 0, size_);
-    space_.base = bytes_.get();
-    space_.catalogue = reinterpret_cast<format::Catalogue*>(bytes_.get());
+    lay_out(bytes_.get(), segment_bytes, segments);
+}
+
+void SimPool::lay_out(std::byte* memory, uint64_t segment_bytes, uint64_t segments) {
+    space_.base = memory;
+    space_.catalogue = reinterpret_cast<format::Catalogue*>(memory);
     space_.segment_bytes = segment_bytes;
-    for (uint32_t i = 0; i < segments; ++i)
-        space_.segments.push_back(bytes_.get() + sizeof(format::Catalogue) + i * segment_bytes);
+    space_.segments.reserve(segments);
+    for (uint64_t i = 0; i < segments; ++i)
+        space_.segments.push_back(memory + sizeof(format::Catalogue) + i * segment_bytes);
 }
 
 // Old bytes for every segment, under headers of generation 1 where the age has headers at all.

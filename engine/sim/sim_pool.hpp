@@ -33,9 +33,11 @@ class SimPool {
     explicit SimPool(const Options& options);
     // A pool whose bytes are a copy of an image of another one.
     SimPool(const SimPool& other, std::span<const std::byte> image);
+    // A pool in `memory`, which holds an image of another one and outlives it.
+    static SimPool in_place(const SimPool& other, std::span<std::byte> memory);
 
     const pool::Space& space() const { return space_; }
-    std::span<std::byte> bytes() { return {bytes_.get(), size_}; }
+    std::span<std::byte> bytes() { return {space_.base, size_}; }
 
     // Rows as pool::Pool writes them; not part of any crash test.
     uint32_t add_stream(std::string_view name, bool shared, bool reserve = false);
@@ -46,11 +48,13 @@ class SimPool {
         void operator()(std::byte* p) const;
     };
 
-    void lay_out(uint64_t segment_bytes, uint32_t segments);
+    SimPool() = default;
+    void allocate(uint64_t segment_bytes, uint64_t segments);
+    void lay_out(std::byte* memory, uint64_t segment_bytes, uint64_t segments);
     void age_segments(const Options& options);
 
     size_t size_ = 0;
-    std::unique_ptr<std::byte[], Free> bytes_;
+    std::unique_ptr<std::byte[], Free> bytes_;  // where the pool owns its memory
     pool::Space space_;
 };
 

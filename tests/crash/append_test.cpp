@@ -23,7 +23,7 @@ TEST_P(Append, EveryImageIsAPrefixWithEverythingAcknowledged) {
     History history;
     history["s"];
     Explorer explorer(
-        life, [&](auto image) { return recover_and_compare(pool, image, history, options); });
+        life, [&](auto& image) { return recover_and_compare(pool, image, history, options); });
     ASSERT_TRUE(life.open());
     std::mt19937_64 random(seed_of_this_run());
     for (int i = 0; i < 24 && explorer.failure.empty(); ++i) {
@@ -32,8 +32,9 @@ TEST_P(Append, EveryImageIsAPrefixWithEverythingAcknowledged) {
     }
     EXPECT_EQ(explorer.failure, "") << "seed " << seed_of_this_run();
     EXPECT_EQ(life.medium().counts().lines_mixed, 0u);
-    EXPECT_GT(explorer.points, 20u);
-    std::cout << explorer.points << " crash points, " << explorer.images << " images\n";
+    EXPECT_GT(explorer.explored.crash_points, 20u);
+    std::cout << explorer.explored.crash_points << " crash points, " << explorer.explored.images
+              << " images\n";
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {

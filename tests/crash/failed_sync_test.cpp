@@ -67,11 +67,11 @@ class FullLog {
     // Power loss now leaves all that was acknowledged, and what was promised can be had again.
     // (One image of seven, others each time: the whole loop sees all kinds.)
     void lose_power(uint64_t turn) {
-        const auto check = [this, turn](std::span<const std::byte> image) mutable -> std::string {
+        const auto check = [this, turn](sim::Image& image) mutable -> std::string {
             if (++turn % 7 != 0) return "";
             ++images;
-            SimPool pool(setup_.pool, image);
-            Life life(pool, setup_.options);
+            Crashed crashed(setup_.pool, image, setup_.options);
+            Life& life = crashed.life;
             if (auto opened = life.open(); !opened) return "open: " + opened.error().message;
             if (auto differs = compare(life, setup_.history); !differs.empty()) return differs;
             auto again = StreamCoreBase::reserve(life.engine().stream("s"), kLength, left_, true);

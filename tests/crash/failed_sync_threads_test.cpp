@@ -36,12 +36,12 @@ class TwoStreams {
 
     // Every image that power loss now may leave holds what was acknowledged.
     void lose_power() {
-        Explorer explorer(life_, [this](std::span<const std::byte> image) {
+        Explorer explorer(life_, [this](auto& image) {
             return recover_and_compare(pool_, image, history_, kOptions);
         });
         explorer.look("after the failure");
         if (wrong.empty()) wrong = explorer.failure;
-        images = explorer.images;
+        images = explorer.explored.images;
     }
 
     bool refused_with(const std::string& stream, Errc code) const {

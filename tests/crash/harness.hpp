@@ -15,6 +15,8 @@
 
 #include "log/engine.hpp"
 #include "log/reader_core.hpp"
+#include "sim/explore.hpp"
+#include "sim/image.hpp"
 #include "sim/sim_pool.hpp"
 #include "sim/sim_world.hpp"
 
@@ -34,9 +36,13 @@ inline uint64_t seed_of_this_run() {
 // The nth record of a stream: its number and filler that depends on it.
 inline std::vector<std::byte> record_bytes(uint64_t number, size_t length) {
     std::vector<std::byte> bytes(std::max(length, sizeof number));
-    std::mt19937_64 random(number * 7919 + 1);
-    for (auto& byte : bytes) byte = static_cast<std::byte>(random());
     std::memcpy(bytes.data(), &number, sizeof number);
+    uint64_t word = number;
+    for (size_t at = sizeof number; at < bytes.size(); at += sizeof word) {
+        word = (word + 0x9E3779B97F4A7C15u) * 0xBF58476D1CE4E5B9u;
+        word ^= word >> 29;
+        std::memcpy(bytes.data() + at, &word, std::min(sizeof word, bytes.size() - at));
+    }
     return bytes;
 }
 
@@ -71,6 +77,11 @@ class Life {
         : pool_(pool), options_(options), medium_(pool.bytes(), options.domain) {
         if (options.dropped) medium_.drop(*options.dropped);
         if (options.swapped) medium_.swap_kind(*options.swapped);
+    }
+
+    // A life over an image: what it stores is taken back with the image's undo().
+    Life(SimPool& pool, const Options& options, sim::Image& image) : Life(pool, options) {
+        medium_.on_store([&image](uint64_t line) { image.stored(line); });
     }
 
     // The next life after kill -9 of `killed`, over a copy of its memory; also amidst a call of it.
@@ -205,23 +216,44 @@ inline std::string check_structure(const SimPool& pool) {
     return "";
 }
 
-// Recovers an image and compares. Empty, or what is wrong.
-inline std::string recover_and_compare(const SimPool& pool, std::span<const std::byte> image,
-                                       const History& history, const Life::Options& options) {
-    SimPool copy(pool, image);
-    if (std::string wrong = check_structure(copy); !wrong.empty()) return wrong;
-    Life life(copy, options);
+// Recovers `crashed` by `life` and compares. Empty, or what is wrong.
+inline std::string recover_and_compare(const SimPool& crashed, Life& life, const History& history) {
+    if (std::string wrong = check_structure(crashed); !wrong.empty()) return wrong;
     if (auto opened = life.open(); !opened)
         return "open: " + std::string(name_of(opened.error().code)) + ": " + opened.error().message;
     return compare(life, history);
 }
 
+// Of an image of `pool`, in memory of its own.
+inline std::string recover_and_compare(const SimPool& pool, std::span<const std::byte> image,
+                                       const History& history, const Life::Options& options) {
+    SimPool copy(pool, image);
+    Life life(copy, options);
+    return recover_and_compare(copy, life, history);
+}
+
+// An image of a crash of `origin`, where it stands, and the life that recovers it.
+struct Crashed {
+    Crashed(const SimPool& origin, sim::Image& image, const Life::Options& options)
+        : pool(SimPool::in_place(origin, image.bytes())), life(pool, options, image) {}
+
+    SimPool pool;
+    Life life;
+};
+
+inline std::string recover_and_compare(const SimPool& pool, sim::Image& image,
+                                       const History& history, const Life::Options& options) {
+    Crashed crashed(pool, image, options);
+    return recover_and_compare(crashed.pool, crashed.life, history);
+}
+
 // Checks every image of every crash point of a life, from now on.
 class Explorer {
   public:
-    using Check = std::function<std::string(std::span<const std::byte> image)>;
+    using Check = std::function<std::string(sim::Image&)>;
 
-    Explorer(Life& life, Check check) : life_(life), check_(std::move(check)) {
+    Explorer(Life& life, Check check)
+        : life_(life), check_(std::move(check)), image_(life.medium().live().size()) {
         life.medium().on_crash_point(
             [this](Site site) { look("crash at " + std::string(name_of(site))); });
     }
@@ -232,21 +264,21 @@ class Explorer {
     // Also where no fence is due, for example at the end.
     void look(const std::string& where) {
         if (!failure.empty()) return;
-        ++points;
-        images += life_.medium().visit_images([&](std::span<const std::byte> image) {
-            const std::string wrong = check_(image);
+        const CrashMedium& medium = life_.medium();
+        explored.add(sim::explore(medium.live(), medium.pending(), image_, {}, [&] {
+            const std::string wrong = check_(image_);
             if (!wrong.empty()) failure = where + ": " + wrong;
             return wrong.empty();
-        });
+        }));
     }
 
-    uint64_t points = 0;
-    uint64_t images = 0;
+    sim::Explored explored;
     std::string failure;
 
   private:
     Life& life_;
     Check check_;
+    sim::Image image_;
 };
 
 }  // namespace cinnabar::crash_test

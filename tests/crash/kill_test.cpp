@@ -30,7 +30,7 @@ class KilledLife {
         SimPool pool(setup_.pool, setup_.pool.bytes());
         Life life(pool, setup_.life);
         History history = setup_.history;
-        Explorer explorer(life, [&](std::span<const std::byte> image) {
+        Explorer explorer(life, [&](auto& image) {
             return recover_and_compare(pool, image, history, setup_.options);
         });
         if (auto opened = life.open(); !opened) {
@@ -45,7 +45,7 @@ class KilledLife {
         for (int i = 0; i < kAppends && explorer.failure.empty(); ++i)
             if (!life.append(history, "s", 700, Durability::forced)) break;
         explorer.look("at the end");
-        images += explorer.images;
+        images += explorer.explored.images;
         if (!explorer.failure.empty()) wrong = where + explorer.failure;
     }
 
@@ -158,11 +158,10 @@ class KilledRecovery {
         past["s"].last_number = 1000;
         third.note_durable(past, "s");
         fill(third, past);
-        Explorer explorer(third, [&](std::span<const std::byte> image) {
-            return recover_and_compare(pool, image, past, options_);
-        });
+        Explorer explorer(
+            third, [&](auto& image) { return recover_and_compare(pool, image, past, options_); });
         explorer.look("kill at " + std::string(name_of(site)) + ", then power loss");
-        images += explorer.images;
+        images += explorer.explored.images;
         wrong = explorer.failure;
     }
 

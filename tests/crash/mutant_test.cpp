@@ -15,7 +15,7 @@ std::string appending_over(const SimPool::Options& space, Life::Options options)
     History history;
     history["s"];
     Explorer explorer(
-        life, [&](auto image) { return recover_and_compare(pool, image, history, options); });
+        life, [&](auto& image) { return recover_and_compare(pool, image, history, options); });
     if (auto opened = life.open(); !opened) return opened.error().message;
     auto core = life.engine().stream("s");
     for (int i = 0; i < 40 && explorer.failure.empty(); ++i) {
@@ -67,7 +67,7 @@ std::string killing(Life::Options options) {
     if (auto opened = life.open(); !opened) return opened.error().message;
     life.note_durable(history, "s");
     Explorer explorer(
-        life, [&](auto image) { return recover_and_compare(pool, image, history, options); });
+        life, [&](auto& image) { return recover_and_compare(pool, image, history, options); });
     explorer.look("after recovery");
     return explorer.failure;
 }
@@ -91,7 +91,7 @@ std::string failing(Life::Options options) {
     if (auto opened = life.open(); !opened) return opened.error().message;
     life.note_durable(history, "s");
     Explorer explorer(
-        life, [&](auto image) { return recover_and_compare(pool, image, history, options); });
+        life, [&](auto& image) { return recover_and_compare(pool, image, history, options); });
     explorer.look("after recovery");
     return explorer.failure;
 }
@@ -124,7 +124,7 @@ std::string reviving(Life::Options options) {
             past["s"].appended.push_back(history["s"].appended[i]);
         second.note_durable(past, "s");
         Explorer explorer(
-            second, [&](auto again) { return recover_and_compare(copy, again, past, options); });
+            second, [&](auto& again) { return recover_and_compare(copy, again, past, options); });
         if (!second.append(past, "s", 24, Durability::forced)) wrong = "append";
         explorer.look("second crash");
         if (!explorer.failure.empty()) wrong = explorer.failure;

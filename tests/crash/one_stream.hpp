@@ -32,7 +32,7 @@ struct OneStream {
     }
 
     Explorer::Check prefix_check() {
-        return [this](auto image) { return recover_and_compare(pool, image, history, options); };
+        return [this](auto& image) { return recover_and_compare(pool, image, history, options); };
     }
 
     void append(size_t length, Durability durability) {

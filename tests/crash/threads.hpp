@@ -28,13 +28,13 @@ class ThreadRun {
     // Runs to the end; returns what was wrong with an image, or nothing.
     std::string run() {
         if (auto opened = life_.open(); !opened) return "open: " + opened.error().message;
-        Explorer explorer(life_, [this](auto image) { return check(image); });
+        Explorer explorer(life_, [this](auto& image) { return check(image); });
         std::vector<std::function<void()>> bodies;
         for (size_t i = 0; i < threads_.size(); ++i)
             bodies.push_back([this, i, &explorer] { append_all(i, explorer); });
         sim::run_interleaved(options_.seed, bodies);
         explorer.look("at the end");
-        images = explorer.images;
+        images = explorer.explored.images;
         return explorer.failure;
     }
 
@@ -70,9 +70,9 @@ class ThreadRun {
         }
     }
 
-    std::string check(std::span<const std::byte> image) {
-        SimPool copy(pool_, image);
-        Life life(copy, options_.life);
+    std::string check(sim::Image& image) {
+        Crashed crashed(pool_, image, options_.life);
+        Life& life = crashed.life;
         if (auto opened = life.open(); !opened) return "open: " + opened.error().message;
         auto records = life.read("s");
         if (!records) return "read: " + records.error().message;

@@ -86,9 +86,9 @@ TEST(Trap, L4_AnOutcomeFindsRoomInAFullLogAfterEveryCrash) {
     ASSERT_TRUE(setup.life.open());
     auto outcome = StreamCoreBase::reserve(setup.life.engine().stream("s"), 300, 4, false);
     ASSERT_TRUE(outcome);
-    const auto finish = [&](std::span<const std::byte> image) -> std::string {
-        SimPool pool(setup.pool, image);
-        Life life(pool, setup.options);
+    const auto finish = [&](sim::Image& image) -> std::string {
+        Crashed crashed(setup.pool, image, setup.options);
+        Life& life = crashed.life;
         if (auto opened = life.open(); !opened) return opened.error().message;
         auto core = life.engine().stream("s");
         auto again = StreamCoreBase::reserve(core, 300, 4, true);
@@ -109,7 +109,7 @@ TEST(Trap, L4_AnOutcomeFindsRoomInAFullLogAfterEveryCrash) {
     for (int i = 0; i < 2; ++i) ASSERT_TRUE(append_reserved(core, *outcome, 300));
     explorer.look("at the end");
     EXPECT_EQ(explorer.failure, "");
-    EXPECT_GT(explorer.points, 20u);
+    EXPECT_GT(explorer.explored.crash_points, 20u);
 }
 
 TEST(Trap, L4_TenThousandOneRecordLivesFillNoSegmentEach) {
@@ -148,9 +148,9 @@ TEST(Trap, L18_CarriedCopiesAreDeliveredOnceAfterEveryCrash) {
     ASSERT_TRUE(setup.life.open());
     std::set<uint64_t> needed;
     uint64_t released = 0;
-    const auto once = [&](std::span<const std::byte> image) -> std::string {
-        SimPool pool(setup.pool, image);
-        Life life(pool, setup.options);
+    const auto once = [&](sim::Image& image) -> std::string {
+        Crashed crashed(setup.pool, image, setup.options);
+        Life& life = crashed.life;
         if (auto opened = life.open(); !opened) return opened.error().message;
         auto found = origins(life);
         if (!found) return found.error().message;

@@ -114,14 +114,14 @@ TEST(Trap, L6_FramesBehindTheCutNeverComeBackToLife) {
                 setup.history["s"].appended.begin(),
                 setup.history["s"].appended.begin() + static_cast<ptrdiff_t>(survivors->size()));
             past.last_number = 1000;
-            Explorer explorer(second, [&](auto again) {
+            Explorer explorer(second, [&](auto& again) {
                 return recover_and_compare(pool, again, history, setup.options);
             });
             second.note_durable(history, "s");
             for (int i = 0; i < 3; ++i)
                 ASSERT_TRUE(second.append(history, "s", 20 + random() % 100, Durability::forced));
             explorer.look("at the end");
-            second_crashes += explorer.images;
+            second_crashes += explorer.explored.images;
             ASSERT_EQ(explorer.failure, "") << "seed " << seed_of_this_run();
         }
     }

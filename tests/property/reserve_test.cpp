@@ -320,8 +320,7 @@ class Play {
 
     // What was proven durable and no more, or one of the other images that can be left.
     std::vector<std::byte> image_after_power_loss() {
-        const auto durable = life_->medium().durable();
-        std::vector<std::byte> image(durable.begin(), durable.end());
+        std::vector<std::byte> image = life_->medium().durable_image();
         uint64_t steps = below(2) == 0 ? 0 : below(12);
         if (steps > 0)
             life_->medium().visit_images([&](std::span<const std::byte> one) {

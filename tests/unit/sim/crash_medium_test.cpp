@@ -280,7 +280,7 @@ TEST_F(CrashMediumTest, BeginHereForgetsThePast) {
     medium.store8(Site::mark_store, word(0), 1);
     medium.begin_here();
     EXPECT_EQ(states(medium, {0}), (States{{1}}));
-    EXPECT_EQ(word_in(medium.durable(), 0), 1u);
+    EXPECT_EQ(word_in(medium.durable_image(), 0), 1u);
 }
 
 TEST_F(CrashMediumTest, AVisitorMayStop) {

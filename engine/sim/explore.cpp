@@ -1,0 +1,167 @@
+#include "sim/explore.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <unordered_set>
+#include <vector>
+
+namespace cinnabar::sim {
+
+namespace {
+
+double log10_of_sum(double a_log10, double b_log10) {
+    const double greater = std::max(a_log10, b_log10);
+    return greater + std::log10(1 + std::pow(10, std::min(a_log10, b_log10) - greater));
+}
+
+class Explorer {
+  public:
+    Explorer(std::span<const std::byte> live, const PendingLines& pending, Image& image,
+             const ExploreOptions& options, const std::function<bool()>& visit)
+        : pending_(pending), image_(image), options_(options), visit_(visit) {
+        image.begin(live, pending);
+    }
+
+    Explored run() {
+        explored_.crash_points = 1;
+        double log10 = 0;
+        for (const auto& [line, stores] : pending_) log10 += std::log10(stores.state_count());
+        explored_.states_log10 = log10_of_sum(log10, 0);
+        for (const auto& [line, stores] : pending_)
+            representatives_.push_back(
+                {line, stores.durable, stores.newest(), stores.representatives()});
+        const bool to_the_end = boundary() && single_lines(false) && single_lines(true) &&
+                                pairs(false) && pairs(true) && drawn();
+        explored_.stopped = !to_the_end;
+        return explored_;
+    }
+
+  private:
+    struct Choices {
+        uint64_t line;
+        Line oldest;
+        Line newest;
+        std::vector<Line> all;
+    };
+
+    // False when the visitor wants no more.
+    bool show() {
+        if (!seen_.insert(image_.hash()).second) {
+            ++explored_.repeated;
+            return true;
+        }
+        ++explored_.images;
+        const bool more = visit_();
+        image_.undo();
+        return more;
+    }
+
+    const Line& background(const Choices& choices, bool newest) const {
+        return newest ? choices.newest : choices.oldest;
+    }
+
+    void put_background(bool newest) {
+        for (const Choices& choices : representatives_)
+            image_.put(choices.line, background(choices, newest));
+    }
+
+    bool boundary() {
+        struct Store {
+            uint64_t line;
+            const Unit* unit;
+        };
+        std::vector<Store> stores;
+        for (const auto& [line, pending] : pending_)
+            for (const Unit& unit : pending.units) stores.push_back({line, &unit});
+        std::ranges::sort(stores, {}, [](const Store& store) { return store.unit->sequence; });
+        if (!show()) return false;
+        for (const Store& store : stores) {
+            Line value = image_.line(store.line);
+            store.unit->apply_to(value);
+            image_.put(store.line, value);
+            if (!show()) return false;
+        }
+        return true;
+    }
+
+    bool single_lines(bool newest) {
+        put_background(newest);
+        for (const Choices& choices : representatives_) {
+            for (const Line& value : choices.all) {
+                image_.put(choices.line, value);
+                if (!show()) return false;
+            }
+            image_.put(choices.line, background(choices, newest));
+        }
+        return true;
+    }
+
+    bool pairs(bool newest) {
+        if (representatives_.size() > options_.pair_lines_max) return true;
+        put_background(newest);
+        for (auto one = representatives_.begin(); one != representatives_.end(); ++one)
+            for (auto two = std::next(one); two != representatives_.end(); ++two)
+                if (!pair(*one, *two, newest)) return false;
+        return true;
+    }
+
+    bool pair(const Choices& one, const Choices& two, bool newest) {
+        for (const Line& first : one.all) {
+            image_.put(one.line, first);
+            for (const Line& second : two.all) {
+                image_.put(two.line, second);
+                if (!show()) return false;
+            }
+        }
+        image_.put(one.line, background(one, newest));
+        image_.put(two.line, background(two, newest));
+        return true;
+    }
+
+    bool drawn() {
+        if (options_.random_images == 0) return true;
+        std::mt19937_64 random(options_.seed);
+        std::vector<std::vector<Line>> states;
+        for (const auto& [line, stores] : pending_) states.push_back(stores.states());
+        for (uint64_t i = 0; i < options_.random_images; ++i) {
+            for (size_t at = 0; at < states.size(); ++at)
+                image_.put(representatives_[at].line, states[at][random() % states[at].size()]);
+            if (!show()) return false;
+        }
+        return true;
+    }
+
+    const PendingLines& pending_;
+    Image& image_;
+    const ExploreOptions options_;
+    const std::function<bool()>& visit_;
+    std::vector<Choices> representatives_;
+    std::unordered_set<uint64_t> seen_;
+    Explored explored_;
+};
+
+}  // namespace
+
+double Explored::not_tried_log10() const {
+    if (states_log10 > 15) return states_log10;  // the images shown are below a double's grain
+    const double allowed =
+        std::round(std::pow(10, states_log10)) - static_cast<double>(crash_points);
+    return std::log10(1 + std::max(0.0, allowed - static_cast<double>(images)));
+}
+
+void Explored::add(const Explored& other) {
+    states_log10 =
+        crash_points == 0 ? other.states_log10 : log10_of_sum(states_log10, other.states_log10);
+    crash_points += other.crash_points;
+    images += other.images;
+    repeated += other.repeated;
+    stopped = stopped || other.stopped;
+}
+
+Explored explore(std::span<const std::byte> live, const PendingLines& pending, Image& image,
+                 const ExploreOptions& options, const std::function<bool()>& visit) {
+    return Explorer(live, pending, image, options, visit).run();
+}
+
+}  // namespace cinnabar::sim

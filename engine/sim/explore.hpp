@@ -1,0 +1,42 @@
+// Which images of a crash are tried, and how many there are that are not. Levels, in the order in
+// which they run:
+//   boundary   nothing pending survives; everything does; every prefix in store order
+//   one line   every representative of each line, the others all old and then all new
+//   two lines  the same for both lines of each pair
+//   random     each line in any state that the rules allow, drawn from a seed
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "sim/image.hpp"
+#include "sim/pending_line.hpp"
+
+namespace cinnabar::sim {
+
+// Of one crash point.
+struct ExploreOptions {
+    size_t pair_lines_max = 2;  // two lines: where so many or fewer are pending
+    uint64_t random_images = 0;
+    uint64_t seed = 1;
+};
+
+// What was tried at one crash point, or at several.
+struct Explored {
+    uint64_t crash_points = 0;
+    uint64_t images = 0;      // shown; of one crash point each is another one
+    uint64_t repeated = 0;    // reached again, and not shown
+    bool stopped = false;     // by the visitor
+    double states_log10 = 0;  // of 1 + the images that the rules allow, at all crash points
+
+    // Of 1 + the images that were not shown: 0 where every one was.
+    double not_tried_log10() const;
+    void add(const Explored& other);
+};
+
+// Shows images of a crash of `live` until `visit` returns false. While it runs, `image` holds the
+// one shown, and recovery may run in image.bytes().
+Explored explore(std::span<const std::byte> live, const PendingLines& pending, Image& image,
+                 const ExploreOptions& options, const std::function<bool()>& visit);
+
+}  // namespace cinnabar::sim

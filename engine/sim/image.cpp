@@ -1,0 +1,59 @@
+#include "sim/image.hpp"
+
+#include <cstring>
+
+#include "base/check.hpp"
+
+namespace cinnabar::sim {
+
+namespace {
+
+constexpr size_t kPageBytes = 4096;
+
+uint64_t mix(uint64_t x) {
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+    return x ^ x >> 31;
+}
+
+uint64_t hash_of(uint64_t line, const Line& value) {
+    uint64_t sum = mix(line + 1);
+    for (const uint64_t word : value) sum = mix(sum ^ word);
+    return sum;
+}
+
+std::byte* allocate(size_t bytes) {
+    CNB_CHECK(bytes > 0 && bytes % kPageBytes == 0, {"bytes", bytes});
+    auto* memory = static_cast<std::byte*>(std::aligned_alloc(kPageBytes, bytes));
+    CNB_CHECK(memory != nullptr, {"bytes", bytes});
+    return memory;
+}
+
+}  // namespace
+
+Image::Image(size_t bytes) : size_(bytes), image_(allocate(bytes)), work_(allocate(bytes)) {}
+
+void Image::begin(std::span<const std::byte> live, const PendingLines& pending) {
+    CNB_CHECK(live.size() == size_, {"live", live.size()}, {"image", size_});
+    std::memcpy(image_.get(), live.data(), size_);
+    for (const auto& [line, stores] : pending)
+        put_line({image_.get(), size_}, line, stores.durable);
+    std::memcpy(work_.get(), image_.get(), size_);
+    stored_.clear();
+    hash_ = 0;
+}
+
+void Image::put(uint64_t line, const Line& value) {
+    const Line before = line_at(image(), line);
+    if (before == value) return;
+    hash_ ^= hash_of(line, before) ^ hash_of(line, value);
+    put_line({image_.get(), size_}, line, value);
+    put_line(bytes(), line, value);
+}
+
+void Image::undo() {
+    for (const uint64_t line : stored_) put_line(bytes(), line, line_at(image(), line));
+    stored_.clear();
+}
+
+}  // namespace cinnabar::sim

@@ -1,0 +1,49 @@
+// One image of a crash at a time, in memory of its own where recovery may run: what recovery stores
+// is taken back line by line, so that the next image costs the lines that differ and no copy of the
+// region.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "sim/pending_line.hpp"
+
+namespace cinnabar::sim {
+
+class Image {
+  public:
+    explicit Image(size_t bytes);  // a multiple of the page size
+
+    // From here on: a crash of `live` in which nothing pending survived.
+    void begin(std::span<const std::byte> live, const PendingLines& pending);
+
+    void put(uint64_t line, const Line& value);
+    Line line(uint64_t line) const { return line_at(image(), line); }
+
+    std::span<const std::byte> image() const { return {image_.get(), size_}; }
+    // The same, for recovery to work on. Whoever stores to it says which lines, before undo().
+    std::span<std::byte> bytes() { return {work_.get(), size_}; }
+    void stored(uint64_t line) { stored_.push_back(line); }
+    void undo();
+
+    // Equal for equal images of one crash.
+    uint64_t hash() const { return hash_; }
+
+  private:
+    struct Free {
+        void operator()(std::byte* p) const { std::free(p); }
+    };
+    using Memory = std::unique_ptr<std::byte, Free>;
+
+    size_t size_;
+    Memory image_;
+    Memory work_;
+    std::vector<uint64_t> stored_;
+    uint64_t hash_ = 0;
+};
+
+}  // namespace cinnabar::sim

@@ -1,0 +1,195 @@
+// One line's possible contents, an image in place, and which images the explorer shows.
+#include "sim/explore.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "sim/image.hpp"
+#include "sim/pending_line.hpp"
+
+namespace cinnabar::sim {
+namespace {
+
+constexpr size_t kBytes = 4096;
+
+Unit word_store(size_t word, uint64_t value, uint64_t sequence = 0) {
+    Unit unit;
+    unit.sequence = sequence;
+    unit.mask = static_cast<uint8_t>(1u << word);
+    unit.value[word] = value;
+    return unit;
+}
+
+Unit bag_store(uint8_t mask, uint64_t value, Unit::Kind kind = Unit::Kind::bag) {
+    Unit unit;
+    unit.kind = kind;
+    unit.mask = mask;
+    unit.value.fill(value);
+    return unit;
+}
+
+PendingLine pending(std::vector<Unit> units) {
+    PendingLine line;
+    line.units = std::move(units);
+    return line;
+}
+
+TEST(PendingLine, StatesOfWordStoresAreThePrefixes) {
+    const PendingLine line = pending({word_store(0, 1), word_store(1, 2), word_store(0, 3)});
+    const std::vector<Line> prefixes = {{0, 0}, {1, 0}, {1, 2}, {3, 2}};
+    EXPECT_EQ(line.states(), prefixes);
+    EXPECT_EQ(line.representatives(), prefixes);
+    EXPECT_EQ(line.newest(), (Line{3, 2}));
+}
+
+TEST(PendingLine, ABagIsAnySubsetAfterWhatWasBeforeIt) {
+    const PendingLine line = pending({word_store(0, 1), bag_store(0x0F, 7), word_store(7, 9)});
+    const std::vector<Line> states = line.states();
+    EXPECT_EQ(states.size(), 1 + 16 + 1u);  // nothing; the bag's subsets; all
+    for (const Line& state : states) {
+        const bool bag = state[1] != 0 || state[2] != 0 || state[3] != 0 || state[0] == 7;
+        EXPECT_TRUE(!bag || state[0] != 0) << "a bag's word without the store before it";
+        EXPECT_TRUE(state[7] == 0 || state == line.newest()) << "the last store without the bag";
+    }
+    EXPECT_EQ(line.state_count(), 18.0);
+    // Of the bag's subsets: none, all, each alone, each missing.
+    EXPECT_EQ(line.representatives().size(), 1 + 1 + 4 + 4 + 1 + 1u);
+}
+
+TEST(PendingLine, AStoreOfTheSameValueIsNoState) {
+    EXPECT_EQ(pending({word_store(0, 0), bag_store(0xFF, 0)}).states().size(), 1u);
+}
+
+TEST(PendingLine, NonTemporalWordsAreIndependent) {
+    constexpr Unit::Kind nt = Unit::Kind::non_temporal;
+    EXPECT_EQ(pending({bag_store(0xFF, 1, nt)}).states().size(), 256u);
+    const PendingLine twice = pending({bag_store(0x03, 1, nt), bag_store(0x01, 2, nt)});
+    EXPECT_EQ(twice.states().size(), 3 * 2u);
+    // Too many to list: the representatives, and the true number.
+    const PendingLine many =
+        pending({bag_store(0xFF, 1, nt), bag_store(0xFF, 2, nt), bag_store(0xFF, 3, nt)});
+    EXPECT_EQ(many.states(), many.representatives());
+    EXPECT_EQ(many.state_count(), 65536.0);
+}
+
+class ExploreTest : public ::testing::Test {
+  protected:
+    ExploreTest() : live_(kBytes), image_(kBytes) {}
+
+    // The newest content is what the live memory holds.
+    void store(uint64_t line, Unit unit) {
+        unit.sequence = sequence_++;
+        pending_[line].units.push_back(unit);
+        put_line(live_, line, pending_[line].newest());
+    }
+    Explored run(const ExploreOptions& options = {}) {
+        shown_.clear();
+        return explore(live_, pending_, image_, options, [this] {
+            Shown state;
+            for (uint64_t line = 0; line < kBytes / kLineBytes; ++line)
+                state.push_back(image_.line(line));
+            EXPECT_TRUE(shown_.insert(state).second) << "an image shown twice";
+            return true;
+        });
+    }
+
+    using Shown = std::vector<Line>;
+    std::vector<std::byte> live_;
+    PendingLines pending_;
+    Image image_;
+    std::set<Shown> shown_;
+    uint64_t sequence_ = 0;
+};
+
+TEST_F(ExploreTest, OneLineIsExhausted) {
+    store(3, word_store(0, 1));
+    store(3, word_store(1, 2));
+    const Explored explored = run();
+    EXPECT_EQ(explored.images, 3u);
+    EXPECT_EQ(explored.crash_points, 1u);
+    EXPECT_NEAR(explored.states_log10, std::log10(1 + 3.0), 1e-9);
+    EXPECT_EQ(explored.not_tried_log10(), 0.0);
+}
+
+TEST_F(ExploreTest, NothingPendingIsOneImage) {
+    EXPECT_EQ(run().images, 1u);
+    EXPECT_EQ(run().not_tried_log10(), 0.0);
+}
+
+TEST_F(ExploreTest, PairsFindWhatSingleLinesMiss) {
+    for (const uint64_t line : {1u, 2u}) {
+        store(line, word_store(0, 1));
+        store(line, word_store(1, 1));
+    }
+    const auto both_torn = [](const Shown& state) {
+        return state[1] == Line{1, 0} && state[2] == Line{1, 0};
+    };
+    run({.pair_lines_max = 0});
+    EXPECT_TRUE(std::ranges::none_of(shown_, both_torn));
+    const Explored pairs = run({.pair_lines_max = 2});
+    EXPECT_TRUE(std::ranges::any_of(shown_, both_torn));
+    EXPECT_EQ(pairs.images, 9u);
+    EXPECT_EQ(pairs.not_tried_log10(), 0.0);
+}
+
+TEST_F(ExploreTest, WhatIsNotTriedIsCounted) {
+    for (uint64_t line = 0; line < 10; ++line) store(line, bag_store(0xFF, line + 1));
+    const Explored explored = run();
+    EXPECT_NEAR(explored.states_log10, 10 * std::log10(256.0), 1e-6);
+    EXPECT_NEAR(explored.not_tried_log10(), explored.states_log10, 1e-6);
+    Explored all;
+    all.add(explored);
+    all.add(explored);
+    EXPECT_EQ(all.images, 2 * explored.images);
+    EXPECT_NEAR(all.states_log10, explored.states_log10 + std::log10(2.0), 1e-6);
+}
+
+TEST_F(ExploreTest, DrawnImagesFollowTheSeed) {
+    for (uint64_t line = 0; line < 10; ++line) store(line, bag_store(0xFF, line + 1));
+    run();
+    const std::set<Shown> levels = shown_;
+    const auto drawn = [&](uint64_t seed) {
+        EXPECT_EQ(run({.random_images = 50, .seed = seed}).images, levels.size() + 50);
+        return shown_;
+    };
+    const std::set<Shown> once = drawn(1);
+    EXPECT_EQ(drawn(1), once);
+    EXPECT_NE(drawn(2), once);
+}
+
+TEST_F(ExploreTest, WhatRecoveryStoresIsTakenBack) {
+    store(1, bag_store(0xFF, 5));
+    store(2, bag_store(0x01, 6));
+    const Line scribble = {77, 77, 77, 77, 77, 77, 77, 77};
+    uint64_t dirty = 0;
+    explore(live_, pending_, image_, {}, [&] {
+        for (uint64_t line = 0; line < kBytes / kLineBytes; ++line)
+            dirty += line_at(image_.bytes(), line) == image_.line(line) ? 0 : 1;
+        for (const uint64_t line : {1u, 2u, 9u}) {
+            image_.stored(line);
+            put_line(image_.bytes(), line, scribble);
+        }
+        return true;
+    });
+    EXPECT_EQ(dirty, 0u);
+}
+
+TEST_F(ExploreTest, TheHashTellsImagesApart) {
+    store(1, bag_store(0xFF, 5));
+    store(2, bag_store(0xFF, 5));
+    image_.begin(live_, pending_);
+    const uint64_t none = image_.hash();
+    image_.put(1, pending_[1].newest());
+    const uint64_t first = image_.hash();
+    image_.put(1, Line{});
+    EXPECT_EQ(image_.hash(), none);
+    image_.put(2, pending_[2].newest());
+    EXPECT_NE(image_.hash(), first);
+    EXPECT_NE(image_.hash(), none);
+}
+
+}  // namespace
+}  // namespace cinnabar::sim
