@@ -2,15 +2,17 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 namespace cinnabar::sim {
 
 namespace {
 
+// The first of each.
 template <class T>
 void keep_each_once(std::vector<T>& all) {
-    std::sort(all.begin(), all.end());
-    all.erase(std::unique(all.begin(), all.end()), all.end());
+    std::set<T> seen;
+    std::erase_if(all, [&](const T& one) { return !seen.insert(one).second; });
 }
 
 }  // namespace

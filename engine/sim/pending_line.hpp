@@ -45,14 +45,14 @@ struct PendingLine {
     Line prefix(size_t count) const;
     Line newest() const { return prefix(units.size()); }
 
-    // Each content once. Every prefix; and of each bag or non-temporal unit each word alone and
-    // each word missing, after the units before it.
+    // Each content once, the durable one first. Every prefix; and of each bag or non-temporal unit
+    // each word alone and each word missing, after the units before it.
     std::vector<Line> representatives() const;
 
-    // Each content once, all that the rules allow; the representatives alone where these are more
-    // than kStatesMax. Where non-temporal stores are pending, the words are taken for independent
-    // of each other: with cached stores on the same line (a mistake, counted as such) that is more
-    // than the rules allow.
+    // Each content once, the durable one first; all that the rules allow, or the representatives
+    // alone where these are more than kStatesMax. Where non-temporal stores are pending, the words
+    // are taken for independent of each other: with cached stores on the same line (a mistake,
+    // counted as such) that is more than the rules allow.
     std::vector<Line> states() const;
     static constexpr size_t kStatesMax = 4096;
     // How many the rules allow; above kStatesMax not less than that.

@@ -1,0 +1,184 @@
+#include "sim/lazy_search.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "base/check.hpp"
+
+namespace cinnabar::sim {
+
+LazySearch::LazySearch(std::span<const std::byte> live, const PendingLines& pending, Image& image,
+                       const Options& options)
+    : image_(image), options_(options), by_number_(live.size() / kLineBytes, -1) {
+    image.begin(live, pending);
+    for (const auto& [number, stores] : pending) {
+        OpenLine line;
+        line.number = number;
+        line.states = stores.states();
+        if (line.states.size() < 2) continue;
+        line.representatives = stores.representatives();
+        line.newest = stores.newest();
+        by_number_[number] = static_cast<int32_t>(lines_.size());
+        lines_.push_back(std::move(line));
+    }
+}
+
+LazySearch::Result LazySearch::run(const std::function<Outcome()>& recover) {
+    result_ = {};
+    path_.clear();
+    do {
+        const Outcome outcome = run_once(recover, false);
+        ++result_.runs;
+        if (outcome.go_on && options_.recheck_every > 0 &&
+            result_.runs % options_.recheck_every == 1 % options_.recheck_every) {
+            const size_t decisions = depth_;
+            const Outcome again = run_once(recover, true);
+            ++result_.rechecked;
+            if (again.digest != outcome.digest || depth_ != decisions) result_.inconsistent = true;
+        }
+        if (!outcome.go_on) result_.stopped = true;
+        if (result_.inconsistent || result_.stopped) return result_;
+        if (!next_path()) result_.exhausted = true;
+    } while (!result_.exhausted && result_.runs < options_.runs_max);
+    return result_;
+}
+
+LazySearch::Outcome LazySearch::run_once(const std::function<Outcome()>& recover,
+                                         bool other_bytes) {
+    depth_ = 0;
+    torn_sums_ = 0;
+    other_bytes_ = other_bytes;
+    ++run_;
+    for (const OpenLine& line : lines_)
+        image_.put(line.number, other_bytes ? line.states.back() : line.states.front());
+    const Outcome outcome = recover();
+    image_.undo();
+    if (depth_ < path_.size()) result_.inconsistent = true;  // it read less than before
+    return outcome;
+}
+
+// The deepest choice that has another alternative takes it; those below it are gone.
+bool LazySearch::next_path() {
+    while (!path_.empty() && path_.back().taken + 1 == path_.back().of) path_.pop_back();
+    if (path_.empty()) return false;
+    ++path_.back().taken;
+    return true;
+}
+
+LazySearch::Choice& LazySearch::choose(size_t of) {
+    if (depth_ == path_.size()) path_.push_back({0, static_cast<uint32_t>(of)});
+    Choice& choice = path_[depth_++];
+    if (choice.of != of) result_.inconsistent = true;
+    choice.taken = std::min(choice.taken, static_cast<uint32_t>(of - 1));
+    return choice;
+}
+
+std::vector<LazySearch::OpenLine*> LazySearch::open_in(const std::byte* from, size_t length) {
+    std::vector<OpenLine*> open;
+    const std::byte* base = image_.bytes().data();
+    CNB_CHECK(length > 0 && from >= base && from + length <= base + image_.bytes().size());
+    const uint64_t begin = static_cast<uint64_t>(from - base);
+    for (uint64_t number = begin / kLineBytes; number * kLineBytes < begin + length; ++number) {
+        const int32_t index = by_number_[number];
+        if (index < 0) continue;
+        OpenLine& line = lines_[static_cast<size_t>(index)];
+        if (line.run != run_) {
+            line.run = run_;
+            line.left.resize(line.states.size());
+            std::iota(line.left.begin(), line.left.end(), 0u);
+        }
+        if (line.left.size() > 1) open.push_back(&line);
+    }
+    return open;
+}
+
+// Leaves the states that `keep` is true of. What was not read yet shows the first of them, or, to
+// see that nobody looks, the last.
+template <class Keep>
+void LazySearch::narrow(OpenLine& line, Keep&& keep) {
+    std::erase_if(line.left, [&](uint32_t state) { return !keep(line.states[state]); });
+    CNB_CHECK(!line.left.empty());
+    image_.put(line.number, line.states[other_bytes_ ? line.left.back() : line.left.front()]);
+}
+
+void LazySearch::decide_word(OpenLine& line, size_t word) {
+    std::vector<uint64_t> values;
+    for (const uint32_t state : line.left) {
+        const uint64_t value = line.states[state][word];
+        if (std::ranges::find(values, value) == values.end()) values.push_back(value);
+    }
+    if (values.size() == 1) return;
+    const uint64_t chosen = values[choose(values.size()).taken];
+    narrow(line, [&](const Line& state) { return state[word] == chosen; });
+}
+
+void LazySearch::before_load(const std::byte* from, size_t length) {
+    const uint64_t begin = static_cast<uint64_t>(from - image_.bytes().data());
+    for (OpenLine* line : open_in(from, length)) {
+        const uint64_t line_begin = line->number * kLineBytes;
+        const uint64_t first = std::max(begin, line_begin) - line_begin;
+        const uint64_t end = std::min(begin + length - line_begin, uint64_t{kLineBytes});
+        for (uint64_t word = first / 8; word * 8 < end; ++word) decide_word(*line, word);
+    }
+}
+
+// What a store leaves of a line must be decided; what it replaces need not.
+void LazySearch::before_store(const std::byte* to, size_t length) {
+    const uint64_t begin = static_cast<uint64_t>(to - image_.bytes().data());
+    for (OpenLine* line : open_in(to, length)) {
+        const uint64_t line_begin = line->number * kLineBytes;
+        const bool replaced = begin <= line_begin && begin + length >= line_begin + kLineBytes;
+        const uint32_t state = line->left[replaced ? 0 : choose(line->left.size()).taken];
+        settle_on(*line, line->states[state]);
+    }
+}
+
+void LazySearch::settle_on(OpenLine& line, const Line& value) {
+    narrow(line, [&](const Line& state) { return state == value; });
+}
+
+bool LazySearch::may_be(const OpenLine& line, const Line& value) const {
+    return std::ranges::any_of(line.left,
+                               [&](uint32_t state) { return line.states[state] == value; });
+}
+
+// All new, all old; then each line's representatives among new lines, and among old ones.
+LazySearch::SumAlternatives LazySearch::sum_alternatives(
+    const std::vector<OpenLine*>& lines) const {
+    std::vector<Line> newest, oldest;
+    for (const OpenLine* line : lines) {
+        newest.push_back(may_be(*line, line->newest) ? line->newest
+                                                     : line->states[line->left.back()]);
+        oldest.push_back(line->states[line->left.front()]);
+    }
+    SumAlternatives all = {newest, oldest};
+    for (const auto& background : {newest, oldest})
+        for (size_t i = 0; i < lines.size(); ++i)
+            for (const Line& value : lines[i]->representatives) {
+                if (!may_be(*lines[i], value)) continue;
+                all.push_back(background);
+                all.back()[i] = value;
+            }
+    std::set<std::vector<Line>> seen;
+    std::erase_if(all, [&](const auto& one) { return !seen.insert(one).second; });
+    return all;
+}
+
+void LazySearch::before_checksum(const std::byte* from, size_t length) {
+    const std::vector<OpenLine*> lines = open_in(from, length);
+    if (lines.empty()) return;
+    // On a path that was begun before, its alternatives are those of then.
+    const bool known = depth_ < path_.size() && !path_[depth_].sums.empty();
+    SumAlternatives alternatives = known ? std::move(path_[depth_].sums) : sum_alternatives(lines);
+    const bool narrowed = torn_sums_ >= options_.torn_sums_max && alternatives.size() > 2;
+    if (narrowed) alternatives.resize(2);
+    if (!known) ++result_.sums_collapsed;
+    if (!known && narrowed) ++result_.sums_narrowed;
+    Choice& choice = choose(alternatives.size());
+    choice.sums = std::move(alternatives);
+    if (choice.taken >= 2) ++torn_sums_;
+    for (size_t i = 0; i < lines.size(); ++i) settle_on(*lines[i], choice.sums[choice.taken][i]);
+}
+
+}  // namespace cinnabar::sim

@@ -1,0 +1,105 @@
+// Searches the images of one crash by what recovery reads of them. A line that the crash left open
+// is decided word by word when recovery first reads it, and only where the values there differ; the
+// search then tries the others, depth first. Lines that recovery never reads are never decided, so
+// that one run stands for all their states: a log whose records hang on one commit word needs a run
+// per record where the rules allow 10^9 images. (The idea is Jaaru's, ASPLOS 2021.)
+//
+// A checksum is one decision, not one per word: everything new, everything old, and each line's
+// representatives (pending_line.hpp) among new lines and among old ones. That takes it that
+// recovery treats all bytes alike that do not verify.
+//
+// Recovery says what it is about to read through before_load() and before_checksum(), and what it
+// is about to store to through before_store(). It must be deterministic: the same bytes read, the
+// same reads next.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "sim/image.hpp"
+#include "sim/pending_line.hpp"
+
+namespace cinnabar::sim {
+
+class LazySearch {
+  public:
+    struct Options {
+        uint64_t runs_max = 1 << 16;
+        // Of one run: so many checksums may fail in every way, further ones by all old bytes alone.
+        uint32_t torn_sums_max = 1;
+        // One run in so many is repeated with other bytes where nothing was read; 0: none.
+        uint64_t recheck_every = 16;
+    };
+
+    struct Result {
+        uint64_t runs = 0;
+        uint64_t rechecked = 0;
+        uint64_t sums_collapsed = 0;  // checksums that were one decision
+        uint64_t sums_narrowed = 0;   // by torn_sums_max
+        bool exhausted = false;       // every path was gone, apart from what checksums collapse
+        bool stopped = false;         // by the visitor
+        // Another run over the same bytes read came out otherwise: recovery is not deterministic,
+        // or reads what it does not tell.
+        bool inconsistent = false;
+    };
+
+    // What one run of recovery came to: equal for equal outcomes.
+    struct Outcome {
+        uint64_t digest = 0;
+        bool go_on = true;
+    };
+
+    LazySearch(std::span<const std::byte> live, const PendingLines& pending, Image& image,
+               const Options& options);
+
+    // Calls `recover` over image.bytes() until every path was gone, runs_max, or it says so.
+    Result run(const std::function<Outcome()>& recover);
+
+    void before_load(const std::byte* from, size_t length);
+    void before_checksum(const std::byte* from, size_t length);
+    void before_store(const std::byte* to, size_t length);
+
+  private:
+    struct OpenLine {
+        uint64_t number = 0;
+        std::vector<Line> states;           // the durable one first
+        std::vector<Line> representatives;  // of these
+        Line newest = {};
+        std::vector<uint32_t> left;  // of `states`, in the run that opened it last
+        uint64_t run = 0;
+    };
+    using SumAlternatives = std::vector<std::vector<Line>>;  // each a content for every line
+    struct Choice {
+        uint32_t taken = 0;
+        uint32_t of = 0;
+        SumAlternatives sums = {};  // where it is of a checksum
+    };
+
+    // The open lines in a range, those that still have more than one state.
+    std::vector<OpenLine*> open_in(const std::byte* from, size_t length);
+    Choice& choose(size_t of);
+    template <class Keep>
+    void narrow(OpenLine& line, Keep&& keep);
+    void decide_word(OpenLine& line, size_t word);
+    void settle_on(OpenLine& line, const Line& value);
+    bool may_be(const OpenLine& line, const Line& value) const;
+    SumAlternatives sum_alternatives(const std::vector<OpenLine*>& lines) const;
+    Outcome run_once(const std::function<Outcome()>& recover, bool other_bytes);
+    bool next_path();
+
+    Image& image_;
+    const Options options_;
+    std::vector<OpenLine> lines_;
+    std::vector<int32_t> by_number_;  // line number -> index in lines_, -1: not open
+    std::vector<Choice> path_;
+    size_t depth_ = 0;
+    uint64_t run_ = 0;
+    uint32_t torn_sums_ = 0;
+    bool other_bytes_ = false;
+    Result result_;
+};
+
+}  // namespace cinnabar::sim
