@@ -36,6 +36,14 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
+// In the hook build (sim/hooks.hpp) a sum is told of as a whole, and this file is compiled plain.
+#ifdef CINNABAR_HOOKS
+extern "C" void cinnabar_before_checksum(const void* bytes, size_t length);
+#define CINNABAR_ANNOUNCE(bytes, length) cinnabar_before_checksum(bytes, length)
+#else
+#define CINNABAR_ANNOUNCE(bytes, length)
+#endif
+
 #define CINNABAR_INSTRUCTION __attribute__((target("sse4.2,pclmul")))
 #define CINNABAR_FOLD512 __attribute__((target("sse4.2,pclmul,avx512f,avx512vl,vpclmulqdq")))
 
@@ -267,12 +275,14 @@ uint32_t choose_and_sum_with_hole(uint32_t seed, const std::byte* p, size_t leng
 }  // namespace
 
 uint32_t crc32c(uint32_t seed, const void* bytes, size_t length) {
+    CINNABAR_ANNOUNCE(bytes, length);
     return chosen.load(std::memory_order_relaxed)(seed, static_cast<const std::byte*>(bytes),
                                                   length);
 }
 
 uint32_t crc32c_with_hole(uint32_t seed, const void* bytes, size_t length) {
     CNB_CHECK(length >= kHoleLeast, {"length", length});
+    CINNABAR_ANNOUNCE(bytes, length);
     return chosen_with_hole.load(std::memory_order_relaxed)(
         seed, static_cast<const std::byte*>(bytes), length);
 }

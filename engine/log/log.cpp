@@ -22,16 +22,6 @@ Lsn Reader::position() const {
     return Lsn{core_->position()};
 }
 
-// --- Reservation --------------------------------------------------------------------------------
-Reservation::Reservation(std::unique_ptr<ReservedSpace> space) : space_(std::move(space)) {}
-Reservation::Reservation(Reservation&&) noexcept = default;
-Reservation& Reservation::operator=(Reservation&&) noexcept = default;
-Reservation::~Reservation() = default;
-
-uint64_t Reservation::bytes_left() const {
-    return space_ ? space_->left : 0;
-}
-
 // --- Stream -------------------------------------------------------------------------------------
 Stream::Stream(std::shared_ptr<StreamCoreBase> core) : core_(std::move(core)) {}
 

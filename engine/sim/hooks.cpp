@@ -1,0 +1,67 @@
+#include "sim/hooks.hpp"
+
+#include <algorithm>
+
+#include "base/check.hpp"
+#include "sim/hook_state.hpp"
+
+namespace cinnabar::sim {
+
+namespace {
+
+constinit std::span<const std::byte> region;
+constinit Watcher* watcher = nullptr;
+constinit bool is_hooked = false;
+constinit thread_local unsigned unwatched_depth = 0;
+
+}  // namespace
+
+constinit WatchedRange watched_range;
+
+void watch(std::span<const std::byte> given, Watcher& by) {
+    CNB_CHECK(watcher == nullptr);
+    CNB_CHECK(!given.empty());
+    region = given;
+    watcher = &by;
+    watched_range = {reinterpret_cast<uintptr_t>(given.data()) - (kWidestAccess - 1),
+                     given.size() + (kWidestAccess - 1)};
+}
+
+void unwatch() {
+    watched_range = {};
+    watcher = nullptr;
+    region = {};
+}
+
+Unwatched::Unwatched() {
+    ++unwatched_depth;
+}
+
+Unwatched::~Unwatched() {
+    --unwatched_depth;
+}
+
+bool hooked() {
+    return is_hooked;
+}
+
+void note_hooked() {
+    is_hooked = true;
+}
+
+void report(Access access, const void* at, size_t length) {
+    if (watcher == nullptr || unwatched_depth != 0) return;
+    const uintptr_t start = reinterpret_cast<uintptr_t>(region.data());
+    const uintptr_t from = std::max(start, reinterpret_cast<uintptr_t>(at));
+    const uintptr_t end = std::min(start + region.size(), reinterpret_cast<uintptr_t>(at) + length);
+    if (from >= end) return;
+    const Unwatched unwatched;
+    const auto* bytes = reinterpret_cast<const std::byte*>(from);
+    switch (access) {
+        case Access::load: return watcher->before_load(bytes, end - from);
+        case Access::store: return watcher->before_store(const_cast<std::byte*>(bytes), end - from);
+        case Access::checksum: return watcher->before_checksum(bytes, end - from);
+    }
+}
+
+}  // namespace cinnabar::sim
