@@ -10,7 +10,8 @@
 
 #include "sim/hook_state.hpp"
 
-// The compiler gives the names. NOLINTBEGIN(bugprone-reserved-identifier)
+// The compiler gives the names, and a type stands without parentheses.
+// NOLINTBEGIN(*-reserved-identifier,*-identifier-naming,*-macro-parentheses)
 
 namespace {
 
@@ -243,4 +244,4 @@ void cinnabar_before_checksum(const void* bytes, size_t length) {
 
 }  // extern "C"
 
-// NOLINTEND(bugprone-reserved-identifier)
+// NOLINTEND(*-reserved-identifier,*-identifier-naming,*-macro-parentheses)

@@ -9,8 +9,8 @@ namespace cinnabar::sim {
 
 namespace {
 
-constinit std::span<const std::byte> region;
-constinit Watcher* watcher = nullptr;
+constinit std::span<const std::byte> watched_region;
+constinit Watcher* told = nullptr;
 constinit bool is_hooked = false;
 constinit thread_local unsigned unwatched_depth = 0;
 
@@ -18,19 +18,19 @@ constinit thread_local unsigned unwatched_depth = 0;
 
 constinit WatchedRange watched_range;
 
-void watch(std::span<const std::byte> given, Watcher& by) {
-    CNB_CHECK(watcher == nullptr);
-    CNB_CHECK(!given.empty());
-    region = given;
-    watcher = &by;
-    watched_range = {reinterpret_cast<uintptr_t>(given.data()) - (kWidestAccess - 1),
-                     given.size() + (kWidestAccess - 1)};
+void watch(std::span<const std::byte> region, Watcher& watcher) {
+    CNB_CHECK(told == nullptr);
+    CNB_CHECK(!region.empty());
+    watched_region = region;
+    told = &watcher;
+    watched_range = {reinterpret_cast<uintptr_t>(region.data()) - (kWidestAccess - 1),
+                     region.size() + (kWidestAccess - 1)};
 }
 
 void unwatch() {
     watched_range = {};
-    watcher = nullptr;
-    region = {};
+    told = nullptr;
+    watched_region = {};
 }
 
 Unwatched::Unwatched() {
@@ -50,17 +50,18 @@ void note_hooked() {
 }
 
 void report(Access access, const void* at, size_t length) {
-    if (watcher == nullptr || unwatched_depth != 0) return;
-    const uintptr_t start = reinterpret_cast<uintptr_t>(region.data());
+    if (told == nullptr || unwatched_depth != 0) return;
+    const uintptr_t start = reinterpret_cast<uintptr_t>(watched_region.data());
     const uintptr_t from = std::max(start, reinterpret_cast<uintptr_t>(at));
-    const uintptr_t end = std::min(start + region.size(), reinterpret_cast<uintptr_t>(at) + length);
+    const uintptr_t end =
+        std::min(start + watched_region.size(), reinterpret_cast<uintptr_t>(at) + length);
     if (from >= end) return;
     const Unwatched unwatched;
     const auto* bytes = reinterpret_cast<const std::byte*>(from);
     switch (access) {
-        case Access::load: return watcher->before_load(bytes, end - from);
-        case Access::store: return watcher->before_store(const_cast<std::byte*>(bytes), end - from);
-        case Access::checksum: return watcher->before_checksum(bytes, end - from);
+        case Access::load: return told->before_load(bytes, end - from);
+        case Access::store: return told->before_store(const_cast<std::byte*>(bytes), end - from);
+        case Access::checksum: return told->before_checksum(bytes, end - from);
     }
 }
 

@@ -141,6 +141,33 @@ INSTANTIATE_TEST_SUITE_P(All, HookedEngine,
                                     (one.shared ? "Shared" : "OneWriter");
                          });
 
+// What a life does besides appending: reserve, carry forward, fill the log, check, close, read
+// only.
+TEST(HookedLog, TheRestOfALifeStoresNothingRawEither) {
+    OneStream setup({.spares = 1}, {.segments = 6}, true);
+    const ServiceId keeper = setup.add_service();
+    Recorder recorder(setup.pool.bytes());
+    ASSERT_TRUE(setup.life.open());
+    setup.append(100, Durability::forced);
+    const Lsn kept = setup.history["s"].appended.front().lsn;
+    {
+        auto core = setup.life.engine().stream("s");
+        auto reserved = StreamCoreBase::reserve(core, 40, 1, false);
+        ASSERT_TRUE(reserved);
+        while (setup.life.append(setup.history, "s", 200, Durability::forced)) {
+        }
+        ASSERT_TRUE(core->copies().carry_forward(core, {&kept, 1}));
+        ASSERT_TRUE(setup.life.engine().release(keeper, Lsn{core->oldest_end()}));
+        ASSERT_TRUE(append_reserved(core, *reserved, 40));
+    }
+    EXPECT_TRUE(setup.life.engine().check().empty());
+    ASSERT_TRUE(setup.life.engine().close());
+    setup.life.kill();
+    ASSERT_TRUE(setup.life.open(true));
+    EXPECT_TRUE(setup.life.read("s"));
+    EXPECT_TRUE(recorder.stores.empty());
+}
+
 // What the watcher writes into a line just before the engine loads it is what the engine gets: the
 // last line of a record comes back as it was before it was damaged.
 class Healer : public Recorder {
