@@ -420,6 +420,18 @@ TEST(Hooks, WhatReachesOverAnEdgeIsCut) {
                   {{0, 1}, {size - 3, 3}, {0, 100}, {size - 100, 100}, {0, size}}));
 }
 
+// Also where the compiler takes the access for aligned, or says its size.
+TEST(Hooks, WhatReachesOverAnOddEdgeIsCut) {
+    const auto region = std::make_unique<Region>();
+    std::byte* const begin = region->at();
+    Recorder recorder(std::span(begin + 5, 22));
+    *as<volatile uint64_t>(begin) = 1;
+    *as<volatile Word128>(begin + 16) = 1;
+    *as<volatile uint32_t>(begin + 28) = 1;
+    as<std::atomic<uint32_t>>(begin + 4)->store(1);
+    EXPECT_EQ(recorder.stores, std::vector<Recorder::Range>({{0, 3}, {11, 11}, {0, 3}}));
+}
+
 TEST(Hooks, UnwatchedWorkIsNotReported) {
     const auto region = std::make_unique<Region>();
     auto* word = as<volatile uint64_t>(region->at());
