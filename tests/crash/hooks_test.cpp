@@ -13,8 +13,11 @@
 #include <cstring>
 #include <iostream>
 #include <memory>
-#include <numeric>
+#include <set>
+#include <span>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "base/crc32c.hpp"
 #include "crash/hooks_twin.hpp"
@@ -455,6 +458,14 @@ TEST(Hooks, UnwatchedWorkIsNotReported) {
     *word = 6;  // nobody watches
     Recorder second(region->bytes());
     EXPECT_TRUE(second.stores.empty());
+}
+
+TEST(Hooks, AnotherThreadIsWatchedMeanwhile) {
+    const auto region = std::make_unique<Region>();
+    Recorder recorder(region->bytes());
+    const sim::Unwatched unwatched;
+    std::thread([&] { *as<volatile uint64_t>(region->at()) = 1; }).join();
+    EXPECT_EQ(recorder.stores, std::vector<Recorder::Range>({{kAt, 8}}));
 }
 
 TEST(Hooks, AChecksumIsOneReport) {

@@ -183,9 +183,13 @@ def check_file(name, text):
 
 
 def check_dead(files):
-    """Every .cpp stands in a CMakeLists.txt of its folder or above; every .hpp is included."""
+    """Every .cpp stands in a CMakeLists.txt of its folder or above; every .hpp is included, by a
+    source or by an option that a CMakeLists.txt gives the compiler."""
     everything = "\n".join(text for name, text in files.items() if name.endswith((".cpp", ".hpp")))
     included = set(re.findall(r'#\s*include\s*[<"]([^>"]+)[>"]', everything))
+    for name, text in files.items():
+        if name.endswith("CMakeLists.txt"):
+            included.update(re.findall(r"-include \S*/(\w+\.hpp)", text))
     for name in files:
         path = pathlib.PurePath(name)
         if path.suffix == ".cpp":

@@ -117,8 +117,9 @@ class Tidy(unittest.TestCase):
         self.finds("pipefail", "tools/a", "#!/bin/bash\n# A.\n")
 
     def test_dead(self):
-        files = {"CMakeLists.txt": "# A.\nx(xa.cpp a.cpp.in)\n", "a.cpp": TOP, "a.hpp": HEADER,
-                 "b.hpp": HEADER, "xa.cpp": TOP + '#include "b.hpp"\n'}
+        lists = "# A.\nx(xa.cpp a.cpp.in)\ny(-include ${z}/c.hpp)\n"
+        files = {"CMakeLists.txt": lists, "a.cpp": TOP, "a.hpp": HEADER, "b.hpp": HEADER,
+                 "c.hpp": HEADER, "xa.cpp": TOP + '#include "b.hpp"\n'}
         found = [(name, problem[:5]) for name, _, problem in tidy.check(files)]
         self.assertEqual(found, [("a.cpp", "dead:"), ("a.hpp", "dead:")])
 
