@@ -23,16 +23,15 @@
 //   - crc32c() and crc32c_with_hole() make one before_checksum report, of the range, and none for
 //     their loads. What the engine first loads into an object of its own and then sums (registers,
 //     segment headers, link payloads) is reported as those loads, and the sum not at all.
-//   - The simulator is plain code: stores through the medium are not reported, nor is what a verb
-//   of
-//     the medium loads as its source. (All that recovery stores from, it has loaded before.)
+//   - The simulator is plain code: stores through the medium are not reported, nor are loads by a
+//     verb of the medium from its source. (All that recovery stores from, it has loaded before.)
 //
 // One definition. An inline function that a hooked and a plain object both emit exists once in the
-// program: the linker keeps the first. Hooked objects come first in the link, and no plain object
-// of the engine is linked at all, so that hooked code never calls a plain copy: nothing goes
-// unseen. Plain code may call a hooked copy, and is then reported. This is the harmless direction,
-// since it alarms and does not hide; the simulator's own work on a watched region runs Unwatched
-// for it.
+// program: the linker keeps the first. Hooked objects come first in the link, and of the engine no
+// plain library but the simulator is linked at all, so that hooked code never calls a plain copy
+// and nothing goes unseen. Plain code may call a hooked copy, and is then reported. This is the
+// harmless direction, since it alarms and does not hide; a simulator that works on the region while
+// it is watched does so Unwatched.
 #pragma once
 
 #include <cstddef>
