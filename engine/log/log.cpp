@@ -5,7 +5,6 @@
 
 #include "log/log_core.hpp"
 #include "log/reader_core.hpp"
-#include "log/reserved_space.hpp"
 
 namespace cinnabar {
 
