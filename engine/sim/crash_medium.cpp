@@ -50,10 +50,10 @@ void CrashMedium::store_words(Site site, Unit::Kind kind, std::byte* to, const s
     const uint64_t offset = static_cast<uint64_t>(to - live_.data());
     CNB_CHECK(to >= live_.data() && offset + length <= live_.size(), {"offset", offset});
     CNB_CHECK(offset % 8 == 0 && length % 8 == 0, {"offset", offset}, {"length", length});
+    if (on_store_) on_store_(offset, length);
     for (uint64_t at = offset; at < offset + length;) {
         const uint64_t line = at / kLineBytes;
         const uint64_t end = std::min((line + 1) * kLineBytes, offset + length);
-        if (on_store_) on_store_(line);
         Unit unit;
         unit.kind = kind;
         unit.site = site;

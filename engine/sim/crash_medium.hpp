@@ -68,8 +68,10 @@ class CrashMedium {
     // and writes nothing. Here these are all pages that are dirty then.
     void fail_next_sync() { fail_sync_ = true; }
 
-    // Called before a line is stored to: who runs over an image (sim/image.hpp) takes it back.
-    void on_store(std::function<void(uint64_t line)> call) { on_store_ = std::move(call); }
+    // Called before each store, with the offset in the live memory: who runs over an image
+    // (sim/image.hpp) takes it back.
+    using OnStore = std::function<void(uint64_t offset, size_t length)>;
+    void on_store(OnStore call) { on_store_ = std::move(call); }
 
     // A line that is not pending is durable as it stands.
     std::span<const std::byte> live() const { return live_; }
@@ -102,7 +104,7 @@ class CrashMedium {
     PendingLines pending_;
     uint64_t sequence_ = 0;
     std::function<void(Site)> on_crash_point_;
-    std::function<void(uint64_t)> on_store_;
+    OnStore on_store_;
     std::optional<Site> dropped_;
     std::optional<Site> swapped_;
     bool fail_sync_ = false;

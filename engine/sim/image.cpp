@@ -51,6 +51,11 @@ void Image::put(uint64_t line, const Line& value) {
     put_line(bytes(), line, value);
 }
 
+void Image::stored(uint64_t offset, size_t length) {
+    for (uint64_t line = offset / kLineBytes; line * kLineBytes < offset + length; ++line)
+        stored_.push_back(line);
+}
+
 void Image::undo() {
     for (const uint64_t line : stored_) put_line(bytes(), line, line_at(image(), line));
     stored_.clear();

@@ -25,9 +25,9 @@ class Image {
     Line line(uint64_t line) const { return line_at(image(), line); }
 
     std::span<const std::byte> image() const { return {image_.get(), size_}; }
-    // The same, for recovery to work on. Whoever stores to it says which lines, before undo().
+    // The same, for recovery to work on. Whoever stores to it says where, before undo().
     std::span<std::byte> bytes() { return {work_.get(), size_}; }
-    void stored(uint64_t line) { stored_.push_back(line); }
+    void stored(uint64_t offset, size_t length);
     void undo();
 
     // Equal for equal images of one crash.
@@ -42,7 +42,7 @@ class Image {
     size_t size_;
     Memory image_;
     Memory work_;
-    std::vector<uint64_t> stored_;
+    std::vector<uint64_t> stored_;  // line numbers
     uint64_t hash_ = 0;
 };
 

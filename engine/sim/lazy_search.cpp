@@ -47,12 +47,14 @@ LazySearch::Result LazySearch::run(const std::function<Outcome()>& recover) {
 LazySearch::Outcome LazySearch::run_once(const std::function<Outcome()>& recover,
                                          bool other_bytes) {
     depth_ = 0;
-    torn_sums_ = 0;
+    torn_lines_ = 0;
     other_bytes_ = other_bytes;
     ++run_;
     for (const OpenLine& line : lines_)
         image_.put(line.number, other_bytes ? line.states.back() : line.states.front());
+    watch(image_.bytes(), *this);
     const Outcome outcome = recover();
+    unwatch();
     image_.undo();
     if (depth_ < path_.size()) result_.inconsistent = true;  // it read less than before
     return outcome;
@@ -75,7 +77,7 @@ LazySearch::Choice& LazySearch::choose(size_t of) {
 }
 
 std::vector<LazySearch::OpenLine*> LazySearch::open_in(const std::byte* from, size_t length) {
-    std::vector<OpenLine*> open;
+    std::vector<OpenLine*> found;
     const std::byte* base = image_.bytes().data();
     CNB_CHECK(length > 0 && from >= base && from + length <= base + image_.bytes().size());
     const uint64_t begin = static_cast<uint64_t>(from - base);
@@ -83,14 +85,26 @@ std::vector<LazySearch::OpenLine*> LazySearch::open_in(const std::byte* from, si
         const int32_t index = by_number_[number];
         if (index < 0) continue;
         OpenLine& line = lines_[static_cast<size_t>(index)];
-        if (line.run != run_) {
-            line.run = run_;
-            line.left.resize(line.states.size());
-            std::iota(line.left.begin(), line.left.end(), 0u);
-        }
-        if (line.left.size() > 1) open.push_back(&line);
+        if (line.run != run_) open(line);
+        if (torn_lines_ >= options_.torn_lines_max) bound(line);
+        if (line.left.size() > 1) found.push_back(&line);
     }
-    return open;
+    return found;
+}
+
+void LazySearch::open(OpenLine& line) {
+    line.run = run_;
+    line.torn = false;
+    line.left.resize(line.states.size());
+    std::iota(line.left.begin(), line.left.end(), 0u);
+}
+
+// Enough lines are torn: this one is old or new, if it is not among them.
+void LazySearch::bound(OpenLine& line) {
+    if (line.torn || line.left.size() <= 2) return;
+    result_.bounded = true;
+    narrow(line,
+           [&](const Line& state) { return state == line.states.front() || state == line.newest; });
 }
 
 // Leaves the states that `keep` is true of. What was not read yet shows the first of them, or, to
@@ -99,6 +113,10 @@ template <class Keep>
 void LazySearch::narrow(OpenLine& line, Keep&& keep) {
     std::erase_if(line.left, [&](uint32_t state) { return !keep(line.states[state]); });
     CNB_CHECK(!line.left.empty());
+    if (!line.torn && line.left.front() != 0 && !may_be(line, line.newest)) {
+        line.torn = true;
+        ++torn_lines_;
+    }
     image_.put(line.number, line.states[other_bytes_ ? line.left.back() : line.left.front()]);
 }
 
@@ -124,7 +142,7 @@ void LazySearch::before_load(const std::byte* from, size_t length) {
 }
 
 // What a store leaves of a line must be decided; what it replaces need not.
-void LazySearch::before_store(const std::byte* to, size_t length) {
+void LazySearch::before_store(std::byte* to, size_t length) {
     const uint64_t begin = static_cast<uint64_t>(to - image_.bytes().data());
     for (OpenLine* line : open_in(to, length)) {
         const uint64_t line_begin = line->number * kLineBytes;
@@ -171,13 +189,9 @@ void LazySearch::before_checksum(const std::byte* from, size_t length) {
     // On a path that was begun before, its alternatives are those of then.
     const bool known = depth_ < path_.size() && !path_[depth_].sums.empty();
     SumAlternatives alternatives = known ? std::move(path_[depth_].sums) : sum_alternatives(lines);
-    const bool narrowed = torn_sums_ >= options_.torn_sums_max && alternatives.size() > 2;
-    if (narrowed) alternatives.resize(2);
     if (!known) ++result_.sums_collapsed;
-    if (!known && narrowed) ++result_.sums_narrowed;
     Choice& choice = choose(alternatives.size());
     choice.sums = std::move(alternatives);
-    if (choice.taken >= 2) ++torn_sums_;
     for (size_t i = 0; i < lines.size(); ++i) settle_on(*lines[i], choice.sums[choice.taken][i]);
 }
 

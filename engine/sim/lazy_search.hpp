@@ -8,9 +8,13 @@
 // representatives (pending_line.hpp) among new lines and among old ones. That takes it that
 // recovery treats all bytes alike that do not verify.
 //
-// Recovery says what it is about to read through before_load() and before_checksum(), and what it
-// is about to store to through before_store(). It must be deterministic: the same bytes read, the
-// same reads next.
+// A recovery that looks at every line has a product of all their states to see, which no order of
+// looking makes small. The search is therefore bounded by how many lines are torn at once; the
+// others are old or new, in every combination.
+//
+// What recovery is about to read it tells by itself where it is compiled in the hook build
+// (hooks.hpp): the search watches the image. Stores through a CrashMedium are told by its
+// on_store(). Recovery must be deterministic: the same bytes read, the same reads next.
 #pragma once
 
 #include <cstddef>
@@ -19,17 +23,18 @@
 #include <span>
 #include <vector>
 
+#include "sim/hooks.hpp"
 #include "sim/image.hpp"
 #include "sim/pending_line.hpp"
 
 namespace cinnabar::sim {
 
-class LazySearch {
+class LazySearch : public Watcher {
   public:
     struct Options {
         uint64_t runs_max = 1 << 16;
-        // Of one run: so many checksums may fail in every way, further ones by all old bytes alone.
-        uint32_t torn_sums_max = 1;
+        // So many lines of an image are torn; the others hold all of their stores or none.
+        uint32_t torn_lines_max = 2;
         // One run in so many is repeated with other bytes where nothing was read; 0: none.
         uint64_t recheck_every = 16;
     };
@@ -38,8 +43,8 @@ class LazySearch {
         uint64_t runs = 0;
         uint64_t rechecked = 0;
         uint64_t sums_collapsed = 0;  // checksums that were one decision
-        uint64_t sums_narrowed = 0;   // by torn_sums_max
-        bool exhausted = false;       // every path was gone, apart from what checksums collapse
+        bool bounded = false;         // lines were left out by torn_lines_max
+        bool exhausted = false;       // every path was gone, within the bound and the checksums
         bool stopped = false;         // by the visitor
         // Another run over the same bytes read came out otherwise: recovery is not deterministic,
         // or reads what it does not tell.
@@ -58,9 +63,9 @@ class LazySearch {
     // Calls `recover` over image.bytes() until every path was gone, runs_max, or it says so.
     Result run(const std::function<Outcome()>& recover);
 
-    void before_load(const std::byte* from, size_t length);
-    void before_checksum(const std::byte* from, size_t length);
-    void before_store(const std::byte* to, size_t length);
+    void before_load(const std::byte* from, size_t length) override;
+    void before_checksum(const std::byte* from, size_t length) override;
+    void before_store(std::byte* to, size_t length) override;
 
   private:
     struct OpenLine {
@@ -70,6 +75,7 @@ class LazySearch {
         Line newest = {};
         std::vector<uint32_t> left;  // of `states`, in the run that opened it last
         uint64_t run = 0;
+        bool torn = false;
     };
     using SumAlternatives = std::vector<std::vector<Line>>;  // each a content for every line
     struct Choice {
@@ -80,6 +86,8 @@ class LazySearch {
 
     // The open lines in a range, those that still have more than one state.
     std::vector<OpenLine*> open_in(const std::byte* from, size_t length);
+    void open(OpenLine& line);
+    void bound(OpenLine& line);
     Choice& choose(size_t of);
     template <class Keep>
     void narrow(OpenLine& line, Keep&& keep);
@@ -97,7 +105,7 @@ class LazySearch {
     std::vector<Choice> path_;
     size_t depth_ = 0;
     uint64_t run_ = 0;
-    uint32_t torn_sums_ = 0;
+    uint32_t torn_lines_ = 0;
     bool other_bytes_ = false;
     Result result_;
 };

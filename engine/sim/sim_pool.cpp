@@ -57,11 +57,12 @@ SimPool::SimPool(const SimPool& other, std::span<const std::byte> image) {
 
 SimPool SimPool::in_place(const SimPool& other, std::span<std::byte> memory) {
     CNB_CHECK(memory.size() == other.size_, {"memory", memory.size()}, {"pool", other.size_});
-    SimPool pool;
-    pool.size_ = memory.size();
-    pool.lay_out(memory.data(), other.space_.segment_bytes, other.space_.segments.size());
-    pool.space_.id = other.space_.id;
-    return pool;
+    return SimPool(other, memory.data());
+}
+
+SimPool::SimPool(const SimPool& other, std::byte* memory) : size_(other.size_) {
+    lay_out(memory, other.space_.segment_bytes, other.space_.segments.size());
+    space_.id = other.space_.id;
 }
 
 void SimPool::allocate(uint64_t segment_bytes, uint64_t segments) {

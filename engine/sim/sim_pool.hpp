@@ -48,7 +48,7 @@ class SimPool {
         void operator()(std::byte* p) const;
     };
 
-    SimPool() = default;
+    SimPool(const SimPool& other, std::byte* memory);
     void allocate(uint64_t segment_bytes, uint64_t segments);
     void lay_out(std::byte* memory, uint64_t segment_bytes, uint64_t segments);
     void age_segments(const Options& options);

@@ -81,7 +81,8 @@ class Life {
 
     // A life over an image: what it stores is taken back with the image's undo().
     Life(SimPool& pool, const Options& options, sim::Image& image) : Life(pool, options) {
-        medium_.on_store([&image](uint64_t line) { image.stored(line); });
+        medium_.on_store(
+            [&image](uint64_t offset, size_t length) { image.stored(offset, length); });
     }
 
     // The next life after kill -9 of `killed`, over a copy of its memory; also amidst a call of it.

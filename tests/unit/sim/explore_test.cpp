@@ -169,7 +169,7 @@ TEST_F(ExploreTest, WhatRecoveryStoresIsTakenBack) {
         for (uint64_t line = 0; line < kBytes / kLineBytes; ++line)
             dirty += line_at(image_.bytes(), line) == image_.line(line) ? 0 : 1;
         for (const uint64_t line : {1u, 2u, 9u}) {
-            image_.stored(line);
+            image_.stored(line * kLineBytes, kLineBytes);
             put_line(image_.bytes(), line, scribble);
         }
         return true;

@@ -1,0 +1,162 @@
+// The log under the search by what recovery reads: what a crash left open is decided when the
+// engine's recovery looks at it.
+#include <iostream>
+#include <string>
+
+#include "crash/harness.hpp"
+#include "sim/lazy_search.hpp"
+
+namespace cinnabar::crash_test {
+
+namespace {
+
+struct Total {
+    uint64_t points = 0;
+    uint64_t exhausted = 0;  // of these
+    uint64_t runs = 0;
+    std::string failure;
+};
+
+// Searches at every crash point of a life, from now on.
+class LazyExplorer {
+  public:
+    LazyExplorer(Life& life, const SimPool& pool, const History& history,
+                 const Life::Options& options, const sim::LazySearch::Options& search)
+        : life_(life),
+          pool_(pool),
+          history_(history),
+          options_(options),
+          search_options_(search),
+          image_(life.medium().live().size()) {
+        life.medium().on_crash_point([this](Site site) { look(std::string(name_of(site))); });
+    }
+    ~LazyExplorer() { life_.medium().on_crash_point(nullptr); }
+
+    void look(const std::string& where) {
+        if (!total.failure.empty()) return;
+        sim::LazySearch search(life_.medium().live(), life_.medium().pending(), image_,
+                               search_options_);
+        const auto result = search.run([&] { return recover(search, where); });
+        ++total.points;
+        total.runs += result.runs;
+        total.exhausted += result.exhausted ? 1 : 0;
+        if (result.inconsistent)
+            total.failure = where + ": another outcome where the same bytes were read";
+    }
+
+    Total total;
+
+  private:
+    sim::LazySearch::Outcome recover(sim::LazySearch& search, const std::string& where) {
+        Crashed crashed(pool_, image_, options_);
+        crashed.life.medium().on_store([&](uint64_t offset, size_t length) {
+            search.before_store(image_.bytes().data() + offset, length);
+            image_.stored(offset, length);
+        });
+        const std::string wrong = recover_and_compare(crashed.pool, crashed.life, history_);
+        if (!wrong.empty()) total.failure = where + ": " + wrong;
+        std::string outcome = wrong;
+        for (const StreamReport& stream : crashed.life.report().streams)
+            outcome += std::to_string(stream.begin.value) + "-" + std::to_string(stream.end.value) +
+                       std::string(stream.end_verdict);
+        return {.digest = std::hash<std::string>()(outcome), .go_on = wrong.empty()};
+    }
+
+    Life& life_;
+    const SimPool& pool_;
+    const History& history_;
+    const Life::Options options_;
+    const sim::LazySearch::Options search_options_;
+    sim::Image image_;
+};
+
+struct Workload {
+    int records;
+    size_t length_max;
+    int lazy_of_3;
+    sim::LazySearch::Options search;
+    Age age = Age::stale;
+    bool shared = false;
+};
+
+Total search(const Workload& workload, const Life::Options& options = {}) {
+    SimPool pool(SimPool::Options{.segments = 5, .age = workload.age});
+    pool.add_stream("s", workload.shared);
+    Life life(pool, options);
+    History history;
+    history["s"];
+    LazyExplorer explorer(life, pool, history, options, workload.search);
+    if (auto opened = life.open(); !opened) return {.failure = opened.error().message};
+    for (int i = 0; i < workload.records && explorer.total.failure.empty(); ++i) {
+        const auto durability = i % 3 < workload.lazy_of_3 ? Durability::lazy : Durability::forced;
+        const size_t length = 1 + static_cast<size_t>(i) * 97 % workload.length_max;
+        if (auto lsn = life.append(history, "s", length, durability); !lsn)
+            return {.failure = lsn.error().message};
+    }
+    explorer.look("at the end");
+    const Total& total = explorer.total;
+    std::cout << total.points << " crash points, " << total.exhausted << " exhausted, "
+              << total.runs << " runs of recovery\n";
+    return total;
+}
+
+// Any two lines torn, in every way that the rules allow, the others old or new: what recovery comes
+// to is right in every case.
+TEST(LazyLog, ForcedAppendsAreExhausted) {
+    for (const Age age : {Age::ones, Age::random, Age::stale})
+        for (const bool shared : {false, true}) {
+            const Total total = search({.records = 12,
+                                        .length_max = 100,
+                                        .lazy_of_3 = 0,
+                                        .search = {.torn_lines_max = 2},
+                                        .age = age,
+                                        .shared = shared});
+            EXPECT_EQ(total.failure, "");
+            EXPECT_EQ(total.exhausted, total.points);
+        }
+}
+
+// Records of six lines that cross into new segments, one line torn.
+TEST(LazyLog, ForcedAppendsOfManyLinesAreExhausted) {
+    const std::pair<Age, int> ages[] = {{Age::zero, 10}, {Age::stale, 24}};
+    for (const auto& [age, records] : ages) {
+        const Total total = search({.records = records,
+                                    .length_max = 330,
+                                    .lazy_of_3 = 0,
+                                    .search = {.torn_lines_max = 1},
+                                    .age = age});
+        EXPECT_EQ(total.failure, "");
+        EXPECT_EQ(total.exhausted, total.points);
+    }
+}
+
+TEST(LazyLog, LazyRecordsWithinABudget) {
+    for (const int lazy_of_3 : {1, 2}) {
+        const Total total = search({.records = 9,
+                                    .length_max = 200,
+                                    .lazy_of_3 = lazy_of_3,
+                                    .search = {.runs_max = 2000, .torn_lines_max = 1}});
+        EXPECT_EQ(total.failure, "");
+        EXPECT_GT(total.exhausted, total.points / 2);
+    }
+}
+
+TEST(LazyLog, FindsWhatIsMissing) {
+    const std::pair<Site, Age> missing[] = {{Site::forced_fence, Age::stale},
+                                            {Site::forcer_flush, Age::stale},
+                                            {Site::attach_flush, Age::stale},
+                                            {Site::header_b_flush, Age::stale},
+                                            {Site::ceiling_fence, Age::zero}};
+    for (const auto& [site, age] : missing) {
+        const Workload workload = {.records = 24,
+                                   .length_max = 200,
+                                   .lazy_of_3 = 1,
+                                   .search = {.runs_max = 500},
+                                   .age = age};
+        EXPECT_NE(search(workload, {.dropped = site}).failure, "") << name_of(site);
+    }
+}
+
+}  // namespace
+
+}  // namespace cinnabar::crash_test
