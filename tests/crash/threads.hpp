@@ -15,6 +15,7 @@ class ThreadRun {
         size_t threads = 2;
         int records = 5;  // of each thread
         uint32_t lazy_of_8 = 3;
+        size_t length_max = 307;
         Life::Options life = {};
         SimPool::Options pool = {.segments = 5};
     };
@@ -46,14 +47,16 @@ class ThreadRun {
         size_t acknowledged = 0;              // so many of its records
     };
 
-    static std::vector<std::byte> bytes_of(size_t thread, size_t number) {
-        return record_bytes(thread * 1000 + number, 8 + (thread * 37 + number * 53) % 300);
+    std::vector<std::byte> bytes_of(size_t thread, size_t number) const {
+        return record_bytes(thread * 1000 + number,
+                            8 + (thread * 37 + number * 53) % (options_.length_max - 7));
     }
 
     void append_all(size_t thread, const Explorer& explorer) {
         std::mt19937_64 random(options_.seed * 100 + thread);
         Own& own = threads_[thread];
         auto core = life_.engine().stream("s");
+        durable_ = [core] { return core->durable(); };
         for (int i = 0; i < options_.records && explorer.failure.empty(); ++i) {
             const bool lazy = random() % 8 < options_.lazy_of_8;
             const std::vector<std::byte> bytes = bytes_of(thread, own.lsn.size());
@@ -71,6 +74,8 @@ class ThreadRun {
     }
 
     std::string check(std::span<const std::byte> image) {
+        // Whoever looks at the durable frontier now may act on what is below it.
+        if (durable_) acknowledged_lsn_ = std::max(acknowledged_lsn_, durable_());
         SimPool copy(pool_, image);
         Life life(copy, options_.life);
         if (auto opened = life.open(); !opened) return "open: " + opened.error().message;
@@ -106,6 +111,7 @@ class ThreadRun {
     Life life_;
     std::vector<Own> threads_;
     uint64_t acknowledged_lsn_ = 0;
+    std::function<uint64_t()> durable_;
 };
 
 }  // namespace cinnabar::crash_test
