@@ -59,7 +59,12 @@ class PoolMedium {
             if (failed()) return fail(failure());
             done = work(medium_);
             if (done || M::mutant(Mutant::failure_forgotten)) return done;
-            failed_.store(true, std::memory_order_release);
+            if (!M::mutant(Mutant::failure_flagged_late))
+                failed_.store(true, std::memory_order_release);
+        }
+        if (M::mutant(Mutant::failure_flagged_late)) {
+            W::point();
+            failed_.store(true);
         }
         std::lock_guard lock(watchers_mutex_);
         for (const auto& [who, told] : watchers_) told();
@@ -94,6 +99,7 @@ class PoolMedium {
     // nothing here.
     bool testimony_counts() const {
         const format::MediumRow& last = space_.catalogue->medium;
+        if (M::mutant(Mutant::weak_testimony_believed)) return true;
         return format::all_zero(reinterpret_cast<const std::byte*>(&last), sizeof last) ||
                last.domain >= static_cast<uint32_t>(domain());
     }

@@ -25,6 +25,7 @@ namespace cinnabar {
     X(slots_not_stepped_over)  /* nobody moves the frontier on */                      \
     X(testimony_too_great)     /* frames say that all before them is durable */        \
     X(failure_forgotten)       /* a failed msync leaves the pool usable */             \
+    X(failure_flagged_late)    /* once others may ask again */                         \
     /* a new segment */                                                                \
     X(ceiling_after_header)                                                            \
     X(headers_under_one_fence)                                                         \
@@ -44,6 +45,7 @@ namespace cinnabar {
     X(links_not_accepted)                                                              \
     X(frames_not_accepted)                                                             \
     X(nothing_accepted)                                                                \
+    X(weak_testimony_believed) /* of a life on a medium that asked for less */         \
     X(cut_not_erased)                                                                  \
     X(zeros_not_accepted)                                                              \
     X(dead_segments_kept) /* later segments get no new generation */                   \

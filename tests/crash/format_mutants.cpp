@@ -56,8 +56,7 @@ std::optional<RegisterValue> wrap_read_register(const PoolId& pool, uint32_t key
 }
 
 Seen wrap_look(const SegmentLife& life, uint64_t offset, bool below_testimony) {
-    Seen seen =
-        real_look(life, offset, below_testimony && !is_on(Mutant::testimony_not_heeded));
+    Seen seen = real_look(life, offset, below_testimony && !is_on(Mutant::testimony_not_heeded));
     if (is_on(Mutant::foreign_lsn_believed) && seen.verdict == Verdict::corrupt_foreign)
         seen.verdict = Verdict::valid;
     return seen;

@@ -115,7 +115,12 @@ class KilledRecovery {
             wrong = opened.error().message;
             return;
         }
-        const size_t survivors = third.read("s")->size();
+        const auto records = third.read("s");
+        if (!records || records->size() > history_["s"].appended.size()) {
+            wrong = records ? "records that were never appended" : records.error().message;
+            return;
+        }
+        const size_t survivors = records->size();
         past["s"].appended.assign(history_["s"].appended.begin(),
                                   history_["s"].appended.begin() + static_cast<long>(survivors));
         past["s"].last_number = 1000;

@@ -24,14 +24,18 @@ struct Broken {
 // All that there are, made from the lists of sites and mutants.
 std::vector<Broken> all_broken();
 
-// Of one of them: the workload that catches it, or why nothing can go wrong without it.
+std::span<const Site> all_sites();
+std::span<const Mutant> all_mutants();
+
+// Of one of them: the workload that notices it; or, of one that is no defect, the workload that
+// comes nearest, and why nothing can go wrong.
 struct Known {
     std::string_view name;
-    std::string_view caught_by;
+    std::string_view workload;
     std::string_view harmless = {};
 };
-const Known* known(std::string_view name);
 std::span<const Known> all_known();
+const Known* find_known(std::string_view name);
 
 // Runs a workload with the engine broken so, in a process of its own: what was wrong, or empty.
 // That the process aborts, or does not end, is wrong as well.

@@ -25,8 +25,7 @@ std::string appending_over(SimPool::Options space, const Setting& setting) {
     for (int i = 0; i < 40 && explorer.failure.empty(); ++i) {
         const bool lazy = i % 4 == 1 || i % 4 == 2;
         const size_t length = 20 + (static_cast<size_t>(i) * 67 + (setting.seed - 1) * 41) % 180;
-        auto lsn =
-            life.append(history, "s", length, lazy ? Durability::lazy : Durability::forced);
+        auto lsn = life.append(history, "s", length, lazy ? Durability::lazy : Durability::forced);
         if (!lsn) return "append: " + lsn.error().message;
         if (i % 4 == 2 && core->force(*lsn)) life.note_durable(history, "s");
         if (i % 5 != 4) continue;
@@ -123,6 +122,35 @@ std::string failing_and_going_on(const Setting& setting) {
     return explorer.failure;
 }
 
+// Page domain: two threads force a stream each, and one msync fails (trap L15).
+std::string failing_threads(const Setting& setting) {
+    if (setting.life.domain != Domain::page) return "";
+    for (uint64_t seed = setting.seed * 1000; seed < setting.seed * 1000 + 12; ++seed) {
+        SimPool pool({.segment_bytes = 4096, .age = Age::zero, .seed = setting.seed});
+        pool.add_stream("s", true);
+        pool.add_stream("t", true);
+        Life life(pool, setting.life);
+        History history;
+        if (auto opened = life.open(); !opened) return opened.error().message;
+        for (const char* stream : {"s", "t"})
+            for (const Durability durability : {Durability::forced, Durability::lazy})
+                if (!life.append(history, stream, 300, durability)) return "append";
+        life.medium().fail_next_sync();
+        const auto force = [&](const std::string& stream) {
+            const Lsn last = history[stream].appended.back().lsn;
+            if (life.engine().stream(stream)->force(last))
+                history[stream].acknowledged = last.value + 1;
+        };
+        sim::run_interleaved(seed, {[&] { force("s"); }, [&] { force("t"); }});
+        Explorer explorer(life, [&](auto image) {
+            return recover_and_compare(pool, image, history, setting.life);
+        });
+        explorer.look("after both forces");
+        if (!explorer.failure.empty()) return explorer.failure;
+    }
+    return "";
+}
+
 // Power loss, recovery, use, power loss (trap L6).
 std::string reviving(const Setting& setting) {
     Life::Options options = setting.life;
@@ -146,6 +174,10 @@ std::string reviving(const Setting& setting) {
             return false;
         }
         auto survivors = second.read("s");
+        if (!survivors || survivors->size() > history["s"].appended.size()) {
+            wrong = survivors ? "records that were never appended" : survivors.error().message;
+            return false;
+        }
         History past;
         past["s"].last_number = 1000;
         for (size_t i = 0; i < survivors->size(); ++i)
@@ -177,19 +209,23 @@ std::string two_threads(const Setting& setting) {
     return run_threads({.threads = 2, .records = 4, .lazy_of_8 = 3}, 12, setting);
 }
 
-// Short records of three threads: who is slow is overtaken by both others.
+// Short records of three threads.
 std::string three_threads(const Setting& setting) {
-    return run_threads({.threads = 3, .records = 3, .lazy_of_8 = 4, .length_max = 90}, 24, setting);
+    return run_threads({.threads = 3, .records = 3, .lazy_of_8 = 4, .length_max = 90}, 16, setting);
+}
+
+// Who has taken space and is slow is overtaken by the others (trap L2).
+std::string overtaken(const Setting& setting) {
+    return run_threads(
+        {.threads = 3, .records = 12, .lazy_of_8 = 6, .length_max = 32, .crash = false}, 40,
+        setting);
 }
 
 // Long ones: nearly every record crosses into another segment.
 std::string crossing_threads(const Setting& setting) {
-    return run_threads({.threads = 3,
-                        .records = 4,
-                        .lazy_of_8 = 6,
-                        .length_max = 480,
-                        .pool = {.segments = 6}},
-                       setting.life.domain == Domain::page ? 4 : 16, setting);
+    return run_threads(
+        {.threads = 3, .records = 4, .lazy_of_8 = 6, .length_max = 480, .pool = {.segments = 6}},
+        setting.life.domain == Domain::page ? 4 : 8, setting);
 }
 
 // A record is copied by one thread, and forced by another.
@@ -241,16 +277,21 @@ std::string killed_appending(const Setting& setting) {
     return killed.wrong.empty() ? wrong : killed.wrong;
 }
 
-// Killed while spares are prepared.
+// Killed while spares are prepared; in stale space recovery accepts all headers before.
 std::string killed_opening(const Setting& setting) {
     Life::Options options = setting.life;
     options.spares = 2;
-    OneStream setup(options, {.segment_bytes = 4096, .segments = 3, .seed = setting.seed});
-    std::string wrong;
-    KilledLife killed(setup, [&] {
-        if (auto opened = setup.life.open(); !opened) wrong = opened.error().message;
-    });
-    return killed.wrong.empty() ? wrong : killed.wrong;
+    for (const Age age : {Age::zero, Age::stale}) {
+        OneStream setup(options,
+                        {.segment_bytes = 4096, .segments = 3, .age = age, .seed = setting.seed});
+        std::string wrong;
+        KilledLife killed(setup, [&] {
+            if (auto opened = setup.life.open(); !opened) wrong = opened.error().message;
+        });
+        if (!killed.wrong.empty()) wrong = std::string(killed.wrong);
+        if (!wrong.empty()) return wrong;
+    }
+    return "";
 }
 
 // Killed while a mark is raised in a full log; the next life takes the space below it.
@@ -311,9 +352,8 @@ std::string preparing_twice(const Setting& setting) {
         Explorer explorer(first, [&](std::span<const std::byte> image) {
             SimPool torn(pool, image);
             Life second(torn, options);
-            Explorer again(second, [&](auto both) {
-                return recover_and_compare(torn, both, {}, options);
-            });
+            Explorer again(second,
+                           [&](auto both) { return recover_and_compare(torn, both, {}, options); });
             if (auto opened = second.open(); !opened) return "open: " + opened.error().message;
             return again.failure;
         });
@@ -340,7 +380,9 @@ std::string recovering(const Setting& setting) {
         SimPool copy(cut, cut.bytes());
         Life look(copy, options);
         if (auto opened = look.open(); !opened) return "open: " + opened.error().message;
-        history["s"].appended.resize(look.read("s")->size());
+        auto records = look.read("s");
+        if (!records) return records.error().message;
+        history["s"].appended.resize(std::min(records->size(), history["s"].appended.size()));
     }
     Life second(cut, options);
     Explorer explorer(
@@ -408,8 +450,8 @@ std::string reading_what_is_released(const Setting& setting) {
     };
     while (setup.life.engine().segments_free() > 0)
         if (!append()) return "append";
-    auto reader = ReaderCore::open(setup.life.engine().stream("s"), std::nullopt,
-                                   Frontier::durable);
+    auto reader =
+        ReaderCore::open(setup.life.engine().stream("s"), std::nullopt, Frontier::durable);
     if (!reader || !(*reader)->next()) return "read";
     const std::vector<Appended> written = setup.history["s"].appended;
     if (!setup.life.engine().release(keeper, written.back().lsn)) return "release";
@@ -420,6 +462,39 @@ std::string reading_what_is_released(const Setting& setting) {
     if (!second) return "a reader: " + second.error().message;
     if (!*second || (*second)->lsn != written[1].lsn) return "a reader loses its place";
     return "";
+}
+
+// A life on a medium whose caches survive, or which was called so; the next one on one whose caches
+// do not. All that the first one stored and testified stands in them.
+std::string on_a_weaker_medium(const Setting& setting) {
+    if (setting.life.domain != Domain::cache_line) return "";
+    Life::Options options = setting.life;
+    options.spares = 0;
+    SimPool first({.seed = setting.seed});
+    first.add_stream("s", false);
+    format::MediumRow row;
+    row.emulated = 1;
+    row.sum = format::row_sum(first.space().id, row);
+    first.space().catalogue->medium = row;
+    SimPool second(first, first.bytes());
+    History history;
+    {
+        Life life(first, {.domain = Domain::byte, .spares = 0});
+        if (auto opened = life.open(); !opened) return opened.error().message;
+        for (int i = 0; i < 12; ++i)
+            if (!life.append(history, "s", 200, Durability::forced)) return "append";
+    }
+    Life life(second, options);
+    for (size_t at = 0; at < first.bytes().size(); at += format::kLineBytes)
+        if (std::memcmp(&first.bytes()[at], &second.bytes()[at], format::kLineBytes) != 0)
+            life.medium().copy(Site::none, &second.bytes()[at], &first.bytes()[at],
+                               format::kLineBytes);
+    if (auto opened = life.open(); !opened) return opened.error().message;
+    life.note_durable(history, "s");
+    Explorer explorer(
+        life, [&](auto image) { return recover_and_compare(second, image, history, options); });
+    explorer.look("after recovery");
+    return explorer.failure;
 }
 
 // --- old bytes and damage -----------------------------------------------------------------------
@@ -492,12 +567,12 @@ std::string damaging(const Setting& setting) {
         void (*make)(SimPool& pool, std::byte* frame, std::byte* other);
     };
     const std::array damages = {
-        Damage{"corrupt_unwritten", [](SimPool&, std::byte* frame, std::byte*) {
-                   std::memset(frame, 0, format::kLineBytes);
-               }},
+        Damage{"corrupt_unwritten", [](SimPool&, std::byte* frame,
+                                       std::byte*) { std::memset(frame, 0, format::kLineBytes); }},
         Damage{"corrupt_sum",
                [](SimPool&, std::byte* frame, std::byte*) { frame[50] ^= std::byte{4}; }},
-        Damage{"corrupt_foreign", [](SimPool&, std::byte* frame, std::byte* other) {
+        Damage{"corrupt_foreign",
+               [](SimPool&, std::byte* frame, std::byte* other) {
                    std::memcpy(frame, other, 3 * format::kLineBytes);
                }},
         Damage{"corrupt_register", [](SimPool& pool, std::byte*, std::byte*) {
@@ -512,8 +587,7 @@ std::string damaging(const Setting& setting) {
         auto pinned = setup.life.engine().stream("s")->pin(0);
         const auto at = [&](size_t record) {
             const uint64_t lsn = setup.history["s"].appended[record].lsn.value;
-            return setup.pool.space().segments[pinned->life.segment] +
-                   pinned->life.offset_of(lsn);
+            return setup.pool.space().segments[pinned->life.segment] + pinned->life.offset_of(lsn);
         };
         damage.make(setup.pool, at(1), at(0));
         setup.life.engine().stream("s")->unpin(pinned->ordinal);
@@ -533,9 +607,11 @@ constexpr std::array kWorkloads = {
     Workload{"killing", "kill, recovery, power loss", killing},
     Workload{"failing", "a failed msync, a new process, power loss", failing},
     Workload{"failing_and_going_on", "a failed msync, the same process", failing_and_going_on},
+    Workload{"failing_threads", "a failed msync while two streams are forced", failing_threads},
     Workload{"reviving", "power loss, recovery, a record, power loss", reviving},
     Workload{"two_threads", "two threads in a shared stream", two_threads},
     Workload{"three_threads", "three, with short records", three_threads},
+    Workload{"overtaken", "three, of which one is slow", overtaken},
     Workload{"crossing_threads", "three, with long records", crossing_threads},
     Workload{"carrying", "one thread's copy, forced by another", carrying},
     Workload{"killed_appending", "kill anywhere in appending, use, power loss", killed_appending},
@@ -549,6 +625,8 @@ constexpr std::array kWorkloads = {
     Workload{"releasing_too_far", "a mark above the durable frontier", releasing_too_far},
     Workload{"reading_what_is_released", "a reader on a released segment",
              reading_what_is_released},
+    Workload{"on_a_weaker_medium", "a life of the byte domain, the next of another",
+             on_a_weaker_medium},
     Workload{"in_space_of_another_pool", "over frames of another pool", in_space_of_another_pool},
     Workload{"in_space_of_long_ago", "over frames of 2^32 generations ago", in_space_of_long_ago},
     Workload{"damaging", "rot and misplaced bytes", damaging},
