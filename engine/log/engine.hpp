@@ -320,12 +320,18 @@ class Engine final : public EngineBase {
             return fail(Errc::read_only,
                         "release: the log was opened read-only; open it for writing");
         const uint64_t present = mark_of(row);
-        if (to.value < present || to.value > core.durable() || to.value % format::kLineBytes != 0)
+        const uint64_t limit =
+            M::mutant(Mutant::mark_above_durable) ? core.published() : core.durable();
+        if (to.value < present || to.value > limit || to.value % format::kLineBytes != 0)
             return fail(Errc::invalid_argument,
                         "release to LSN " + std::to_string(to.value) +
                             ": it must be an LSN, a multiple of 64, between the present mark " +
                             std::to_string(present) + " and the durable frontier " +
                             std::to_string(core.durable()));
+        if (M::mutant(Mutant::reuse_before_mark)) {
+            core.release_below(to.value);
+            if (auto done = fill_spares(); !done) return done;
+        }
         Maintenance maintenance;
         auto raised =
             medium_.raise_register(Site::mark_store, {Site::mark_flush, Site::mark_fence},

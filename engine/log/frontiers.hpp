@@ -34,6 +34,7 @@ namespace cinnabar::log {
 template <World W>
 class Frontiers {
   public:
+    using M = typename W::Medium;
     using Timeout = std::optional<std::chrono::nanoseconds>;
 
     static constexpr uint64_t kRing = uint64_t{1} << 14;  // slots; one per line of the window
@@ -136,6 +137,10 @@ class Frontiers {
     }
 
     void publish_among(uint64_t lsn, uint64_t lines, uint64_t end, bool solid) {
+        if (M::mutant(Mutant::slots_counted_apart)) {
+            published_.fetch_add(lines * format::kLineBytes);
+            return;
+        }
         if (is_next(lsn, solid)) {
             // Whoever else may raise durable raises it to `lsn` at most until this is published:
             // once it stands there it is this thread's to move.
@@ -166,6 +171,7 @@ class Frontiers {
 
     // Moves the frontier over every frame whose slot is set. Any thread, any number at a time.
     void step_over_slots() {
+        if (M::mutant(Mutant::slots_not_stepped_over)) return;
         for (;;) {
             W::point();
             uint64_t at = published_.load(std::memory_order_seq_cst);

@@ -58,8 +58,13 @@ class PoolMedium {
             std::lock_guard lock(sync_mutex_);
             if (failed()) return fail(failure());
             done = work(medium_);
-            if (done) return done;
-            failed_.store(true, std::memory_order_release);
+            if (done || M::mutant(Mutant::failure_forgotten)) return done;
+            if (!M::mutant(Mutant::failure_flagged_late))
+                failed_.store(true, std::memory_order_release);
+        }
+        if (M::mutant(Mutant::failure_flagged_late)) {
+            W::point();
+            failed_.store(true);
         }
         std::lock_guard lock(watchers_mutex_);
         for (const auto& [who, told] : watchers_) told();
@@ -94,6 +99,7 @@ class PoolMedium {
     // nothing here.
     bool testimony_counts() const {
         const format::MediumRow& last = space_.catalogue->medium;
+        if (M::mutant(Mutant::weak_testimony_believed)) return true;
         return format::all_zero(reinterpret_cast<const std::byte*>(&last), sizeof last) ||
                last.domain >= static_cast<uint32_t>(domain());
     }
@@ -102,6 +108,7 @@ class PoolMedium {
     // relied upon. Cold.
     Result<void> accept(void* at, size_t length, Maintenance& maintenance,
                         PersistSites sites = {Site::accept_flush, Site::accept_fence}) {
+        if (M::mutant(Mutant::nothing_accepted)) return {};
         auto* bytes = static_cast<std::byte*>(at);
         if (domain() == Domain::page) dirty_pages(bytes, length);
         return persist(sites, bytes, length, maintenance);
@@ -114,7 +121,8 @@ class PoolMedium {
                                 Maintenance& maintenance) {
         const auto present = format::read_register(id(), key, line);
         CNB_CHECK(present.has_value() && value >= present->value, {"value", value});
-        format::RegisterSlot& slot = line.slot[1 - present->slot];
+        const bool in_place = M::mutant(Mutant::register_in_place);
+        format::RegisterSlot& slot = line.slot[in_place ? present->slot : 1 - present->slot];
         const format::RegisterSlot next = format::register_slot(id(), key, value);
         medium_.store8(store, &slot.value, next.value);
         medium_.store8(store, &slot.sum, next.sum);

@@ -19,6 +19,8 @@ namespace cinnabar::log {
 template <World W>
 class Recovery {
   public:
+    using M = typename W::Medium;
+
     Recovery(PoolMedium<W>& medium, SegmentPool<W>& segments, const PoolScan& scan)
         : medium_(medium), segments_(segments), scan_(scan) {}
 
@@ -31,7 +33,11 @@ class Recovery {
     Result<void> apply(const StreamScan& stream, StreamReport& report) {
         if (auto done = accept_stream(stream, report); !done) return done;
         if (auto done = erase_tail(stream, report); !done) return done;
-        for (const uint32_t segment : stream.dead) {
+        if (M::mutant(Mutant::dead_segments_kept)) return {};
+        const size_t count = stream.dead.size();
+        for (size_t i = 0; i < count; ++i) {
+            const bool oldest_first = M::mutant(Mutant::dead_renewed_oldest_first);
+            const uint32_t segment = stream.dead[oldest_first ? count - 1 - i : i];
             if (auto done = segments_.renew(segment, maintenance_); !done) return done;
             ++report.segments_renewed;
         }
@@ -41,6 +47,7 @@ class Recovery {
   private:
     // The marks and the ceiling that the scan relied on.
     Result<void> accept_registers() {
+        if (M::mutant(Mutant::registers_not_accepted)) return {};
         format::Catalogue& catalogue = *medium_.space().catalogue;
         if (auto done = accept(&catalogue.generation_ceiling, format::kLineBytes); !done)
             return done;
@@ -51,6 +58,7 @@ class Recovery {
     // an older header, the link in them might still continue a stream. The life that renewed it may
     // have been killed.
     Result<void> accept_renewed_headers() {
+        if (M::mutant(Mutant::renewed_headers_not_accepted)) return {};
         for (size_t i = 0; i < scan_.segments.size(); ++i)
             if (scan_.segments[i].stale_link)
                 if (auto done = accept(medium_.space().segments[i], format::kFramesOffset); !done)
@@ -64,12 +72,14 @@ class Recovery {
         for (size_t i = 0; i < stream.kept.size(); ++i) {
             std::byte* base = medium_.space().segments[stream.kept[i]];
             const uint64_t base_lsn = (stream.first_ordinal + i) * span;
-            auto done = accept(base, format::kFramesOffset + format::kLineBytes);
+            Result<void> done;
+            if (!M::mutant(Mutant::links_not_accepted))
+                done = accept(base, format::kFramesOffset + format::kLineBytes);
             if (!done) return done;
             const uint64_t from =
                 medium_.testimony_counts() ? std::max(stream.testified, base_lsn) : base_lsn;
             const uint64_t to = std::min(stream.cut, base_lsn + span);
-            if (from >= to) continue;
+            if (from >= to || M::mutant(Mutant::frames_not_accepted)) continue;
             done = accept(base + format::kFramesOffset + (from - base_lsn), to - from);
             if (!done) return done;
             report.bytes_flushed += to - from;
@@ -89,6 +99,7 @@ class Recovery {
         const uint64_t span = format::frame_space(medium_.space().segment_bytes);
         const uint64_t end = (stream.first_ordinal + stream.kept.size()) * span;
         if (stream.kept.empty() || stream.cut >= end) return {};
+        if (M::mutant(Mutant::cut_not_erased)) return {};
         std::byte* base = medium_.space().segments[stream.kept.back()];
         const uint64_t cut = format::kFramesOffset + stream.cut - (end - span);
         const uint64_t length = medium_.space().segment_bytes - cut;
@@ -97,6 +108,7 @@ class Recovery {
             medium_.raw().zero(Site::erase_store, base + at, format::kLineBytes);
             ++report.lines_erased;
         }
+        if (M::mutant(Mutant::zeros_not_accepted) && report.lines_erased == 0) return {};
         return medium_.accept(base + cut, length, maintenance_,
                               {Site::erase_flush, Site::erase_fence});
     }

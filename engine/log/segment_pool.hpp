@@ -45,6 +45,8 @@ enum class Reach : uint8_t {
 template <World W>
 class SegmentPool {
   public:
+    using M = typename W::Medium;
+
     struct Options {
         uint32_t spares_max = 0;
         // Called with a segment's bytes before it first becomes a spare, to touch its pages.
@@ -175,16 +177,32 @@ class SegmentPool {
     Result<uint64_t> prepare(uint32_t segment, Maintenance& maintenance) {
         if (medium_.failed()) return fail(PoolMedium<W>::failure());
         const uint64_t generation = format::next_generation(generation_);
-        if (generation > ceiling_) {
-            const uint64_t ceiling = generation + kCeilingStep;
-            auto raised = medium_.raise_register(
-                Site::ceiling_store, {Site::ceiling_flush, Site::ceiling_fence},
-                format::register_key(format::RegisterRole::generation_ceiling),
-                medium_.space().catalogue->generation_ceiling, ceiling, maintenance);
-            if (!raised) return fail(raised.error());
-            ceiling_ = ceiling;
-        }
+        const bool late = M::mutant(Mutant::ceiling_after_header);
+        if (!late)
+            if (auto raised = raise_ceiling(generation, maintenance); !raised)
+                return fail(raised.error());
         generation_ = generation;
+        if (auto done = write_headers(segment, generation, maintenance); !done)
+            return fail(done.error());
+        if (late)
+            if (auto raised = raise_ceiling(generation, maintenance); !raised)
+                return fail(raised.error());
+        written_[segment] = true;
+        return generation;
+    }
+
+    Result<void> raise_ceiling(uint64_t generation, Maintenance& maintenance) {
+        if (generation <= ceiling_) return {};
+        const uint64_t ceiling = generation + kCeilingStep;
+        auto raised = medium_.raise_register(
+            Site::ceiling_store, {Site::ceiling_flush, Site::ceiling_fence},
+            format::register_key(format::RegisterRole::generation_ceiling),
+            medium_.space().catalogue->generation_ceiling, ceiling, maintenance);
+        if (raised) ceiling_ = ceiling;
+        return raised;
+    }
+
+    Result<void> write_headers(uint32_t segment, uint64_t generation, Maintenance& maintenance) {
         constexpr Site store[2] = {Site::header_a_store, Site::header_b_store};
         constexpr PersistSites sites[2] = {{Site::header_a_flush, Site::header_a_fence},
                                            {Site::header_b_flush, Site::header_b_fence}};
@@ -193,22 +211,27 @@ class SegmentPool {
         std::byte* const base = medium_.space().segments[segment];
         const format::HeaderReading present =
             format::read_segment_header(medium_.id(), segment, base);
-        const size_t first = present.store_first;
-        if (present.generation != 0 && !written_[segment]) {
-            std::byte* holds = base + format::kHeaderOffset[1 - first];
-            if (auto done = medium_.accept(holds, sizeof header, maintenance); !done)
-                return fail(done.error());
+        const size_t first =
+            M::mutant(Mutant::holding_header_first) ? 1 - present.store_first : present.store_first;
+        const bool holds = present.generation != 0 && !written_[segment];
+        if (holds && !M::mutant(Mutant::holding_header_not_accepted)) {
+            std::byte* at = base + format::kHeaderOffset[1 - first];
+            if (auto done = medium_.accept(at, sizeof header, maintenance); !done) return done;
         }
         for (const size_t i : {first, 1 - first}) {
             std::byte* to = base + format::kHeaderOffset[i];
             medium_.raw().copy(store[i], to, reinterpret_cast<const std::byte*>(&header),
                                sizeof header);
             maintenance.bytes += sizeof header;
+            if (M::mutant(Mutant::spare_before_fence)) continue;
+            if (M::mutant(Mutant::headers_under_one_fence) && i == first) {
+                medium_.raw().flush(sites[i].flush, to, sizeof header);
+                continue;
+            }
             if (auto done = medium_.persist(sites[i], to, sizeof header, maintenance); !done)
-                return fail(done.error());
+                return done;
         }
-        written_[segment] = true;
-        return generation;
+        return {};
     }
 
     PoolMedium<W>& medium_;

@@ -153,7 +153,7 @@ Result<typename StreamCore<W>::Step> StreamCore<W>::cross(uint64_t word, const D
     }
     promised_ = promise;
     // From here on nobody takes what is left; until here smaller frames may have.
-    while (line_of(word) != kClosedLine &&
+    while (!M::mutant(Mutant::tail_left_open) && line_of(word) != kClosedLine &&
            !tail_.compare_exchange_weak(word, pack(ordinal_of(word), kClosedLine),
                                         std::memory_order_acq_rel)) {
     }

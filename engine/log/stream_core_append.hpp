@@ -144,8 +144,10 @@ template <World W>
 template <World W>
 [[gnu::always_inline]] inline bool StreamCore<W>::write_lazy(const Place& place, const Frame& frame,
                                                              std::span<const Bytes> pieces) {
+    constexpr Mutant mutant = Mutant::published_before_stored;
+    if (M::mutant(mutant)) frontiers_.publish(place.lsn, place.lines, false);
     store(place, frame, pieces, Site::lazy_frame_store, StoreKind::cached);
-    frontiers_.publish(place.lsn, place.lines, false);
+    if (!M::mutant(mutant)) frontiers_.publish(place.lsn, place.lines, false);
     return page_domain_ || frontiers_.durable() + kUnflushedMax >= place.end();
 }
 
@@ -200,7 +202,7 @@ template <World W>
 
 template <World W>
 [[gnu::always_inline]] inline bool StreamCore<W>::advance_tail(uint64_t word, uint64_t lines) {
-    if (!many_) {
+    if (!many_ || M::mutant(Mutant::space_without_exchange)) {
         tail_.store(word + lines, std::memory_order_release);
         return true;
     }
@@ -212,7 +214,8 @@ template <World W>
 template <World W>
 [[gnu::always_inline]] inline format::FrameHeader StreamCore<W>::header(const Place& place,
                                                                         const Frame& frame) const {
-    const uint64_t durable = frontiers_.durable();
+    const uint64_t durable =
+        M::mutant(Mutant::testimony_too_great) ? place.lsn : frontiers_.durable();
     CNB_CHECK(durable <= place.lsn, {"durable", durable}, {"lsn", place.lsn});
     const uint64_t distance = (place.lsn - durable) / format::kLineBytes;
     format::FrameHeader header;
@@ -252,12 +255,13 @@ template <World W>
     if (cached)
         raw_.flush(Site::forced_frame_flush, place.bytes(), place.lines * format::kLineBytes);
     if (from < below) work.lines += flush_range(Site::forcer_flush, from, below);
+    if (M::mutant(Mutant::durable_before_fence)) frontiers_.raise_durable(below);
     raw_.fence(Site::forced_fence);
     work.fences = 1;
     work.lines += place.lines;
     if (from < below) frontiers_.raise_durable(below);
     frontiers_.publish(place.lsn, place.lines, true);
-    return durable() >= place.end();
+    return M::mutant(Mutant::early_acknowledgement) || durable() >= place.end();
 }
 
 // Returns when everything below `end` is durable; all of it has been or is being written.
@@ -265,7 +269,7 @@ template <World W>
 Result<void> StreamCore<W>::settle(uint64_t end, CounterStripes::Work& work) {
     frontiers_.wait([&] { return frontiers_.published() >= end; });
     if (page_domain_) return sync_to(end, work);
-    if (durable() >= end) return {};
+    if (M::mutant(Mutant::second_look_left_out) || durable() >= end) return {};
     return force_published(work);
 }
 
@@ -275,7 +279,8 @@ Result<void> StreamCore<W>::force_published(CounterStripes::Work& work) {
     const uint64_t from = frontiers_.durable();
     const uint64_t to = frontiers_.published();
     if (from >= to) return {};
-    work.lines += flush_range(Site::second_flush, from, to);
+    const bool last_alone = M::mutant(Mutant::predecessors_not_forced);
+    work.lines += flush_range(Site::second_flush, last_alone ? to - format::kLineBytes : from, to);
     raw_.fence(Site::second_fence);
     ++work.fences;
     frontiers_.raise_durable(to);

@@ -86,9 +86,9 @@ Result<void> StreamCore<W>::open_next(const PreparedSegment& segment, uint64_t w
 
     put_live(next);
     ++next_ordinal_;
-    tail_.store(pack(static_cast<uint32_t>(next_ordinal_ - 1),
-                     format::kFramesOffset / format::kLineBytes + 1) |
-                    kept_back,
+    constexpr uint32_t first_line = format::kFramesOffset / format::kLineBytes;
+    const uint32_t behind_link = first_line + (M::mutant(Mutant::link_place_given_away) ? 0 : 1);
+    tail_.store(pack(static_cast<uint32_t>(next_ordinal_ - 1), behind_link) | kept_back,
                 std::memory_order_release);
     for (const Place& place : {pad, link}) {
         if (place.live == nullptr) continue;
@@ -264,7 +264,7 @@ template <World W>
 void StreamCore<W>::give_back_released() {
     const uint64_t mark = mark_.load(std::memory_order_relaxed);
     while (next_ordinal_ - first_ordinal_ > 1 && (first_ordinal_ + 1) * span_ <= mark &&
-           live(first_ordinal_).pins == 0) {
+           (live(first_ordinal_).pins == 0 || M::mutant(Mutant::pins_not_asked))) {
         segments_.give_back(live(first_ordinal_).segment);
         ++first_ordinal_;
         checkpointed_.clear();

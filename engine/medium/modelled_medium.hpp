@@ -59,7 +59,7 @@ class Modelled {
         return medium_.sync(site, from, length);
     }
 
-    static constexpr bool mutant(Site site) { return M::mutant(site); }
+    static consteval bool mutant(Mutant mutant) { return M::mutant(mutant); }
 
   private:
     static uint64_t lines_touched(const std::byte* from, size_t length) {

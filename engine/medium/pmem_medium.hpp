@@ -62,7 +62,7 @@ class PmemMedium {
     // msync of the pages that the range touches.
     Result<void> sync(Site, const std::byte* from, size_t length);
 
-    static constexpr bool mutant(Site) { return false; }
+    static consteval bool mutant(Mutant) { return false; }
 
     // How a frame asked for as `kind` is stored in this domain.
     StoreKind kind_here(StoreKind kind) const {

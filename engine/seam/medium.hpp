@@ -4,7 +4,8 @@
 // (sim/crash_medium.hpp). The log is a template on it, so production pays no indirect call.
 //
 // Every call names its Site. A site is the handle of the crash recorder (which call wrote this
-// line?) and of the mutants (what if this fence were missing?).
+// line?) and of what it can leave out (what if this fence were missing?). What else the engine can
+// be made to do wrong is a Mutant.
 #pragma once
 
 #include <array>
@@ -15,6 +16,7 @@
 
 #include "cinnabar/result.hpp"
 #include "cinnabar/types.hpp"
+#include "seam/mutant.hpp"
 #include "seam/site.hpp"
 
 namespace cinnabar {
@@ -56,8 +58,8 @@ concept Medium = requires(M& medium, const M& view, Site site, uint64_t* word, s
     // Page domain: msync of every page that the range touches; returns once they are on the file.
     { medium.sync(site, from, length) } -> std::same_as<Result<void>>;
 
-    // Is the mutant of this site switched on? A compile-time false in production.
-    { M::mutant(site) } -> std::same_as<bool>;
+    // Is this mutant switched on? A compile-time false in production.
+    { M::mutant(Mutant::none) } -> std::same_as<bool>;
 };
 
 }  // namespace cinnabar

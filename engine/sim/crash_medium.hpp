@@ -49,7 +49,7 @@ class CrashMedium {
     void flush(Site site, const std::byte* from, size_t length);
     void fence(Site site);
     Result<void> sync(Site site, const std::byte* from, size_t length);
-    static bool mutant(Site) { return false; }
+    static bool mutant(Mutant mutant) { return mutant == switched_on_; }
 
     // --- crashing -------------------------------------------------------------------------------
     // What the live memory holds now was there, durable, before the test began.
@@ -63,6 +63,8 @@ class CrashMedium {
     void drop(Site site) { dropped_ = site; }
     // ... or its frames go the other way: non-temporal instead of cached, or the reverse.
     void swap_kind(Site site) { swapped_ = site; }
+    // What else the engine does wrong from now on, over every medium of this process.
+    static void switch_on(Mutant mutant) { switched_on_ = mutant; }
     // The next sync reports an error, whatever range it asks for, and, as on Linux, the pages that
     // could not be written count as clean until they are stored to again: a second sync succeeds
     // and writes nothing. Here these are all pages that are dirty then.
@@ -107,6 +109,7 @@ class CrashMedium {
     OnStore on_store_;
     std::optional<Site> dropped_;
     std::optional<Site> swapped_;
+    inline static Mutant switched_on_ = Mutant::none;
     bool fail_sync_ = false;
     bool in_crash_point_ = false;
     Counts counts_;

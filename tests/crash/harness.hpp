@@ -75,8 +75,7 @@ class Life {
 
     Life(SimPool& pool, const Options& options)
         : pool_(pool), options_(options), medium_(pool.bytes(), options.domain) {
-        if (options.dropped) medium_.drop(*options.dropped);
-        if (options.swapped) medium_.swap_kind(*options.swapped);
+        mutate();
     }
 
     // A life over an image: what it stores is taken back with the image's undo().
@@ -87,7 +86,9 @@ class Life {
 
     // The next life after kill -9 of `killed`, over a copy of its memory; also amidst a call of it.
     Life(SimPool& pool, const Life& killed)
-        : pool_(pool), options_(killed.options_), medium_(pool.bytes(), killed.medium_) {}
+        : pool_(pool), options_(killed.options_), medium_(pool.bytes(), killed.medium_) {
+        mutate();
+    }
 
     // The process dies, the machine does not: caches keep what was stored, and nothing more is
     // durable than before. Open again to recover.
@@ -156,6 +157,11 @@ class Life {
     }
 
   private:
+    void mutate() {
+        if (options_.dropped) medium_.drop(*options_.dropped);
+        if (options_.swapped) medium_.swap_kind(*options_.swapped);
+    }
+
     SimPool& pool_;
     Options options_;
     CrashMedium medium_;

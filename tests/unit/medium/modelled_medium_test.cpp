@@ -19,7 +19,7 @@ namespace {
 
 using ModelledPmem = Modelled<PmemMedium>;
 static_assert(Medium<ModelledPmem>);
-static_assert(!ModelledPmem::mutant(Site::forced_fence));
+static_assert(!ModelledPmem::mutant(Mutant::cut_not_erased));
 
 constexpr uint32_t kForEver = std::numeric_limits<uint32_t>::max();
 

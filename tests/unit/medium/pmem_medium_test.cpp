@@ -82,8 +82,7 @@ TEST(PmemMedium, NothingIsNonTemporalInThePageDomain) {
 }
 
 TEST(PmemMedium, NoMutantsInProduction) {
-    static_assert(!PmemMedium::mutant(Site::forced_fence));
-    static_assert(!PmemMedium::mutant(Site::none));
+    static_assert(!PmemMedium::mutant(Mutant::cut_not_erased));
 }
 
 // A flush of a page that may not be touched faults: so it shows which lines were flushed.

@@ -1,0 +1,281 @@
+#include "crash/mutants.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+
+namespace cinnabar::crash_test {
+
+namespace {
+
+constexpr Site kSites[] = {
+#define CNB_SITE(name) Site::name,
+    CNB_SITES(CNB_SITE)
+#undef CNB_SITE
+};
+
+constexpr Mutant kMutants[] = {
+#define CNB_MUTANT(name) Mutant::name,
+    CNB_MUTANTS(CNB_MUTANT)
+#undef CNB_MUTANT
+};
+
+// Those that a store_frame call names.
+constexpr Site kFrames[] = {Site::forced_frame_store,  Site::lazy_frame_store,
+                            Site::carried_frame_store, Site::close_store,
+                            Site::pad_store,           Site::link_store};
+
+// Fences that are an msync in the page domain. The others are not reached there.
+constexpr Site kSynced[] = {Site::ceiling_fence, Site::header_a_fence, Site::header_b_fence,
+                            Site::attach_fence,  Site::mark_fence,     Site::accept_fence,
+                            Site::erase_fence};
+
+constexpr unsigned kSecondsMax = 60;
+
+// In the page domain too.
+constexpr Mutant kPageMutants[] = {Mutant::nothing_accepted, Mutant::failure_forgotten,
+                                   Mutant::failure_flagged_late};
+
+bool holds(std::span<const Site> sites, Site site) {
+    return std::ranges::find(sites, site) != sites.end();
+}
+
+std::string in(Domain domain) {
+    switch (domain) {
+        case Domain::byte: return "_byte";
+        case Domain::page: return "_page";
+        case Domain::cache_line: break;
+    }
+    return "";
+}
+
+Broken without(Site site, Domain domain) {
+    Broken broken;
+    broken.name = std::string(name_of(site)) + in(domain);
+    broken.dropped = site;
+    broken.domain = domain;
+    broken.forced_cached = site == Site::forced_frame_flush;
+    return broken;
+}
+
+Broken other_way(Site site, Domain domain) {
+    Broken broken;
+    broken.name = std::string(name_of(site)) + "_swapped" + in(domain);
+    broken.swapped = site;
+    broken.domain = domain;
+    return broken;
+}
+
+void add_site(std::vector<Broken>& all, Site site) {
+    const std::string_view name = name_of(site);
+    if (site == Site::accept_store || site == Site::page_sync) {
+        all.push_back(without(site, Domain::page));
+        return;
+    }
+    all.push_back(without(site, Domain::cache_line));
+    if (name.ends_with("_fence")) {
+        all.push_back(without(site, Domain::byte));
+        if (holds(kSynced, site)) all.push_back(without(site, Domain::page));
+    }
+    if (!holds(kFrames, site)) return;
+    all.push_back(other_way(site, Domain::cache_line));
+    all.push_back(other_way(site, Domain::byte));
+}
+
+void add_mutant(std::vector<Broken>& all, Mutant mutant) {
+    Broken broken;
+    broken.name = name_of(mutant);
+    broken.mutant = mutant;
+    if (mutant != Mutant::failure_forgotten && mutant != Mutant::failure_flagged_late)
+        all.push_back(broken);
+    if (std::ranges::find(kPageMutants, mutant) == std::end(kPageMutants)) return;
+    broken.domain = Domain::page;
+    broken.name += in(Domain::page);
+    all.push_back(broken);
+}
+
+constexpr Known kKnown[] = {
+    {"forced_frame_store", "appending"},
+    {"forced_frame_store_swapped", "appending"},
+    {"forced_frame_store_swapped_byte", "two_threads",
+     "in the byte domain a fence is all that either kind needs, and its own thread fences it"},
+    {"lazy_frame_store", "appending"},
+    {"lazy_frame_store_swapped", "two_threads"},
+    {"lazy_frame_store_swapped_byte", "three_threads"},
+    {"forced_frame_flush", "appending"},
+    {"forcer_flush", "two_threads"},
+    {"forced_fence", "appending"},
+    {"forced_fence_byte", "appending"},
+    {"second_flush", "appending"},
+    {"second_fence", "appending"},
+    {"second_fence_byte", "appending"},
+    {"page_sync_page", "appending"},
+    {"carried_frame_store", "carrying"},
+    {"carried_frame_store_swapped", "carrying"},
+    {"carried_frame_store_swapped_byte", "carrying"},
+    {"close_store", "closing"},
+    {"close_store_swapped", "closing",
+     "its own thread stores, flushes and fences it: either kind is durable then"},
+    {"close_store_swapped_byte", "closing",
+     "its own thread stores, flushes and fences it: either kind is durable then"},
+    {"ceiling_store", "appending"},
+    {"ceiling_flush", "appending"},
+    {"ceiling_fence", "new_space"},
+    {"ceiling_fence_byte", "new_space"},
+    {"ceiling_fence_page", "new_space"},
+    {"header_a_store", "appending"},
+    {"header_a_flush", "appending"},
+    {"header_a_fence", "preparing_twice"},
+    {"header_a_fence_byte", "appending"},
+    {"header_a_fence_page", "appending"},
+    {"header_b_store", "appending"},
+    {"header_b_flush", "appending"},
+    {"header_b_fence", "preparing_twice"},
+    {"header_b_fence_byte", "appending"},
+    {"header_b_fence_page", "appending"},
+    {"pad_store", "appending"},
+    {"pad_store_swapped", "crossing_threads",
+     "its own thread stores, flushes and fences it: either kind is durable then"},
+    {"pad_store_swapped_byte", "crossing_threads",
+     "its own thread stores, flushes and fences it: either kind is durable then"},
+    {"link_store", "appending"},
+    {"link_store_swapped", "crossing_threads",
+     "its own thread stores, flushes and fences it: either kind is durable then"},
+    {"link_store_swapped_byte", "crossing_threads",
+     "its own thread stores, flushes and fences it: either kind is durable then"},
+    {"attach_flush", "appending"},
+    {"attach_fence", "appending"},
+    {"attach_fence_byte", "appending"},
+    {"attach_fence_page", "appending"},
+    {"mark_store", "recycling"},
+    {"mark_flush", "recycling"},
+    {"mark_fence", "recycling"},
+    {"mark_fence_byte", "recycling"},
+    {"mark_fence_page", "recycling"},
+    {"accept_store_page", "failing"},
+    {"accept_flush", "killed_releasing"},
+    {"accept_fence", "killing"},
+    {"accept_fence_byte", "killing"},
+    {"accept_fence_page", "failing"},
+    {"erase_store", "reviving"},
+    {"erase_flush", "reviving"},
+    {"erase_fence", "reviving"},
+    {"erase_fence_byte", "reviving"},
+    {"erase_fence_page", "reviving"},
+    {"published_before_stored", "overtaken"},
+    {"durable_before_fence", "three_threads"},
+    {"early_acknowledgement", "two_threads"},
+    {"second_look_left_out", "two_threads"},
+    {"predecessors_not_forced", "appending"},
+    {"slots_counted_apart", "overtaken"},
+    {"space_without_exchange", "two_threads"},
+    {"slots_not_stepped_over", "three_threads"},
+    {"testimony_too_great", "appending"},
+    {"failure_forgotten_page", "failing_and_going_on"},
+    {"failure_flagged_late_page", "failing_threads"},
+    {"ceiling_after_header", "new_space"},
+    {"headers_under_one_fence", "preparing_twice"},
+    {"holding_header_first", "preparing_twice"},
+    {"holding_header_not_accepted", "killed_opening"},
+    {"spare_before_fence", "appending"},
+    {"tail_left_open", "crossing_threads"},
+    {"link_place_given_away", "appending"},
+    {"reuse_before_mark", "recycling"},
+    {"mark_above_durable", "releasing_too_far"},
+    {"register_in_place", "appending"},
+    {"pins_not_asked", "reading_what_is_released"},
+    {"registers_not_accepted", "killed_releasing"},
+    {"renewed_headers_not_accepted", "killed_renewing"},
+    {"links_not_accepted", "on_a_weaker_medium"},
+    {"frames_not_accepted", "killing"},
+    {"nothing_accepted", "killed_appending"},
+    {"nothing_accepted_page", "killing"},
+    {"weak_testimony_believed", "on_a_weaker_medium"},
+    {"cut_not_erased", "reviving"},
+    {"zeros_not_accepted", "killed_erasing"},
+    {"dead_segments_kept", "killed_renewing"},
+    {"dead_renewed_oldest_first", "recovering"},
+    {"seed_without_pool", "in_space_of_another_pool"},
+    {"seed_without_segment", "in_space_of_another_pool",
+     "no two segments have one generation, so the generation says which it is; the number is for "
+     "bytes of a pool that others copied about"},
+    {"seed_without_generation", "appending"},
+    {"seed_without_high_generation", "in_space_of_long_ago"},
+    {"register_sum_not_verified", "damaging"},
+    {"frame_sum_not_verified", "damaging"},
+    {"foreign_lsn_believed", "damaging"},
+    {"testimony_not_heeded", "damaging"},
+};
+
+}  // namespace
+
+std::vector<Broken> all_broken() {
+    std::vector<Broken> all;
+    for (const Site site : all_sites()) add_site(all, site);
+    for (const Mutant mutant : all_mutants()) add_mutant(all, mutant);
+    return all;
+}
+
+std::span<const Site> all_sites() {
+    return std::span(kSites).subspan(1);  // without "none"
+}
+
+std::span<const Mutant> all_mutants() {
+    return std::span(kMutants).subspan(1);  // without "none"
+}
+
+std::span<const Known> all_known() {
+    return kKnown;
+}
+
+const Known* find_known(std::string_view name) {
+    const auto at = std::ranges::find(kKnown, name, &Known::name);
+    return at == std::end(kKnown) ? nullptr : at;
+}
+
+namespace {
+
+std::string run_broken(const Broken& broken, const Workload& workload, uint64_t seed) {
+    sim::CrashMedium::switch_on(broken.mutant);
+    try {
+        return workload.run({.life = {.domain = broken.domain,
+                                      .forced_cached = broken.forced_cached,
+                                      .dropped = broken.dropped,
+                                      .swapped = broken.swapped},
+                             .seed = seed});
+    } catch (const std::exception& error) {
+        return std::string("throws ") + error.what();
+    }
+}
+
+}  // namespace
+
+std::string notice(const Broken& broken, const Workload& workload, uint64_t seed) {
+    int ends[2];
+    CNB_CHECK(pipe(ends) == 0);
+    const pid_t child = fork();
+    CNB_CHECK(child >= 0);
+    if (child == 0) {
+        alarm(kSecondsMax);
+        const std::string wrong = run_broken(broken, workload, seed);
+        const ssize_t written = write(ends[1], wrong.data(), wrong.size());
+        _exit(written == static_cast<ssize_t>(wrong.size()) ? 0 : 1);
+    }
+    close(ends[1]);
+    std::string wrong;
+    char bytes[512];
+    for (ssize_t got; (got = read(ends[0], bytes, sizeof bytes)) > 0;)
+        wrong.append(bytes, static_cast<size_t>(got));
+    close(ends[0]);
+    int status = 0;
+    CNB_CHECK(waitpid(child, &status, 0) == child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return wrong;
+    if (!WIFSIGNALED(status)) return "exit code " + std::to_string(WEXITSTATUS(status));
+    if (WTERMSIG(status) == SIGALRM) return "does not end";
+    return std::string("ended by ") + strsignal(WTERMSIG(status));
+}
+
+}  // namespace cinnabar::crash_test

@@ -1,0 +1,44 @@
+// Everything that the engine is made to do wrong, one thing at a time: each flush, fence and store
+// of its sites left out, each frame stored the other way, in every domain in which that is done;
+// and each Mutant. What is known of each stands in a table (mutants.cpp), which the tests prove.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "crash/workloads.hpp"
+
+namespace cinnabar::crash_test {
+
+struct Broken {
+    std::string name;
+    std::optional<Site> dropped = {};
+    std::optional<Site> swapped = {};
+    Mutant mutant = Mutant::none;
+    Domain domain = Domain::cache_line;
+    bool forced_cached = false;
+};
+
+// All that there are, made from the lists of sites and mutants.
+std::vector<Broken> all_broken();
+
+std::span<const Site> all_sites();
+std::span<const Mutant> all_mutants();
+
+// Of one of them: the workload that notices it; or, of one that is no defect, the workload that
+// comes nearest, and why nothing can go wrong.
+struct Known {
+    std::string_view name;
+    std::string_view workload;
+    std::string_view harmless = {};
+};
+std::span<const Known> all_known();
+const Known* find_known(std::string_view name);
+
+// Runs a workload with the engine broken so, in a process of its own: what was wrong, or empty.
+// That the process aborts, or does not end, is wrong as well.
+std::string notice(const Broken& broken, const Workload& workload, uint64_t seed = 1);
+
+}  // namespace cinnabar::crash_test
