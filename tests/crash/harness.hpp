@@ -259,8 +259,11 @@ class Explorer {
   public:
     using Check = std::function<std::string(sim::Image&)>;
 
-    Explorer(Life& life, Check check)
-        : life_(life), check_(std::move(check)), image_(life.medium().live().size()) {
+    Explorer(Life& life, Check check, const sim::ExploreOptions& levels = {})
+        : life_(life),
+          check_(std::move(check)),
+          levels_(levels),
+          image_(life.medium().live().size()) {
         life.medium().on_crash_point(
             [this](Site site) { look("crash at " + std::string(name_of(site))); });
     }
@@ -272,7 +275,7 @@ class Explorer {
     void look(const std::string& where) {
         if (!failure.empty()) return;
         const CrashMedium& medium = life_.medium();
-        explored.add(sim::explore(medium.live(), medium.pending(), image_, {}, [&] {
+        explored.add(sim::explore(medium.live(), medium.pending(), image_, levels_, [&] {
             const std::string wrong = check_(image_);
             if (!wrong.empty()) failure = where + ": " + wrong;
             return wrong.empty();
@@ -285,6 +288,7 @@ class Explorer {
   private:
     Life& life_;
     Check check_;
+    const sim::ExploreOptions levels_;
     sim::Image image_;
 };
 
