@@ -16,6 +16,7 @@ LazySearch::LazySearch(std::span<const std::byte> live, const PendingLines& pend
         OpenLine line;
         line.number = number;
         line.states = stores.states();
+        if (stores.state_count() > static_cast<double>(line.states.size())) all_states_ = false;
         if (line.states.size() < 2) continue;
         line.representatives = stores.representatives();
         line.newest = stores.newest();
@@ -26,6 +27,7 @@ LazySearch::LazySearch(std::span<const std::byte> live, const PendingLines& pend
 
 LazySearch::Result LazySearch::run(const std::function<Outcome()>& recover) {
     result_ = {};
+    result_.bounded = !all_states_;
     path_.clear();
     do {
         const Outcome outcome = run_once(recover, false);

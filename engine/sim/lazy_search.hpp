@@ -43,9 +43,10 @@ class LazySearch : public Watcher {
         uint64_t runs = 0;
         uint64_t rechecked = 0;
         uint64_t sums_collapsed = 0;  // checksums that were one decision
-        bool bounded = false;         // lines were left out by torn_lines_max
-        bool exhausted = false;       // every path was gone, within the bound and the checksums
-        bool stopped = false;         // by the visitor
+        // States were left out: by torn_lines_max, or of a line with more than kStatesMax.
+        bool bounded = false;
+        bool exhausted = false;  // every path was gone, within the bound and the checksums
+        bool stopped = false;    // by the visitor
         // Another run over the same bytes read came out otherwise: recovery is not deterministic,
         // or reads what it does not tell.
         bool inconsistent = false;
@@ -100,6 +101,7 @@ class LazySearch : public Watcher {
 
     Image& image_;
     const Options options_;
+    bool all_states_ = true;
     std::vector<OpenLine> lines_;
     std::vector<int32_t> by_number_;  // line number -> index in lines_, -1: not open
     std::vector<Choice> path_;

@@ -293,6 +293,25 @@ TEST(LazySearch, ABudgetEndsItAndItSaysSo) {
     EXPECT_LE(found.runs, 2 * 3u);
 }
 
+// A line that is stored to `stores` times without a fence, and nobody looks at it.
+bool bounded_after(int stores) {
+    CommitWordLog log;
+    CrashMedium medium(log.memory(), Domain::cache_line);
+    const std::vector<std::byte> payload(32);
+    const Bytes piece(payload);
+    for (uint64_t i = 1; i <= static_cast<uint64_t>(stores); ++i)
+        medium.store_frame(Site::none, log.memory().data(), {{i, 0, i, i}}, {&piece, 1},
+                           static_cast<uint32_t>(i), StoreKind::non_temporal);
+    Image image(kBytes);
+    LazySearch search(medium.live(), medium.pending(), image, {});
+    return search.run([] { return LazySearch::Outcome{}; }).bounded;
+}
+
+TEST(LazySearch, ItSaysWhenALineHasTooManyStates) {
+    EXPECT_FALSE(bounded_after(1));
+    EXPECT_TRUE(bounded_after(8));  // 9^4
+}
+
 class Fickle : public CommitWordLog {
   public:
     std::string recover(const Reader& reader) const override {
