@@ -10,7 +10,7 @@
 //
 // A recovery that looks at every line has a product of all their states to see, which no order of
 // looking makes small. The search is therefore bounded by how many lines are torn at once; the
-// others are old or new, in every combination.
+// others are old or new, in every combination but that of a checksum's range.
 //
 // What recovery is about to read it tells by itself where it is compiled in the hook build
 // (hooks.hpp): the search watches the image. Stores through a CrashMedium are told by its

@@ -100,8 +100,8 @@ Total search(const Workload& workload, const Life::Options& options = {}) {
     return total;
 }
 
-// Any two lines torn, in every way that the rules allow, the others old or new: what recovery comes
-// to is right in every case.
+// Up to two lines torn, the others old or new, within what a checksum collapses: what recovery
+// comes to is right in every case.
 TEST(LazyLog, ForcedAppendsAreExhausted) {
     for (const Age age : {Age::ones, Age::random, Age::stale})
         for (const bool shared : {false, true}) {

@@ -1,7 +1,7 @@
 // Power fails, and fails again inside the recovery from it, at every crash point of that. The last
-// recovery finds no record less than the first one would have found. It may find one more as long
-// as nobody was told of the first one's end: a frame of which words are missing that are to be zero
-// is whole once the erasing is torn there. After the first one's end it comes to the same.
+// recovery finds no record less than the first one would have found. It may find more as long as
+// nobody was told of the first one's end: a frame of which words are missing that are to be zero is
+// whole once the erasing is torn there. After the first one's end it comes to the same.
 #include "crash/harness.hpp"
 
 namespace cinnabar::crash_test {
