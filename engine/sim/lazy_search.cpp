@@ -146,6 +146,7 @@ void LazySearch::before_load(const std::byte* from, size_t length) {
 // What a store leaves of a line must be decided; what it replaces need not.
 void LazySearch::before_store(std::byte* to, size_t length) {
     const uint64_t begin = static_cast<uint64_t>(to - image_.bytes().data());
+    image_.stored(begin, length);
     for (OpenLine* line : open_in(to, length)) {
         const uint64_t line_begin = line->number * kLineBytes;
         const bool replaced = begin <= line_begin && begin + length >= line_begin + kLineBytes;

@@ -46,6 +46,7 @@ TEST_P(Append, EveryImageIsAPrefixWithEverythingAcknowledged) {
         const auto durability = random() % 3 == 0 ? Durability::lazy : Durability::forced;
         ASSERT_TRUE(life.append(history, "s", 1 + random() % 330, durability));
     }
+    explorer.look("at the end");
     EXPECT_EQ(explorer.failure, "") << "seed " << seed_of_this_run();
     EXPECT_EQ(life.medium().counts().lines_mixed, 0u);
     EXPECT_GT(explorer.explored.crash_points, 20u);

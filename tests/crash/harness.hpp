@@ -210,6 +210,19 @@ inline std::string compare(Life& life, const History& history) {
     return "";
 }
 
+// What `life` recovered after the crash of another one: nothing that `before` promises is missing,
+// and what was delivered is what `after` goes on from. Empty, or what is wrong.
+inline std::string deliver(Life& life, const History& before, History& after) {
+    if (std::string wrong = compare(life, before); !wrong.empty()) return wrong;
+    const auto& appended = before.at("s").appended;
+    const size_t survivors = life.read("s")->size();
+    StreamHistory& past = after["s"];
+    past.appended.assign(appended.begin(), appended.begin() + static_cast<ptrdiff_t>(survivors));
+    past.last_number = 1000;
+    life.note_durable(after, "s");
+    return "";
+}
+
 // What holds of the segments of every image, whatever was appended. Empty, or what is wrong.
 inline std::string check_structure(const SimPool& pool) {
     const log::PoolScan scan = log::scan_pool(pool.space(), sim::run_serially);

@@ -115,16 +115,8 @@ class KilledRecovery {
             wrong = opened.error().message;
             return;
         }
-        const auto records = third.read("s");
-        if (!records || records->size() > history_["s"].appended.size()) {
-            wrong = records ? "records that were never appended" : records.error().message;
-            return;
-        }
-        const size_t survivors = records->size();
-        past["s"].appended.assign(history_["s"].appended.begin(),
-                                  history_["s"].appended.begin() + static_cast<long>(survivors));
-        past["s"].last_number = 1000;
-        third.note_durable(past, "s");
+        wrong = deliver(third, history_, past);
+        if (!wrong.empty()) return;
         fill(third, past);
         Explorer explorer(
             third, [&](auto& image) { return recover_and_compare(pool, image, past, options_); });

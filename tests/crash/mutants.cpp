@@ -274,7 +274,7 @@ std::string notice(const Broken& broken, const Workload& workload, uint64_t seed
     CNB_CHECK(waitpid(child, &status, 0) == child);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return wrong;
     if (!WIFSIGNALED(status)) return "exit code " + std::to_string(WEXITSTATUS(status));
-    if (WTERMSIG(status) == SIGALRM) return "does not end";
+    if (WTERMSIG(status) == SIGALRM) return std::string(kDoesNotEnd);
     return std::string("ended by ") + strsignal(WTERMSIG(status));
 }
 

@@ -37,6 +37,9 @@ struct Known {
 std::span<const Known> all_known();
 const Known* find_known(std::string_view name);
 
+// Of a run that was stopped after a minute: what that means nobody knows.
+inline constexpr std::string_view kDoesNotEnd = "does not end";
+
 // Runs a workload with the engine broken so, in a process of its own: what was wrong, or empty.
 // That the process aborts, or does not end, is wrong as well.
 std::string notice(const Broken& broken, const Workload& workload, uint64_t seed = 1);

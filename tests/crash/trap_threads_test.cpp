@@ -1,4 +1,5 @@
 // Traps that need several threads: interleavings by seed, every crash point of each.
+#include "crash/one_stream.hpp"
 #include "crash/threads.hpp"
 
 namespace cinnabar::crash_test {
@@ -34,12 +35,11 @@ TEST(TrapThreads, L17_SeveralThreadsCrossIntoNewSegments) {
 TEST(ReaderThreads, BeginWhereTheMarkIsThen) {
     const uint64_t first = seed_of_this_run();
     for (uint64_t seed = first; seed < first + 100; ++seed) {
-        SimPool pool({.segments = 5});
-        const uint32_t stream = pool.add_stream("s", false);
-        const ServiceId keeper{static_cast<uint16_t>(pool.add_service(stream, "keeper") + 1)};
-        Life life(pool, {});
-        ASSERT_TRUE(life.open());
-        History history;
+        OneStream setup({}, {.segments = 5});
+        const ServiceId keeper = setup.add_service();
+        ASSERT_TRUE(setup.life.open());
+        Life& life = setup.life;
+        History& history = setup.history;
         for (int i = 0; i < 12; ++i)
             ASSERT_TRUE(life.append(history, "s", 300, Durability::forced));
         std::string wrong;
@@ -64,12 +64,11 @@ TEST(ReaderThreads, BeginWhereTheMarkIsThen) {
 TEST(SegmentThreads, NoneIsKeptBackWhereNobodyAskedForIt) {
     const uint64_t first = seed_of_this_run();
     for (uint64_t seed = first; seed < first + 100; ++seed) {
-        SimPool pool({.segments = 5});
-        const uint32_t stream = pool.add_stream("s", false);
-        const ServiceId keeper{static_cast<uint16_t>(pool.add_service(stream, "keeper") + 1)};
-        Life life(pool, {});
-        ASSERT_TRUE(life.open());
-        History history;
+        OneStream setup({}, {.segments = 5});
+        const ServiceId keeper = setup.add_service();
+        ASSERT_TRUE(setup.life.open());
+        Life& life = setup.life;
+        History& history = setup.history;
         uint32_t most = 0;
         const auto use = [&] {
             for (int i = 0; i < 12; ++i) {

@@ -29,9 +29,9 @@ std::string appending_over(SimPool::Options space, const Setting& setting) {
         if (!lsn) return "append: " + lsn.error().message;
         if (i % 4 == 2 && core->force(*lsn)) life.note_durable(history, "s");
         if (i % 5 != 4) continue;
-        history["s"].low_water = lsn->value;
         if (auto forced = core->force(*lsn); !forced) return forced.error().message;
         life.note_durable(history, "s");
+        history["s"].low_water = lsn->value;
         if (auto released = life.engine().release(keeper, *lsn); !released)
             return released.error().message;
         explorer.look("after a release");
@@ -80,7 +80,6 @@ std::string killing(const Setting& setting) {
 // Page domain: a force fails, the process gives up, and the next one finds the records in the page
 // cache. What it delivers must be on the file, though the kernel takes the pages for clean.
 std::string failing(const Setting& setting) {
-    if (setting.life.domain != Domain::page) return "";
     SimPool pool({.segment_bytes = 4096, .age = Age::zero, .seed = setting.seed});
     pool.add_stream("s", false);
     Life life(pool, setting.life);
@@ -104,7 +103,6 @@ std::string failing(const Setting& setting) {
 // Page domain: a force fails, and the same process goes on. Records of the failed pages are older
 // than those of pages that can be written (trap L12).
 std::string failing_and_going_on(const Setting& setting) {
-    if (setting.life.domain != Domain::page) return "";
     SimPool pool({.segment_bytes = 16384, .age = Age::zero, .seed = setting.seed});
     pool.add_stream("s", false);
     Life life(pool, setting.life);
@@ -124,7 +122,6 @@ std::string failing_and_going_on(const Setting& setting) {
 
 // Page domain: two threads force a stream each, and one msync fails (trap L15).
 std::string failing_threads(const Setting& setting) {
-    if (setting.life.domain != Domain::page) return "";
     for (uint64_t seed = setting.seed * 1000; seed < setting.seed * 1000 + 12; ++seed) {
         SimPool pool({.segment_bytes = 4096, .age = Age::zero, .seed = setting.seed});
         pool.add_stream("s", true);
@@ -173,16 +170,9 @@ std::string reviving(const Setting& setting) {
             wrong = opened.error().message;
             return false;
         }
-        auto survivors = second.read("s");
-        if (!survivors || survivors->size() > history["s"].appended.size()) {
-            wrong = survivors ? "records that were never appended" : survivors.error().message;
-            return false;
-        }
         History past;
-        past["s"].last_number = 1000;
-        for (size_t i = 0; i < survivors->size(); ++i)
-            past["s"].appended.push_back(history["s"].appended[i]);
-        second.note_durable(past, "s");
+        wrong = deliver(second, history, past);
+        if (!wrong.empty()) return false;
         Explorer explorer(
             second, [&](auto& again) { return recover_and_compare(copy, again, past, options); });
         if (!second.append(past, "s", 24, Durability::forced)) wrong = "append";
@@ -344,7 +334,8 @@ std::string killed_renewing(const Setting& setting) {
 std::string preparing_twice(const Setting& setting) {
     Life::Options options = setting.life;
     options.spares = 1;
-    std::string wrong;
+    History empty;
+    empty["s"];
     for (const Age age : {Age::zero, Age::stale}) {
         SimPool pool({.age = age, .seed = setting.seed});
         pool.add_stream("s", false);
@@ -353,7 +344,7 @@ std::string preparing_twice(const Setting& setting) {
             Crashed torn(pool, image, options);
             Life& second = torn.life;
             Explorer again(second, [&](auto& both) {
-                return recover_and_compare(torn.pool, both, {}, options);
+                return recover_and_compare(torn.pool, both, empty, options);
             });
             if (auto opened = second.open(); !opened) return "open: " + opened.error().message;
             return again.failure;
@@ -361,7 +352,7 @@ std::string preparing_twice(const Setting& setting) {
         if (auto opened = first.open(); !opened) return "open: " + opened.error().message;
         if (!explorer.failure.empty()) return explorer.failure;
     }
-    return wrong;
+    return "";
 }
 
 // Recovery itself loses power, while it erases a tail and ends the lives of segments behind it.
@@ -377,17 +368,16 @@ std::string recovering(const Setting& setting) {
     while (first.engine().stream("s")->appended() < 4 * kSpan + 200)
         if (!first.append(history, "s", 200, Durability::lazy)) return "append";
     SimPool cut(pool, first.medium().durable_image());
+    History past;
     {
         SimPool copy(cut, cut.bytes());
         Life look(copy, options);
         if (auto opened = look.open(); !opened) return "open: " + opened.error().message;
-        auto records = look.read("s");
-        if (!records) return records.error().message;
-        history["s"].appended.resize(std::min(records->size(), history["s"].appended.size()));
+        if (std::string lost = deliver(look, history, past); !lost.empty()) return lost;
     }
     Life second(cut, options);
-    Explorer explorer(
-        second, [&](auto& image) { return recover_and_compare(cut, image, history, options); });
+    Explorer explorer(second,
+                      [&](auto& image) { return recover_and_compare(cut, image, past, options); });
     if (auto opened = second.open(); !opened) return "open: " + opened.error().message;
     return explorer.failure;
 }
@@ -468,7 +458,6 @@ std::string reading_what_is_released(const Setting& setting) {
 // A life on a medium whose caches survive, or which was called so; the next one on one whose caches
 // do not. All that the first one stored and testified stands in them.
 std::string on_a_weaker_medium(const Setting& setting) {
-    if (setting.life.domain != Domain::cache_line) return "";
     Life::Options options = setting.life;
     options.spares = 0;
     SimPool first({.seed = setting.seed});
@@ -606,9 +595,11 @@ constexpr std::array kWorkloads = {
     Workload{"new_space", "the same in space never used", new_space},
     Workload{"recycling", "the same in two segments", recycling},
     Workload{"killing", "kill, recovery, power loss", killing},
-    Workload{"failing", "a failed msync, a new process, power loss", failing},
-    Workload{"failing_and_going_on", "a failed msync, the same process", failing_and_going_on},
-    Workload{"failing_threads", "a failed msync while two streams are forced", failing_threads},
+    Workload{"failing", "a failed msync, a new process, power loss", failing, Domain::page},
+    Workload{"failing_and_going_on", "a failed msync, the same process", failing_and_going_on,
+             Domain::page},
+    Workload{"failing_threads", "a failed msync while two streams are forced", failing_threads,
+             Domain::page},
     Workload{"reviving", "power loss, recovery, a record, power loss", reviving},
     Workload{"two_threads", "two threads in a shared stream", two_threads},
     Workload{"three_threads", "three, with short records", three_threads},
@@ -627,7 +618,7 @@ constexpr std::array kWorkloads = {
     Workload{"reading_what_is_released", "a reader on a released segment",
              reading_what_is_released},
     Workload{"on_a_weaker_medium", "a life of the byte domain, the next of another",
-             on_a_weaker_medium},
+             on_a_weaker_medium, Domain::cache_line},
     Workload{"in_space_of_another_pool", "over frames of another pool", in_space_of_another_pool},
     Workload{"in_space_of_long_ago", "over frames of 2^32 generations ago", in_space_of_long_ago},
     Workload{"damaging", "rot and misplaced bytes", damaging},

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +21,9 @@ struct Workload {
     std::string_view name;
     std::string_view what;
     std::string (*run)(const Setting& setting);  // empty, or what was wrong
+    std::optional<Domain> only = {};
+
+    bool applies_in(Domain domain) const { return !only || *only == domain; }
 };
 
 std::span<const Workload> workloads();

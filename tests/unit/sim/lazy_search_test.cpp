@@ -39,8 +39,10 @@ class Reader {
         return crc32c(~0u, at(offset), length);
     }
     void store(size_t offset, uint64_t value) const {
-        if (search_ != nullptr) search_->before_store(image_.bytes().data() + offset, 8);
-        image_.stored(offset, 8);
+        if (search_ != nullptr)
+            search_->before_store(image_.bytes().data() + offset, 8);
+        else
+            image_.stored(offset, 8);
         std::memcpy(image_.bytes().data() + offset, &value, sizeof value);
     }
 
@@ -199,6 +201,7 @@ Outcomes outcomes_of_all(const CrashMedium& medium, const ToyLog& log, double& i
         for (size_t i = 0; i < lines.size(); ++i) image.put(lines[i].first, lines[i].second[at[i]]);
         ++images;
         outcomes.insert(log.recover(Reader(image, nullptr)));
+        image.undo();
         for (turned = 0; turned < lines.size(); ++turned) {
             if (++at[turned] < lines[turned].second.size()) break;
             at[turned] = 0;
@@ -349,6 +352,21 @@ class Mending : public CommitWordLog {
         return found;
     }
 };
+
+// Stores where no crash left anything open.
+class Scribbling : public CommitWordLog {
+  public:
+    std::string recover(const Reader& reader) const override {
+        constexpr size_t elsewhere = 3 * kLineBytes;
+        const bool found = reader.quiet_word(elsewhere) != 0;
+        reader.store(elsewhere, 77);
+        return CommitWordLog::recover(reader) + (found ? "stale" : "");
+    }
+};
+
+TEST(LazySearch, WhatRecoveryStoresIsTakenBack) {
+    EXPECT_EQ(search_all(Scribbling()).searched, (Outcomes{"", "w", "ww", "www"}));
+}
 
 TEST(LazySearch, AStoreDecidesTheRestOfItsLine) {
     const Found found = search_all(Mending(false));
