@@ -27,6 +27,10 @@ CrashMedium::CrashMedium(std::span<std::byte> live, const CrashMedium& killed)
     : CrashMedium(live, killed.domain_) {
     CNB_CHECK(std::ranges::equal(live, killed.live_));
     pending_ = killed.pending_;
+    kill();
+}
+
+void CrashMedium::kill() {
     // The end of a thread empties its core's write-combining buffers.
     for (auto at = pending_.begin(); at != pending_.end();) {
         PendingLine& pending = at->second;
@@ -50,7 +54,7 @@ void CrashMedium::store_words(Site site, Unit::Kind kind, std::byte* to, const s
     const uint64_t offset = static_cast<uint64_t>(to - live_.data());
     CNB_CHECK(to >= live_.data() && offset + length <= live_.size(), {"offset", offset});
     CNB_CHECK(offset % 8 == 0 && length % 8 == 0, {"offset", offset}, {"length", length});
-    if (on_store_) on_store_(offset, length);
+    if (on_store_) on_store_(offset, {from, length});
     for (uint64_t at = offset; at < offset + length;) {
         const uint64_t line = at / kLineBytes;
         const uint64_t end = std::min((line + 1) * kLineBytes, offset + length);
@@ -136,22 +140,32 @@ void CrashMedium::crash_point(Site site) {
 }
 
 // The first `units` stores of a line are durable if they were cached, and the thread's own if they
-// were not.
+// were not. A non-temporal one has thrown the line out of the caches: what an older cached one left
+// in the same words cannot come later.
 void CrashMedium::settle(PendingLine& pending, size_t units, size_t thread) {
-    std::vector<Unit> left;
-    for (size_t i = 0; i < pending.units.size(); ++i) {
-        const Unit& unit = pending.units[i];
-        const bool fenced =
-            unit.kind == Unit::Kind::non_temporal ? unit.thread == thread : i < units;
-        if (fenced)
-            unit.apply_to(pending.durable);
-        else
-            left.push_back(unit);
+    const std::vector<Unit> before = std::move(pending.units);
+    const auto is_settled = [&](size_t i) {
+        return before[i].kind == Unit::Kind::non_temporal ? before[i].thread == thread : i < units;
+    };
+    std::vector<size_t> places;  // of those that stay
+    pending.units.clear();
+    for (size_t i = 0; i < before.size(); ++i) {
+        if (is_settled(i)) {
+            before[i].apply_to(pending.durable);
+            continue;
+        }
+        Unit unit = before[i];
+        for (size_t later = i + 1; later < before.size(); ++later)
+            if (unit.kind != Unit::Kind::non_temporal &&
+                before[later].kind == Unit::Kind::non_temporal && is_settled(later))
+                unit.mask = static_cast<uint8_t>(unit.mask & ~before[later].mask);
+        if (unit.mask == 0) continue;
+        pending.units.push_back(unit);
+        places.push_back(i);
     }
-    const size_t settled = pending.units.size() - left.size();
-    pending.units = std::move(left);
-    for (auto& [other, flushed] : pending.flushed) flushed -= std::min(flushed, settled);
     pending.flushed.erase(thread);
+    for (auto& [other, flushed] : pending.flushed)
+        flushed = static_cast<size_t>(std::ranges::lower_bound(places, flushed) - places.begin());
 }
 
 void CrashMedium::fence(Site site) {

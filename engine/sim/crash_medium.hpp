@@ -38,6 +38,8 @@ class CrashMedium {
     // After kill -9 of whoever used `killed`, over a copy of its memory: the caches still hold what
     // is pending, and no flush that was not fenced counts.
     CrashMedium(std::span<std::byte> live, const CrashMedium& killed);
+    // kill -9 of whoever stores here; the next process goes on with this very medium.
+    void kill();
 
     // --- the Medium concept ---------------------------------------------------------------------
     Domain domain() const { return domain_; }
@@ -70,9 +72,9 @@ class CrashMedium {
     // and writes nothing. Here these are all pages that are dirty then.
     void fail_next_sync() { fail_sync_ = true; }
 
-    // Called before each store, with the offset in the live memory: who runs over an image
-    // (sim/image.hpp) takes it back.
-    using OnStore = std::function<void(uint64_t offset, size_t length)>;
+    // Called before each store, with the offset in the live memory and what will stand there: who
+    // runs over an image (sim/image.hpp) takes it back; others kill the process here.
+    using OnStore = std::function<void(uint64_t offset, Bytes value)>;
     void on_store(OnStore call) { on_store_ = std::move(call); }
 
     // A line that is not pending is durable as it stands.

@@ -81,7 +81,7 @@ class Life {
     // A life over an image: what it stores is taken back with the image's undo().
     Life(SimPool& pool, const Options& options, sim::Image& image) : Life(pool, options) {
         medium_.on_store(
-            [&image](uint64_t offset, size_t length) { image.stored(offset, length); });
+            [&image](uint64_t offset, Bytes value) { image.stored(offset, value.size()); });
     }
 
     // The next life after kill -9 of `killed`, over a copy of its memory; also amidst a call of it.
@@ -90,9 +90,11 @@ class Life {
         mutate();
     }
 
-    // The process dies, the machine does not: caches keep what was stored, and nothing more is
-    // durable than before. Open again to recover.
-    void kill() { engine_.reset(); }
+    // The process dies, the machine does not: caches keep what was stored. Open again to recover.
+    void kill() {
+        engine_.reset();
+        medium_.kill();
+    }
 
     CrashMedium& medium() { return medium_; }
     const OpenReport& report() const { return report_; }

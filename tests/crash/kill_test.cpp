@@ -16,7 +16,7 @@ TEST(Kill, L1_AMarkThatAKilledLifeStored) {
         }
         const auto& appended = setup.history["s"].appended;
         const Lsn to = appended[appended.size() - 2].lsn;
-        KilledLife killed(setup, [&] {
+        KilledLife killed(setup, 1, seed_of_this_run(), [&] {
             setup.history["s"].low_water = to.value;
             ASSERT_TRUE(setup.life.engine().release(keeper, to));
         });
@@ -30,7 +30,7 @@ TEST(Kill, L1_AMarkThatAKilledLifeStored) {
 TEST(Kill, L1_AnywhereInAppending) {
     for (const Domain domain : {Domain::cache_line, Domain::page}) {
         OneStream setup({.domain = domain, .spares = 0}, {.segment_bytes = 4096, .segments = 6});
-        KilledLife killed(setup, [&] {
+        KilledLife killed(setup, 1, seed_of_this_run(), [&] {
             ASSERT_TRUE(setup.life.open());
             for (int i = 0; i < 7; ++i)
                 setup.append(700, i % 3 == 0 ? Durability::forced : Durability::lazy);

@@ -5,17 +5,70 @@
 
 namespace cinnabar::crash_test {
 
+// Calls back wherever a life is killed: before each of its fences (or msyncs), and amidst one store
+// of `stride`, whose words are there in part.
+class KillPoints {
+  public:
+    struct Word {
+        uint64_t offset = 0;
+        uint64_t value = 0;
+    };
+    struct Kill {
+        std::string where;
+        std::vector<Word> stored = {};  // by the last store, before it was cut short
+
+        // The next life, over `memory`, a copy of what the killed one used.
+        void put(CrashMedium& next, std::span<std::byte> memory) const {
+            for (const auto& [offset, value] : stored)
+                next.store8(Site::none, reinterpret_cast<uint64_t*>(memory.data() + offset), value);
+        }
+    };
+    using Call = std::function<void(const Kill&)>;
+
+    KillPoints(CrashMedium& medium, uint64_t stride, uint64_t seed, Call call) : medium_(medium) {
+        medium.on_crash_point(
+            [call](Site site) { call({"kill at " + std::string(name_of(site))}); });
+        medium.on_store(
+            [=, random = std::mt19937_64(seed), turn = seed](uint64_t offset, Bytes value) mutable {
+                if (++turn % stride == 0)
+                    call({"kill amidst a store at " + std::to_string(offset),
+                          some_words(random, offset, value)});
+            });
+    }
+    KillPoints(const KillPoints&) = delete;
+    KillPoints& operator=(const KillPoints&) = delete;
+    ~KillPoints() {
+        medium_.on_crash_point(nullptr);
+        medium_.on_store(nullptr);
+    }
+
+  private:
+    // Any of them: a copy goes in any order. One word is there or not.
+    static std::vector<Word> some_words(std::mt19937_64& random, uint64_t offset, Bytes value) {
+        std::vector<Word> words;
+        for (size_t at = 0; at < value.size(); at += sizeof(uint64_t)) {
+            if (random() % 2 == 0) continue;
+            words.push_back({offset + at, 0});
+            std::memcpy(&words.back().value, value.data() + at, sizeof(uint64_t));
+        }
+        return words;
+    }
+
+    CrashMedium& medium_;
+};
+
 class KilledLife {
   public:
-    // Before each fence (or msync) of `work`: kill, open, append into what is free, and every
-    // crash point of that.
+    // Wherever `work` is killed: open, append into what is free, and every crash point of that.
     template <class Work>
-    KilledLife(OneStream& setup, Work&& work) : setup_(setup) {
-        setup.life.medium().on_crash_point([this](Site site) {
-            if (wrong.empty()) go_on_after_kill(site);
+    KilledLife(OneStream& setup, uint64_t stride, uint64_t seed, Work&& work) : setup_(setup) {
+        const KillPoints points(setup.life.medium(), stride, seed, [this](const auto& kill) {
+            ++kills;
+            if (!wrong.empty()) return;
+            go_on_after(kill);
+            if (!wrong.empty()) wrong = kill.where + ": " + wrong;
         });
         work();
-        setup.life.medium().on_crash_point(nullptr);
     }
 
     uint64_t kills = 0;
@@ -23,29 +76,26 @@ class KilledLife {
     std::string wrong;
 
   private:
-    void go_on_after_kill(Site site) {
-        ++kills;
-        const std::string where = "kill at " + std::string(name_of(site)) + ": ";
+    void go_on_after(const KillPoints::Kill& kill) {
         SimPool pool(setup_.pool, setup_.pool.bytes());
         Life life(pool, setup_.life);
+        kill.put(life.medium(), pool.bytes());
         History history = setup_.history;
         Explorer explorer(life, [&](auto& image) {
             return recover_and_compare(pool, image, history, setup_.options);
         });
         if (auto opened = life.open(); !opened) {
-            wrong = where + "open: " + opened.error().message;
+            wrong = "open: " + opened.error().message;
             return;
         }
-        if (std::string lost = compare(life, history); !lost.empty()) {
-            wrong = where + lost;
-            return;
-        }
+        wrong = compare(life, history);
+        if (!wrong.empty()) return;
         note_delivered(life, history);
         for (int i = 0; i < kAppends && explorer.failure.empty(); ++i)
             if (!life.append(history, "s", 700, Durability::forced)) break;
         explorer.look("at the end");
         images += explorer.explored.images;
-        if (!explorer.failure.empty()) wrong = where + explorer.failure;
+        wrong = explorer.failure;
     }
 
     // What the killed life was about to append is there or not; what is there was acknowledged by
@@ -64,11 +114,11 @@ class KilledLife {
     static constexpr int kAppends = 4;
 
     OneStream& setup_;
+    std::mt19937_64 random_;
 };
 
-// Power failed and left a hole and frames behind it; recovery is killed at each of its crash
-// points; the next life recovers, appends `fill` (a record into the hole, or up to the segment's
-// end), and power fails.
+// Power failed and left a hole and frames behind it; recovery is killed; the next life recovers,
+// appends `fill` (a record into the hole, or up to the segment's end), and power fails.
 class KilledRecovery {
   public:
     KilledRecovery(const Life::Options& options, int records)
@@ -91,11 +141,13 @@ class KilledRecovery {
             if (turn++ % stride != 0) return true;
             SimPool pool(pool_, image);
             Life second(pool, options_);
-            second.medium().on_crash_point([&](Site site) {
-                if (wrong.empty()) go_on_after_kill(pool, second, site, fill);
+            const KillPoints points(second.medium(), kStores, turn, [&](const auto& kill) {
+                ++kills;
+                if (!wrong.empty()) return;
+                go_on_after(kill, pool, second, fill);
+                if (!wrong.empty()) wrong = kill.where + ": " + wrong;
             });
             if (auto opened = second.open(); !opened) wrong = opened.error().message;
-            second.medium().on_crash_point(nullptr);
             return wrong.empty();
         });
     }
@@ -105,11 +157,14 @@ class KilledRecovery {
     std::string wrong;
 
   private:
+    static constexpr uint64_t kStores = 5;  // one of them is cut short
+
     template <class Fill>
-    void go_on_after_kill(SimPool& killed, const Life& second, Site site, Fill& fill) {
-        ++kills;
+    void go_on_after(const KillPoints::Kill& kill, SimPool& killed, const Life& second,
+                     Fill& fill) {
         SimPool pool(killed, killed.bytes());
         Life third(pool, second);
+        kill.put(third.medium(), pool.bytes());
         History past;
         if (auto opened = third.open(); !opened) {
             wrong = opened.error().message;
@@ -120,7 +175,7 @@ class KilledRecovery {
         fill(third, past);
         Explorer explorer(
             third, [&](auto& image) { return recover_and_compare(pool, image, past, options_); });
-        explorer.look("kill at " + std::string(name_of(site)) + ", then power loss");
+        explorer.look("power loss");
         images += explorer.explored.images;
         wrong = explorer.failure;
     }

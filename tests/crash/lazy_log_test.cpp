@@ -49,8 +49,8 @@ class LazyExplorer {
   private:
     sim::LazySearch::Outcome recover(sim::LazySearch& search, const std::string& where) {
         Crashed crashed(pool_, image_, options_);
-        crashed.life.medium().on_store([&](uint64_t offset, size_t length) {
-            search.before_store(image_.bytes().data() + offset, length);
+        crashed.life.medium().on_store([&](uint64_t offset, Bytes value) {
+            search.before_store(image_.bytes().data() + offset, value.size());
         });
         const std::string wrong = recover_and_compare(crashed.pool, crashed.life, history_);
         if (!wrong.empty()) total.failure = where + ": " + wrong;

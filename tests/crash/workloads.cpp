@@ -257,7 +257,7 @@ std::string killed_appending(const Setting& setting) {
     options.spares = 0;
     OneStream setup(options, {.segment_bytes = 4096, .segments = 6, .seed = setting.seed});
     std::string wrong;
-    KilledLife killed(setup, [&] {
+    KilledLife killed(setup, 1, setting.seed, [&] {
         if (!setup.life.open()) wrong = "open";
         for (int i = 0; i < 6 && wrong.empty(); ++i)
             if (!setup.life.append(setup.history, "s", 700,
@@ -275,7 +275,7 @@ std::string killed_opening(const Setting& setting) {
         OneStream setup(options,
                         {.segment_bytes = 4096, .segments = 3, .age = age, .seed = setting.seed});
         std::string wrong;
-        KilledLife killed(setup, [&] {
+        KilledLife killed(setup, 1, setting.seed, [&] {
             if (auto opened = setup.life.open(); !opened) wrong = opened.error().message;
         });
         if (!killed.wrong.empty()) wrong = std::string(killed.wrong);
@@ -296,7 +296,7 @@ std::string killed_releasing(const Setting& setting) {
     const auto& appended = setup.history["s"].appended;
     const Lsn to = appended[appended.size() - 2].lsn;
     std::string wrong;
-    KilledLife killed(setup, [&] {
+    KilledLife killed(setup, 1, setting.seed, [&] {
         setup.history["s"].low_water = to.value;
         if (auto released = setup.life.engine().release(keeper, to); !released)
             wrong = released.error().message;

@@ -261,6 +261,37 @@ TEST_F(FrameStore, KindsMixedOnALineAreCounted) {
     EXPECT_EQ(medium.counts().lines_mixed, 1u);
 }
 
+// It has thrown the line out of the caches.
+TEST_F(FrameStore, AFencedNonTemporalOneIsNotUndoneByAnOlderStore) {
+    CrashMedium medium = make();
+    medium.store8(Site::mark_store, word(4), 1);
+    store_frame(medium, 0, StoreKind::non_temporal);
+    EXPECT_TRUE(states(medium, {4}).count({1}));
+    medium.fence(Site::forced_fence);
+    EXPECT_EQ(states(medium, {4}), (States{{*word(4)}}));
+    EXPECT_TRUE(medium.pending().empty());
+    EXPECT_NE(*word(4), 1u);
+}
+
+TEST_F(CrashMediumTest, AKillLeavesWhatIsPendingAndForgetsFlushes) {
+    CrashMedium medium = make();
+    medium.store8(Site::mark_store, word(0), 1);
+    medium.flush(Site::mark_flush, at(0), 8);
+    medium.kill();
+    medium.fence(Site::mark_fence);
+    EXPECT_EQ(states(medium, {0}), (States{{0}, {1}}));
+    medium.flush(Site::mark_flush, at(0), 8);
+    medium.fence(Site::mark_fence);
+    EXPECT_EQ(states(medium, {0}), (States{{1}}));
+}
+
+TEST_F(FrameStore, AKillEmptiesWriteCombiningBuffers) {
+    CrashMedium medium = make();
+    store_frame(medium, 0, StoreKind::non_temporal);
+    medium.kill();
+    EXPECT_TRUE(medium.pending().empty());
+}
+
 TEST_F(CrashMediumTest, CrashPointsComeBeforeTheFence) {
     CrashMedium medium = make();
     std::vector<Site> points;
