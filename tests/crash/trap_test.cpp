@@ -9,9 +9,10 @@
 #include <algorithm>
 #include <set>
 
-#include "crash/one_stream.hpp"
+#include "crash/harness.hpp"
 #include "log/copy_pool.hpp"
 #include "log/survey.hpp"
+#include "trials/one_stream.hpp"
 
 namespace cinnabar::crash_test {
 

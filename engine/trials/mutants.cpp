@@ -1,4 +1,4 @@
-#include "crash/mutants.hpp"
+#include "trials/mutants.hpp"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <array>
 #include <csignal>
 
-namespace cinnabar::crash_test {
+namespace cinnabar::trials {
 
 namespace {
 
@@ -238,14 +238,15 @@ const Known* find_known(std::string_view name) {
 
 namespace {
 
-std::string run_broken(const Broken& broken, const Workload& workload, uint64_t seed) {
+std::string run_broken(const Broken& broken, const Scenario& scenario, uint64_t seed) {
     sim::CrashMedium::switch_on(broken.mutant);
     try {
-        return workload.run({.life = {.domain = broken.domain,
-                                      .forced_cached = broken.forced_cached,
-                                      .dropped = broken.dropped,
-                                      .swapped = broken.swapped},
-                             .seed = seed});
+        Trial trial({.domain = broken.domain,
+                     .forced_cached = broken.forced_cached,
+                     .dropped = broken.dropped,
+                     .swapped = broken.swapped},
+                    seed, {});
+        return scenario.run(trial);
     } catch (const std::exception& error) {
         return std::string("throws ") + error.what();
     }
@@ -253,14 +254,14 @@ std::string run_broken(const Broken& broken, const Workload& workload, uint64_t 
 
 }  // namespace
 
-std::string notice(const Broken& broken, const Workload& workload, uint64_t seed) {
+std::string notice(const Broken& broken, const Scenario& scenario, uint64_t seed) {
     int ends[2];
     CNB_CHECK(pipe(ends) == 0);
     const pid_t child = fork();
     CNB_CHECK(child >= 0);
     if (child == 0) {
         alarm(kSecondsMax);
-        const std::string wrong = run_broken(broken, workload, seed);
+        const std::string wrong = run_broken(broken, scenario, seed);
         const ssize_t written = write(ends[1], wrong.data(), wrong.size());
         _exit(written == static_cast<ssize_t>(wrong.size()) ? 0 : 1);
     }
@@ -278,4 +279,4 @@ std::string notice(const Broken& broken, const Workload& workload, uint64_t seed
     return std::string("ended by ") + strsignal(WTERMSIG(status));
 }
 
-}  // namespace cinnabar::crash_test
+}  // namespace cinnabar::trials
