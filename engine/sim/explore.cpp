@@ -33,7 +33,7 @@ class Explorer {
                 {line, stores.durable, stores.newest(), stores.representatives()});
         const bool to_the_end = boundary() && single_lines(false) && single_lines(true) &&
                                 pairs(false) && pairs(true) && drawn();
-        explored_.stopped = !to_the_end;
+        explored_.stopped = !to_the_end && explored_.cut_short == 0;
         return explored_;
     }
 
@@ -50,6 +50,10 @@ class Explorer {
         if (!seen_.insert(image_.hash()).second) {
             ++explored_.repeated;
             return true;
+        }
+        if (explored_.images == options_.images_max) {
+            explored_.cut_short = 1;
+            return false;
         }
         ++explored_.images;
         const bool more = visit_();
@@ -144,6 +148,7 @@ class Explorer {
 }  // namespace
 
 double Explored::not_tried_log10() const {
+    if (crash_points == 0) return 0;
     if (states_log10 > 15) return states_log10;  // the images shown are below a double's grain
     const double allowed =
         std::round(std::pow(10, states_log10)) - static_cast<double>(crash_points);
@@ -156,6 +161,7 @@ void Explored::add(const Explored& other) {
     crash_points += other.crash_points;
     images += other.images;
     repeated += other.repeated;
+    cut_short += other.cut_short;
     stopped = stopped || other.stopped;
 }
 

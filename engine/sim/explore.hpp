@@ -18,6 +18,7 @@ namespace cinnabar::sim {
 struct ExploreOptions {
     size_t pair_lines_max = 2;  // two lines: where so many or fewer are pending
     uint64_t random_images = 0;
+    uint64_t images_max = UINT64_MAX;
     uint64_t seed = 1;
 };
 
@@ -26,6 +27,7 @@ struct Explored {
     uint64_t crash_points = 0;
     uint64_t images = 0;      // shown; of one crash point each is another one
     uint64_t repeated = 0;    // reached again, and not shown
+    uint64_t cut_short = 0;   // crash points at which images_max came before the levels' end
     bool stopped = false;     // by the visitor
     double states_log10 = 0;  // of 1 + the images that the rules allow, at all crash points
 

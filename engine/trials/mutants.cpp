@@ -1,11 +1,7 @@
 #include "trials/mutants.hpp"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <csignal>
 
 namespace cinnabar::trials {
 
@@ -32,8 +28,6 @@ constexpr Site kFrames[] = {Site::forced_frame_store,  Site::lazy_frame_store,
 constexpr Site kSynced[] = {Site::ceiling_fence, Site::header_a_fence, Site::header_b_fence,
                             Site::attach_fence,  Site::mark_fence,     Site::accept_fence,
                             Site::erase_fence};
-
-constexpr unsigned kSecondsMax = 60;
 
 // In the page domain too.
 constexpr Mutant kPageMutants[] = {Mutant::nothing_accepted, Mutant::failure_forgotten,
@@ -236,47 +230,23 @@ const Known* find_known(std::string_view name) {
     return at == std::end(kKnown) ? nullptr : at;
 }
 
-namespace {
-
-std::string run_broken(const Broken& broken, const Scenario& scenario, uint64_t seed) {
+void run_broken(const Broken& broken, const Scenario& scenario, uint64_t seed,
+                const sim::ExploreOptions& levels, Outcome& outcome) {
     sim::CrashMedium::switch_on(broken.mutant);
-    try {
-        Trial trial({.domain = broken.domain,
-                     .forced_cached = broken.forced_cached,
-                     .dropped = broken.dropped,
-                     .swapped = broken.swapped},
-                    seed, {});
-        return scenario.run(trial);
-    } catch (const std::exception& error) {
-        return std::string("throws ") + error.what();
-    }
+    Trial trial({.domain = broken.domain,
+                 .forced_cached = broken.forced_cached,
+                 .dropped = broken.dropped,
+                 .swapped = broken.swapped},
+                seed, levels);
+    outcome.set_wrong(scenario.run(trial));
+    outcome.explored = trial.explored;
+    outcome.appends = trial.appends;
 }
 
-}  // namespace
-
-std::string notice(const Broken& broken, const Scenario& scenario, uint64_t seed) {
-    int ends[2];
-    CNB_CHECK(pipe(ends) == 0);
-    const pid_t child = fork();
-    CNB_CHECK(child >= 0);
-    if (child == 0) {
-        alarm(kSecondsMax);
-        const std::string wrong = run_broken(broken, scenario, seed);
-        const ssize_t written = write(ends[1], wrong.data(), wrong.size());
-        _exit(written == static_cast<ssize_t>(wrong.size()) ? 0 : 1);
-    }
-    close(ends[1]);
-    std::string wrong;
-    char bytes[512];
-    for (ssize_t got; (got = read(ends[0], bytes, sizeof bytes)) > 0;)
-        wrong.append(bytes, static_cast<size_t>(got));
-    close(ends[0]);
-    int status = 0;
-    CNB_CHECK(waitpid(child, &status, 0) == child);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return wrong;
-    if (!WIFSIGNALED(status)) return "exit code " + std::to_string(WEXITSTATUS(status));
-    if (WTERMSIG(status) == SIGALRM) return std::string(kDoesNotEnd);
-    return std::string("ended by ") + strsignal(WTERMSIG(status));
+std::string notice(const Broken& broken, const Scenario& scenario) {
+    const auto outcomes = run_forked(
+        1, {}, [&](size_t, Outcome& outcome) { run_broken(broken, scenario, 1, {}, outcome); });
+    return outcomes[0].wrong;
 }
 
 }  // namespace cinnabar::trials

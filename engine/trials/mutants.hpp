@@ -8,12 +8,13 @@
 #include <string_view>
 #include <vector>
 
+#include "trials/forked.hpp"
 #include "trials/scenarios.hpp"
 
 namespace cinnabar::trials {
 
 struct Broken {
-    std::string name;
+    std::string name = {};  // none: the whole engine
     std::optional<Site> dropped = {};
     std::optional<Site> swapped = {};
     Mutant mutant = Mutant::none;
@@ -37,11 +38,11 @@ struct Known {
 std::span<const Known> all_known();
 const Known* find_known(std::string_view name);
 
-// Of a run that was stopped after a minute: what that means nobody knows.
-inline constexpr std::string_view kDoesNotEnd = "does not end";
+// Runs a scenario with the engine broken so, in this very process, which stays so.
+void run_broken(const Broken& broken, const Scenario& scenario, uint64_t seed,
+                const sim::ExploreOptions& levels, Outcome& outcome);
 
-// Runs a scenario with the engine broken so, in a process of its own: what was wrong, or empty.
-// That the process aborts, or does not end, is wrong as well.
-std::string notice(const Broken& broken, const Scenario& scenario, uint64_t seed = 1);
+// ... in a process of its own: what was wrong, or empty.
+std::string notice(const Broken& broken, const Scenario& scenario);
 
 }  // namespace cinnabar::trials

@@ -33,7 +33,9 @@ Explorer::~Explorer() {
 void Explorer::look(const std::string& where) {
     if (!failure.empty()) return;
     const CrashMedium& medium = life_.medium();
-    explored.add(sim::explore(medium.live(), medium.pending(), image_, levels_, [&] {
+    sim::ExploreOptions levels = levels_;
+    levels.seed += explored.crash_points;  // others are drawn at each
+    explored.add(sim::explore(medium.live(), medium.pending(), image_, levels, [&] {
         const std::string wrong = check_(image_);
         if (!wrong.empty()) failure = where + ": " + wrong;
         return wrong.empty();

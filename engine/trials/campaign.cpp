@@ -1,0 +1,54 @@
+#include "trials/campaign.hpp"
+
+#include "base/check.hpp"
+
+namespace cinnabar::trials {
+
+namespace {
+
+void add_whole(std::vector<CampaignRun>& runs, const Scenario& scenario) {
+    for (const Domain domain : {Domain::cache_line, Domain::page, Domain::byte}) {
+        if (!scenario.applies_in(domain)) continue;
+        runs.push_back({.broken = {.domain = domain}, .scenario = &scenario});
+        if (domain == Domain::cache_line)
+            runs.push_back(
+                {.broken = {.domain = domain, .forced_cached = true}, .scenario = &scenario});
+    }
+}
+
+std::vector<CampaignRun> all_runs(const CampaignOptions& options) {
+    std::vector<CampaignRun> runs;
+    for (const Scenario& scenario : scenarios())
+        if (options.whole && (options.scenario == nullptr || options.scenario == &scenario))
+            add_whole(runs, scenario);
+    if (!options.mutants) return runs;
+    for (Broken& broken : all_broken()) {
+        const Known* known = find_known(broken.name);
+        CNB_CHECK(known != nullptr);
+        const Scenario* scenario = find_scenario(known->scenario);
+        if (options.scenario == nullptr || options.scenario == scenario)
+            runs.push_back({.broken = std::move(broken), .scenario = scenario, .known = known});
+    }
+    return runs;
+}
+
+sim::ExploreOptions levels_of(uint64_t images) {
+    if (images == 0) return {};
+    return {.random_images = images, .images_max = images};
+}
+
+}  // namespace
+
+std::vector<CampaignRun> run_campaign(const CampaignOptions& options) {
+    std::vector<CampaignRun> runs = all_runs(options);
+    const auto run = [&](size_t i, Outcome& outcome) {
+        const bool mutant = runs[i].known != nullptr;
+        run_broken(runs[i].broken, *runs[i].scenario, mutant ? 1 : options.seed,
+                   mutant ? sim::ExploreOptions{} : levels_of(options.images), outcome);
+    };
+    const auto outcomes = run_forked(runs.size(), options.processes, run, options.look);
+    for (size_t i = 0; i < runs.size(); ++i) runs[i].outcome = outcomes[i];
+    return runs;
+}
+
+}  // namespace cinnabar::trials
