@@ -42,6 +42,14 @@ void CrashMedium::kill() {
     }
 }
 
+void CrashMedium::lose_power(std::mt19937_64& random) {
+    for (const auto& [line, pending] : pending_) {
+        const std::vector<Line> states = pending.states();
+        put_line(live_, line, states[random() % states.size()]);
+    }
+    pending_.clear();
+}
+
 void CrashMedium::begin_here() {
     pending_.clear();
 }

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <random>
 #include <span>
 #include <vector>
 
@@ -40,6 +41,9 @@ class CrashMedium {
     CrashMedium(std::span<std::byte> live, const CrashMedium& killed);
     // kill -9 of whoever stores here; the next process goes on with this very medium.
     void kill();
+    // Power fails: the live memory holds an image that is drawn from `random`, each line in any
+    // state that the rules allow. The next process goes on with this very medium.
+    void lose_power(std::mt19937_64& random);
 
     // --- the Medium concept ---------------------------------------------------------------------
     Domain domain() const { return domain_; }

@@ -22,19 +22,21 @@ std::vector<CampaignRun> all_runs(const CampaignOptions& options) {
         if (options.whole && (options.scenario == nullptr || options.scenario == &scenario))
             add_whole(runs, scenario);
     if (!options.mutants) return runs;
-    for (Broken& broken : all_broken()) {
+    for (const Broken& broken : all_broken()) {
         const Known* known = find_known(broken.name);
         CNB_CHECK(known != nullptr);
-        const Scenario* scenario = find_scenario(known->scenario);
-        if (options.scenario == nullptr || options.scenario == scenario)
-            runs.push_back({.broken = std::move(broken), .scenario = scenario, .known = known});
+        for (const Scenario& scenario : scenarios())
+            if ((options.scenario == nullptr || options.scenario == &scenario) &&
+                (known->scenario == scenario.name || options.matrix) &&
+                scenario.applies_in(broken.domain))
+                runs.push_back({.broken = broken, .scenario = &scenario, .known = known});
     }
     return runs;
 }
 
 sim::ExploreOptions levels_of(uint64_t images) {
-    if (images == 0) return {};
-    return {.random_images = images, .images_max = images};
+    if (images == 0) return {.cover_pairs = true};
+    return {.cover_pairs = true, .random_images = images, .images_max = images};
 }
 
 }  // namespace

@@ -91,26 +91,12 @@ class KilledLife {
             wrong = "open: " + opened.error().message;
             return;
         }
-        wrong = compare(life, history);
+        wrong = deliver(life, history);
         if (!wrong.empty()) return;
-        note_delivered(life, history);
         for (int i = 0; i < kAppends && explorer.failure.empty(); ++i)
             if (!life.append(history, "s", 700, Durability::forced)) break;
         explorer.look("at the end");
         wrong = explorer.failure;
-    }
-
-    // What the killed life was about to append is there or not; what is there was acknowledged by
-    // delivering it.
-    static void note_delivered(Life& life, History& history) {
-        StreamHistory& past = history["s"];
-        const auto records = life.read("s");
-        const Lsn last = records->empty() ? Lsn{} : records->back().first;
-        if (records->empty()) past.appended.clear();
-        while (!past.appended.empty() && past.appended.back().lsn > last) past.appended.pop_back();
-        if (!past.appended.empty()) past.appended.back().lsn = last;
-        past.last_number += 1000;
-        life.note_durable(history, "s");
     }
 
     static constexpr int kAppends = 4;
@@ -172,12 +158,12 @@ class KilledRecovery {
         SimPool pool(killed, killed.bytes());
         Life third(pool, second);
         kill.put(third.medium(), pool.bytes());
-        History past;
+        History past = history_;
         if (auto opened = third.open(); !opened) {
             wrong = opened.error().message;
             return;
         }
-        wrong = deliver(third, history_, past);
+        wrong = deliver(third, past);
         if (!wrong.empty()) return;
         fill(third, past);
         Explorer explorer(trial_, third, [&](auto& image) {

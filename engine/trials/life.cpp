@@ -1,6 +1,7 @@
 #include "trials/life.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 template class cinnabar::log::Engine<cinnabar::sim::SimWorld>;
@@ -18,6 +19,17 @@ std::vector<std::byte> record_bytes(uint64_t number, size_t length) {
     }
     return bytes;
 }
+
+namespace {
+
+// In pieces, of which the second may be empty.
+std::array<Bytes, 3> gathered(Bytes bytes) {
+    const size_t first = bytes.size() / 3;
+    const size_t second = first + std::min(bytes.size() - first, bytes.size() % 24);
+    return {bytes.first(first), bytes.subspan(first, second - first), bytes.subspan(second)};
+}
+
+}  // namespace
 
 Life::Life(SimPool& pool, const Options& options)
     : pool_(pool), options_(options), medium_(pool.bytes(), options.domain) {
@@ -42,6 +54,11 @@ void Life::mutate() {
 void Life::kill() {
     engine_.reset();
     medium_.kill();
+}
+
+void Life::lose_power(std::mt19937_64& random) {
+    engine_.reset();
+    medium_.lose_power(random);
 }
 
 Result<void> Life::open(bool read_only) {
@@ -71,8 +88,8 @@ Result<Lsn> Life::append(History& history, const std::string& stream, size_t len
     auto core = engine_->stream(stream);
     // A crash inside the call may keep the record: the history has it from its start.
     past.appended.push_back({number, bytes.size(), Lsn{core->appended()}});
-    const Bytes piece(bytes);
-    auto lsn = core->append({&piece, 1}, bytes.size(), options);
+    const std::array<Bytes, 3> pieces = gathered(bytes);
+    auto lsn = core->append(pieces, bytes.size(), options);
     if (!lsn) {
         if (Lsn{core->appended()} > past.appended.back().lsn) return lsn;  // it may survive
         past.appended.pop_back();

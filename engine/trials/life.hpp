@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,6 +69,8 @@ class Life {
 
     // The process dies, the machine does not: caches keep what was stored. Open again to recover.
     void kill();
+    // Power fails, with an image that is drawn from `random`. Open again to recover.
+    void lose_power(std::mt19937_64& random);
 
     CrashMedium& medium() { return medium_; }
     const OpenReport& report() const { return report_; }

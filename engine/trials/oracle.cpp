@@ -63,14 +63,17 @@ std::string compare(Life& life, const History& history) {
     return "";
 }
 
-std::string deliver(Life& life, const History& before, History& after) {
-    if (std::string wrong = compare(life, before); !wrong.empty()) return wrong;
-    const auto& appended = before.at("s").appended;
-    const size_t survivors = life.read("s")->size();
-    StreamHistory& past = after["s"];
-    past.appended.assign(appended.begin(), appended.begin() + static_cast<ptrdiff_t>(survivors));
-    past.last_number = 1000;
-    life.note_durable(after, "s");
+std::string deliver(Life& life, History& history) {
+    if (std::string wrong = compare(life, history); !wrong.empty()) return wrong;
+    for (auto& [stream, past] : history) {
+        const auto records = life.read(stream);
+        const Lsn last = records->empty() ? Lsn{} : records->back().first;
+        if (records->empty()) past.appended.clear();
+        while (!past.appended.empty() && past.appended.back().lsn > last) past.appended.pop_back();
+        if (!past.appended.empty()) past.appended.back().lsn = last;
+        past.last_number += 1000;  // what comes is told from what is gone
+        life.note_durable(history, stream);
+    }
     return "";
 }
 

@@ -13,9 +13,9 @@ namespace cinnabar::trials {
 // Of a life that has recovered.
 std::string compare(Life& life, const History& history);
 
-// Of a life that recovered after the crash of another one: nothing that `before` promises is
-// missing, and what was delivered is what `after` goes on from.
-std::string deliver(Life& life, const History& before, History& after);
+// Of a life that recovered after the crash of another one: the same; and what it delivers, which is
+// acknowledged by that, is what the history goes on from.
+std::string deliver(Life& life, History& history);
 
 // Of the segments of every image, whatever was appended.
 std::string check_structure(const SimPool& pool);

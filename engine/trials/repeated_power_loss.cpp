@@ -22,8 +22,8 @@ std::string reviving(Trial& trial) {
     Explorer explorer(trial, life, [&](sim::Image& image) -> std::string {
         Crashed crashed(pool, image, options);
         if (auto opened = crashed.life.open(); !opened) return opened.error().message;
-        History past;
-        if (std::string wrong = deliver(crashed.life, history, past); !wrong.empty()) return wrong;
+        History past = history;
+        if (std::string wrong = deliver(crashed.life, past); !wrong.empty()) return wrong;
         Explorer again(trial, crashed.life, [&](auto& second) {
             return recover_and_compare(crashed.pool, second, past, options);
         });
@@ -73,12 +73,12 @@ std::string recovering(Trial& trial) {
     while (first.engine().stream("s")->appended() < 4 * kSpan + 200)
         if (!first.append(history, "s", 200, Durability::lazy)) return "append";
     SimPool cut(pool, first.medium().durable_image());
-    History past;
+    History past = history;
     {
         SimPool copy(cut, cut.bytes());
         Life look(copy, options);
         if (auto opened = look.open(); !opened) return "open: " + opened.error().message;
-        if (std::string lost = deliver(look, history, past); !lost.empty()) return lost;
+        if (std::string lost = deliver(look, past); !lost.empty()) return lost;
     }
     Life second(cut, options);
     Explorer explorer(trial, second,

@@ -24,6 +24,7 @@ std::string failing_threads(Trial& trial);
 // Threads in a shared stream, in many orders.
 std::string two_threads(Trial& trial);
 std::string three_threads(Trial& trial);
+std::string group_forcing(Trial& trial);
 std::string overtaken(Trial& trial);
 std::string crossing_threads(Trial& trial);
 
@@ -40,6 +41,12 @@ std::string reviving(Trial& trial);
 std::string preparing_twice(Trial& trial);
 std::string recovering(Trial& trial);
 std::string on_a_weaker_medium(Trial& trial);
+
+// Full logs, space that was promised, and records that are carried forward; many short lives.
+std::string full_log(Trial& trial);
+std::string reserving(Trial& trial);
+std::string carrying_forward(Trial& trial);
+std::string many_lives(Trial& trial);
 
 // Bytes that were there before, and bytes that rot.
 std::string in_space_of_another_pool(Trial& trial);

@@ -29,6 +29,13 @@ std::string three_threads(Trial& trial) {
     return run_threads({.threads = 3, .records = 3, .lazy_of_8 = 4, .length_max = 90}, 16, trial);
 }
 
+// One force makes durable what several threads appended.
+std::string group_forcing(Trial& trial) {
+    return run_threads(
+        {.threads = 3, .records = 4, .lazy_of_8 = 4, .length_max = 150, .force_apart = true}, 12,
+        trial);
+}
+
 // Who has taken space and is slow is overtaken by the others (trap L2).
 std::string overtaken(Trial& trial) {
     return run_threads(

@@ -18,7 +18,8 @@ class ThreadRun {
         int records = 5;  // of each thread
         uint32_t lazy_of_8 = 3;
         size_t length_max = 307;
-        bool crash = true;  // or only look at what is published
+        bool crash = true;         // or only look at what is published
+        bool force_apart = false;  // append lazily, then force what is to be durable
         SimPool::Options pool = {.segments = 5};
     };
 
@@ -63,9 +64,12 @@ class ThreadRun {
             const std::vector<std::byte> bytes = bytes_of(thread, own.lsn.size());
             own.lsn.emplace_back();
             const Bytes piece(bytes);
-            auto lsn = core->append({&piece, 1}, bytes.size(),
-                                    {.durability = lazy ? Durability::lazy : Durability::forced});
+            auto lsn =
+                core->append({&piece, 1}, bytes.size(),
+                             {.durability = lazy || options_.force_apart ? Durability::lazy
+                                                                         : Durability::forced});
             CNB_CHECK(lsn.has_value());
+            if (!lazy && options_.force_apart) CNB_CHECK(core->force(*lsn).has_value());
             ++trial_.appends;
             own.lsn.back() = *lsn;
             if (explorer.failure.empty()) explorer.failure = check_published();

@@ -55,27 +55,6 @@ TEST(Mutant, EverySiteAndEveryTagIsBroken) {
         EXPECT_TRUE(switched_on.contains(mutant)) << name_of(mutant);
 }
 
-// One row for each mutant, one column for each scenario.
-TEST(Mutant, DISABLED_KillMatrix) {
-    constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN";
-    for (size_t i = 0; i < scenarios().size(); ++i)
-        std::cout << letters.at(i) << " " << scenarios()[i].name << ": " << scenarios()[i].what
-                  << "\n";
-    size_t caught = 0;
-    const std::vector<Broken> all = all_broken();
-    for (const Broken& broken : all) {
-        std::string row;
-        for (size_t i = 0; i < scenarios().size(); ++i)
-            row +=
-                scenarios()[i].applies_in(broken.domain) && !notice(broken, scenarios()[i]).empty()
-                    ? letters.at(i)
-                    : '.';
-        std::cout << broken.name << std::string(36 - broken.name.size(), ' ') << row << std::endl;
-        caught += row.find_first_not_of('.') == std::string::npos ? 0 : 1;
-    }
-    std::cout << caught << " of " << all.size() << " mutants are caught\n";
-}
-
 // A sanitizer looks at memory and not at images: one run is enough for it.
 #ifdef __SANITIZE_ADDRESS__
 constexpr size_t kRuns = 1;

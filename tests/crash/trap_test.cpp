@@ -107,8 +107,8 @@ TEST(Trap, L6_FramesBehindTheCutNeverComeBackToLife) {
             SimPool pool(setup.pool, image);
             Life second(pool, setup.options);
             ASSERT_TRUE(second.open());
-            History history;
-            ASSERT_EQ(deliver(second, setup.history, history), "");
+            History history = setup.history;
+            ASSERT_EQ(deliver(second, history), "");
             Explorer explorer(second, [&](auto& again) {
                 return recover_and_compare(pool, again, history, setup.options);
             });

@@ -27,21 +27,18 @@ struct Sum {
     }
 };
 
-bool is_mutant(const CampaignRun& run) {
-    return run.known != nullptr;
-}
-
 template <class Which>
 uint64_t count(const CampaignReport& report, Which which) {
     return static_cast<uint64_t>(std::ranges::count_if(report.runs, which));
 }
 
 uint64_t defects(const CampaignReport& report) {
-    return count(report, [](const CampaignRun& run) { return run.is_defect(); });
+    return count(report, [](const CampaignRun& run) { return run.is_defect() && run.is_named(); });
 }
 uint64_t defects_caught(const CampaignReport& report) {
-    return count(report,
-                 [](const CampaignRun& run) { return run.is_defect() && !run.is_violation(); });
+    return count(report, [](const CampaignRun& run) {
+        return run.is_defect() && run.is_named() && !run.is_violation();
+    });
 }
 // Of engines without a defect: as they are, or changed in a way that harms nothing.
 uint64_t false_alarms(const CampaignReport& report) {
@@ -104,7 +101,7 @@ std::string table_line(const CampaignRun& run) {
 
 std::string again(const CampaignReport& report, const CampaignRun& run) {
     std::string words = "cinnabar crash log --scenario " + std::string(run.scenario->name);
-    if (is_mutant(run)) return words + " --mutants";
+    if (run.is_mutant()) return words + " --mutants";
     words += " --seed " + std::to_string(report.seed);
     if (report.images_max != 0) words += " --images " + std::to_string(report.images_max);
     return words;
@@ -113,7 +110,7 @@ std::string again(const CampaignReport& report, const CampaignRun& run) {
 std::string violation(const CampaignReport& report, const CampaignRun& run) {
     std::string who = std::string(run.scenario->name) + ", " + kind_of(run);
     std::string what = run.outcome.wrong;
-    if (is_mutant(run)) who += ", mutant " + run.broken.name;
+    if (run.is_mutant()) who += ", mutant " + run.broken.name;
     if (!run.noticed()) what = "does not notice a defect";
     return "VIOLATION: " + who + ": " + what + "\n  again: " + again(report, run) + "\n";
 }
@@ -140,7 +137,7 @@ Json json_of(const CampaignReport& report) {
         Sum sum;
         Json runs = Json::array();
         for (const CampaignRun& run : report.runs) {
-            if (is_mutant(run) || run.scenario != &scenario) continue;
+            if (run.is_mutant() || run.scenario != &scenario) continue;
             sum.add(run);
             all.add(run);
             runs.push_back(json_of(run));
@@ -152,15 +149,41 @@ Json json_of(const CampaignReport& report) {
         out["scenarios"].push_back(std::move(entry));
     }
     for (const CampaignRun& run : report.runs)
-        if (is_mutant(run)) out["mutant_runs"].push_back(mutant_json(run));
+        if (run.is_mutant()) out["mutant_runs"].push_back(mutant_json(run));
     put_sum(out, all);
     out["mutants"] = defects(report);
     out["mutants_caught"] = defects_caught(report);
     out["changes_without_defect"] =
-        count(report, [](const CampaignRun& run) { return is_mutant(run) && !run.is_defect(); });
+        count(report, [](const CampaignRun& run) { return run.is_named() && !run.is_defect(); });
     out["false_alarms"] = false_alarms(report);
     out["elapsed_s"] = rounded(report.seconds);
     return out;
+}
+
+std::string matrix_of(const CampaignReport& report) {
+    constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    const std::span<const trials::Scenario> all = trials::scenarios();
+    std::string text, mutant, row;
+    const auto end_row = [&] {
+        if (!mutant.empty())
+            text +=
+                mutant + std::string(36 - std::min(mutant.size(), size_t{35}), ' ') + row + "\n";
+    };
+    for (size_t i = 0; i < all.size(); ++i)
+        text += std::string(1, kLetters.at(i)) + " " + std::string(all[i].name) + ": " +
+                std::string(all[i].what) + "\n";
+    for (const CampaignRun& run : report.runs) {
+        if (!run.is_mutant()) continue;
+        if (run.broken.name != mutant) {
+            end_row();
+            mutant = run.broken.name;
+            row.assign(all.size(), '.');
+        }
+        const auto at = static_cast<size_t>(run.scenario - all.data());
+        if (run.noticed()) row[at] = kLetters.at(at);
+    }
+    end_row();
+    return text;
 }
 
 std::string text_of(const CampaignReport& report) {
@@ -168,7 +191,7 @@ std::string text_of(const CampaignReport& report) {
                               "images", "of 10^", "left 10^", "appends");
     Sum all;
     for (const CampaignRun& run : report.runs) {
-        if (is_mutant(run)) continue;
+        if (run.is_mutant()) continue;
         all.add(run);
         text += table_line(run);
     }
@@ -181,7 +204,7 @@ std::string text_of(const CampaignReport& report) {
                 " violations; " + grouped(static_cast<uint64_t>(all.images_per_s())) +
                 " images per second and core; " +
                 format("10^%.1f not tried\n", all.explored.not_tried_log10());
-    const uint64_t mutants = count(report, is_mutant);
+    const uint64_t mutants = count(report, [](const CampaignRun& run) { return run.is_named(); });
     if (mutants != 0)
         text += grouped(mutants) + " mutants: " + grouped(defects_caught(report)) + " of " +
                 grouped(defects(report)) + " defects noticed, the others are none; " +

@@ -24,6 +24,9 @@ Json json_of(const CampaignReport& report);
 // The table, a sentence for each violation, and what it comes to.
 std::string text_of(const CampaignReport& report);
 
+// A row for each mutant, with the letter of each scenario that noticed it.
+std::string matrix_of(const CampaignReport& report);
+
 // "1 234 567"
 std::string grouped(uint64_t number);
 

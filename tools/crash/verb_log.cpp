@@ -17,6 +17,7 @@ struct LogVerb {
     uint64_t seed = 1;
     uint64_t images = 0;
     bool mutants = false;
+    bool matrix = false;
     std::string json_file;
 };
 
@@ -55,8 +56,9 @@ trials::LookAtOutcomes progress_on(bench::TerminalProgress& progress) {
 trials::CampaignOptions options_of(const LogVerb& verb, const trials::Scenario* scenario) {
     trials::CampaignOptions options;
     options.scenario = scenario;
-    options.whole = scenario != nullptr || !verb.mutants;
-    options.mutants = scenario == nullptr || verb.mutants;
+    options.whole = !verb.matrix && (scenario != nullptr || !verb.mutants);
+    options.mutants = verb.matrix || scenario == nullptr || verb.mutants;
+    options.matrix = verb.matrix;
     options.seed = verb.seed;
     options.images = verb.images;
     return options;
@@ -86,6 +88,7 @@ ExitCode crash_log(const LogVerb& verb) {
     }
     report.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    if (!json && verb.matrix) put(matrix_of(report));
     if (!json) put(text_of(report));
     const ExitCode code = write_results(json_of(report).dump(1) + "\n", verb.json_file);
     if (code != ExitCode::ok) return code;
@@ -114,6 +117,8 @@ void add_crash_log(CLI::App& program, Chosen& chosen) {
         ->type_name("N");
     app->add_flag("--mutants", verb->mutants,
                   "The mutants alone; with --scenario also those that it must notice");
+    app->add_flag("--matrix", verb->matrix,
+                  "Every mutant in every scenario, or in the one given: minutes");
     add_results_option(*app, verb->json_file);
     run_when_chosen(*app, chosen, [verb] { return crash_log(*verb); });
 }
