@@ -20,9 +20,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <random>
+#include <set>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cinnabar/types.hpp"
@@ -91,8 +94,19 @@ class CrashMedium {
         uint64_t flushes = 0;
         uint64_t fences = 0;
         uint64_t lines_mixed = 0;  // cached and non-temporal stores pending on one line: a mistake
+        // Calls that did nothing: a flush of lines that hold nothing new, a fence (or sync) of a
+        // thread that has nothing on its way.
+        std::map<Site, uint64_t> idle = {};
     };
     const Counts& counts() const { return counts_; }
+
+    // --- rules, which need no image -------------------------------------------------------------
+    // From now on these bytes are promised: nothing of them may be pending, and nobody may store to
+    // them until they are unsealed, or the process ends.
+    void seal(const std::byte* from, size_t length);
+    void unseal(const std::byte* from, size_t length);
+    // The first rule that was broken, in words, or nothing.
+    const std::string& broken_rule() const { return broken_rule_; }
 
     // Shows the images of a crash now (sim/explore.hpp: the default levels) until `visit` returns
     // false. Returns how many were shown.
@@ -103,6 +117,11 @@ class CrashMedium {
     void store_words(Site site, Unit::Kind kind, std::byte* to, const std::byte* from,
                      size_t length);
     void dirty_page(uint64_t line);
+    struct Lines {
+        uint64_t first, last;
+    };
+    Lines lines_of(const std::byte* from, size_t length) const;
+    bool has_on_its_way(size_t thread) const;
     void crash_point(Site site);
     static void settle(PendingLine& pending, size_t units, size_t thread);
     Result<void> report_write_back_error();
@@ -119,6 +138,8 @@ class CrashMedium {
     bool fail_sync_ = false;
     bool in_crash_point_ = false;
     Counts counts_;
+    std::set<uint64_t> sealed_;  // line numbers
+    std::string broken_rule_;
 };
 static_assert(Medium<CrashMedium>);
 

@@ -139,7 +139,7 @@ std::string reading_what_is_released(Trial& trial) {
         ReaderCore::open(setup.life.engine().stream("s"), std::nullopt, Frontier::durable);
     if (!reader || !(*reader)->next()) return "read";
     const std::vector<Appended> written = setup.history["s"].appended;
-    if (!setup.life.engine().release(keeper, written.back().lsn)) return "release";
+    if (!setup.life.release(setup.history, keeper, written.back().lsn)) return "release";
     while (append()) {
         if (setup.history["s"].appended.size() > 3 * written.size()) break;
     }

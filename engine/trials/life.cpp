@@ -98,16 +98,46 @@ Result<Lsn> Life::append(History& history, const std::string& stream, size_t len
     }
     past.appended.back().lsn = *lsn;
     past.acknowledged = std::max(past.acknowledged, core->durable());
+    seal(past, stream);
     return lsn;
+}
+
+template <class Call>
+void Life::for_bytes(const std::string& stream, const Appended& record, Call&& call) {
+    const auto core = engine_->stream(stream);
+    const auto pinned = core->pin(record.lsn.value);
+    if (!pinned) return;
+    const std::byte* frame =
+        pool_.space().segments[pinned->life.segment] + pinned->life.offset_of(record.lsn.value);
+    call(frame, format::padded_bytes(record.length));
+    core->unpin(pinned->ordinal);
+}
+
+void Life::seal(const StreamHistory& past, const std::string& stream) {
+    uint64_t& sealed = sealed_to_[stream];
+    for (auto record = past.appended.rbegin(); record != past.appended.rend(); ++record) {
+        if (record->lsn.value < sealed) break;
+        if (record->lsn.value < past.acknowledged)
+            for_bytes(stream, *record,
+                      [&](const std::byte* from, size_t length) { medium_.seal(from, length); });
+    }
+    sealed = std::max(sealed, past.acknowledged);
 }
 
 void Life::note_durable(History& history, const std::string& stream) {
     StreamHistory& past = history[stream];
     past.acknowledged = std::max(past.acknowledged, engine_->stream(stream)->durable());
+    seal(past, stream);
 }
 
-Result<void> Life::release(History& history, ServiceId service, Lsn to) {
-    StreamHistory& past = history.begin()->second;
+Result<void> Life::release(History& history, ServiceId service, Lsn to, const std::string& stream) {
+    StreamHistory& past = history[stream];
+    for (auto record = past.appended.rbegin(); record != past.appended.rend(); ++record) {
+        if (record->lsn.value < past.released) break;
+        if (record->lsn < to)
+            for_bytes(stream, *record,
+                      [&](const std::byte* from, size_t length) { medium_.unseal(from, length); });
+    }
     past.low_water = std::max(past.low_water, to.value);
     auto released = engine_->release(service, to);
     if (released) past.released = std::max(past.released, to.value);

@@ -86,20 +86,25 @@ class Life {
 
     void note_durable(History& history, const std::string& stream);
 
-    // Releases for a service of the only stream that the history has.
-    Result<void> release(History& history, ServiceId service, Lsn to);
+    Result<void> release(History& history, ServiceId service, Lsn to,
+                         const std::string& stream = "s");
 
     // All records of a stream from the low-water mark on, or the error that ended reading.
     Result<Records> read(const std::string& stream);
 
   private:
     void mutate();
+    // What is acknowledged from now on is not pending, and is not stored to before it is released.
+    void seal(const StreamHistory& past, const std::string& stream);
+    template <class Call>
+    void for_bytes(const std::string& stream, const Appended& record, Call&& call);
 
     SimPool& pool_;
     Options options_;
     CrashMedium medium_;
     OpenReport report_;
     std::unique_ptr<Engine<SimWorld>> engine_;
+    std::map<std::string, uint64_t> sealed_to_;  // LSN, by stream
 };
 
 }  // namespace cinnabar::trials

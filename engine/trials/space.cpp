@@ -42,7 +42,7 @@ std::string finish(Life& life, History& history, ServiceId keeper) {
     for (int i = 0; i < 4; ++i)
         if (auto lsn = append_reserved(core, *again, 300); !lsn)
             return "outcome: " + lsn.error().message;
-    if (auto done = life.engine().release(keeper, Lsn{core->durable()}); !done)
+    if (auto done = life.release(history, keeper, Lsn{core->durable()}); !done)
         return "release: " + done.error().message;
     auto ordinary = life.append(history, "s", 300, Durability::forced);
     return ordinary ? "" : "append: " + ordinary.error().message;
@@ -170,7 +170,7 @@ std::string carrying_forward(Trial& trial) {
         std::erase_if(carried.needed, [&](uint64_t origin) {
             return origin < to && !carried.undecided.contains(origin);
         });
-        if (auto done = setup.life.engine().release(keeper, Lsn{to}); !done)
+        if (auto done = setup.life.release(setup.history, keeper, Lsn{to}); !done)
             return "release: " + done.error().message;
         explorer.look("released");
     }

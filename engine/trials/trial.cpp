@@ -32,6 +32,8 @@ Explorer::~Explorer() {
 
 void Explorer::look(const std::string& where) {
     if (!failure.empty()) return;
+    failure = life_.medium().broken_rule();
+    if (!failure.empty()) return;
     const CrashMedium& medium = life_.medium();
     sim::ExploreOptions levels = levels_;
     levels.seed += explored.crash_points;  // others are drawn at each
