@@ -9,7 +9,7 @@ namespace cinnabar::trials {
 namespace {
 
 // Lazy and forced records, force(), release and recycling.
-std::string appending_over(SimPool::Options space, Trial& trial) {
+std::string appending_over(SimPool::Options space, Trial& trial, int records = 40) {
     space.seed = trial.seed;
     SimPool pool(space);
     const uint32_t stream = pool.add_stream("s", false);
@@ -22,7 +22,7 @@ std::string appending_over(SimPool::Options space, Trial& trial) {
     });
     if (auto opened = life.open(); !opened) return opened.error().message;
     auto core = life.engine().stream("s");
-    for (int i = 0; i < 40 && explorer.failure.empty(); ++i) {
+    for (int i = 0; i < records && explorer.failure.empty(); ++i) {
         const bool lazy = i % 4 == 1 || i % 4 == 2;
         const size_t length = 20 + (static_cast<size_t>(i) * 67 + (trial.seed - 1) * 41) % 180;
         auto lsn = life.append(history, "s", length, lazy ? Durability::lazy : Durability::forced);
@@ -42,6 +42,12 @@ std::string appending_over(SimPool::Options space, Trial& trial) {
 
 std::string appending(Trial& trial) {
     return appending_over({.segments = 4}, trial);
+}
+
+// As large as in use: what an image costs there. In space that was used recovery erases the rest of
+// the segment: an image then costs 40 times as much.
+std::string large_segments(Trial& trial) {
+    return appending_over({.segment_bytes = 1 << 20, .segments = 4, .age = Age::zero}, trial, 16);
 }
 
 // No header holds yet: none is accepted, whose fence would cover for the ceiling's.

@@ -6,6 +6,12 @@ namespace cinnabar::trials {
 
 namespace {
 
+void add_broken(std::vector<CampaignRun>& runs, const Scenario& scenario, const std::string& name) {
+    for (const Broken& broken : all_broken())
+        if (broken.name == name && scenario.applies_in(broken.domain))
+            runs.push_back({.broken = broken, .scenario = &scenario});
+}
+
 void add_whole(std::vector<CampaignRun>& runs, const Scenario& scenario) {
     for (const Domain domain : {Domain::cache_line, Domain::page, Domain::byte}) {
         if (!scenario.applies_in(domain)) continue;
@@ -19,8 +25,12 @@ void add_whole(std::vector<CampaignRun>& runs, const Scenario& scenario) {
 std::vector<CampaignRun> all_runs(const CampaignOptions& options) {
     std::vector<CampaignRun> runs;
     for (const Scenario& scenario : scenarios())
-        if (options.whole && (options.scenario == nullptr || options.scenario == &scenario))
-            add_whole(runs, scenario);
+        if (options.whole && (options.scenario == nullptr || options.scenario == &scenario)) {
+            if (options.broken.empty())
+                add_whole(runs, scenario);
+            else
+                add_broken(runs, scenario, options.broken);
+        }
     if (!options.mutants) return runs;
     for (const Broken& broken : all_broken()) {
         const Known* known = find_known(broken.name);

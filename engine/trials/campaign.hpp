@@ -12,6 +12,7 @@ namespace cinnabar::trials {
 struct CampaignOptions {
     const Scenario* scenario = nullptr;  // this one alone
     bool whole = true;                   // the whole engine is tried
+    std::string broken;                  // ... or this mutant, as if it were whole
     bool mutants = true;                 // the mutants are tried
     bool matrix = false;                 // ... in every scenario, and not only where it must be
     uint64_t seed = 1;                   // of the whole engine's runs; the mutants' is 1

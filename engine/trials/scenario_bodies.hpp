@@ -9,6 +9,7 @@ namespace cinnabar::trials {
 
 // Lives without an accident but the last: append, force, release, recycle, close.
 std::string appending(Trial& trial);
+std::string large_segments(Trial& trial);
 std::string new_space(Trial& trial);
 std::string recycling(Trial& trial);
 std::string carrying(Trial& trial);

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::array kScenarios = {
     Scenario{"appending", "lazy and forced records, marks, recycling", appending},
+    Scenario{"large_segments", "the same in segments of 1 MiB", large_segments},
     Scenario{"new_space", "the same in space never used", new_space},
     Scenario{"recycling", "the same in two segments", recycling},
     Scenario{"killing", "kill, recovery, power loss", killing},

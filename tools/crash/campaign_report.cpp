@@ -102,6 +102,7 @@ std::string table_line(const CampaignRun& run) {
 std::string again(const CampaignReport& report, const CampaignRun& run) {
     std::string words = "cinnabar crash log --scenario " + std::string(run.scenario->name);
     if (run.is_mutant()) return words + " --mutants";
+    if (!report.broken.empty()) words += " --break " + report.broken;
     words += " --seed " + std::to_string(report.seed);
     if (report.images_max != 0) words += " --images " + std::to_string(report.images_max);
     return words;
@@ -130,6 +131,7 @@ std::string grouped(uint64_t number) {
 Json json_of(const CampaignReport& report) {
     Json out = document();
     out["seed"] = report.seed;
+    out["broken"] = report.broken.empty() ? Json() : Json(report.broken);
     out["images_max_per_crash_point"] = report.images_max == 0 ? Json() : Json(report.images_max);
     Sum all;
     out["scenarios"] = out["mutant_runs"] = Json::array();

@@ -12,6 +12,7 @@ namespace cinnabar::tool {
 
 struct CampaignReport {
     std::vector<trials::CampaignRun> runs;
+    std::string broken;  // the engine was, so
     uint64_t seed = 1;
     uint64_t images_max = 0;  // at each crash point; 0: what the levels have
     double seconds = 0;

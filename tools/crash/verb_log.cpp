@@ -16,10 +16,20 @@ struct LogVerb {
     std::string scenario;
     uint64_t seed = 1;
     uint64_t images = 0;
+    std::string broken;
     bool mutants = false;
     bool matrix = false;
     std::string json_file;
 };
+
+// CLI11 takes -1 for a great unsigned number.
+auto number_from(uint64_t least) {
+    return [least](const std::string& text) {
+        const auto number = parse_number(text, "a number", UINT64_MAX);
+        if (!number) return number.error().message;
+        return *number < least ? "'" + text + "' is below " + std::to_string(least) : std::string();
+    };
+}
 
 std::string scenario_names() {
     std::string names;
@@ -56,8 +66,9 @@ trials::LookAtOutcomes progress_on(bench::TerminalProgress& progress) {
 trials::CampaignOptions options_of(const LogVerb& verb, const trials::Scenario* scenario) {
     trials::CampaignOptions options;
     options.scenario = scenario;
+    options.broken = verb.broken;
     options.whole = !verb.matrix && (scenario != nullptr || !verb.mutants);
-    options.mutants = verb.matrix || scenario == nullptr || verb.mutants;
+    options.mutants = verb.matrix || verb.mutants || (scenario == nullptr && verb.broken.empty());
     options.matrix = verb.matrix;
     options.seed = verb.seed;
     options.images = verb.images;
@@ -75,9 +86,17 @@ ExitCode crash_log(const LogVerb& verb) {
                   {},
                   {}},
             json);
+    if (!verb.broken.empty() && trials::find_known(verb.broken) == nullptr)
+        return end_with(
+            Error{Errc::invalid_argument,
+                  "there is no mutant '" + verb.broken + "'; engine/doc/CRASH.md lists them",
+                  {},
+                  {}},
+            json);
     if (auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
     trials::CampaignOptions options = options_of(verb, scenario);
     CampaignReport report;
+    report.broken = verb.broken;
     report.seed = verb.seed;
     report.images_max = verb.images;
     const auto begin = std::chrono::steady_clock::now();
@@ -92,6 +111,7 @@ ExitCode crash_log(const LogVerb& verb) {
     if (!json) put(text_of(report));
     const ExitCode code = write_results(json_of(report).dump(1) + "\n", verb.json_file);
     if (code != ExitCode::ok) return code;
+    if (report.any_violation()) say("violations were found; the results say where");
     return end_with(report.any_violation() ? ExitCode::violation : ExitCode::ok, json);
 }
 
@@ -107,18 +127,20 @@ void add_crash_log(CLI::App& program, Chosen& chosen) {
     app->add_option("--scenario", verb->scenario, "This one alone, over the whole engine")
         ->type_name("NAME");
     app->add_option("--seed", verb->seed, "Of old bytes, lengths, turns of threads [1]")
+        ->check(number_from(0))
         ->type_name("S");
     app->add_option("--images", verb->images,
                     "At most N at each crash point: first those of the levels, then drawn ones "
                     "[those of the levels]")
-        ->check([](const std::string& text) {
-            return text.find_first_not_of('0') == text.npos ? "--images: at least 1 is needed" : "";
-        })
+        ->check(number_from(1))
         ->type_name("N");
     app->add_flag("--mutants", verb->mutants,
                   "The mutants alone; with --scenario also those that it must notice");
     app->add_flag("--matrix", verb->matrix,
                   "Every mutant in every scenario, or in the one given: minutes");
+    app->add_option("--break", verb->broken,
+                    "Break the engine so, to see what a violation looks like; NAME is a mutant's")
+        ->type_name("NAME");
     add_results_option(*app, verb->json_file);
     run_when_chosen(*app, chosen, [verb] { return crash_log(*verb); });
 }
