@@ -58,7 +58,9 @@ std::vector<CampaignRun> run_campaign(const CampaignOptions& options) {
         run_broken(runs[i].broken, *runs[i].scenario, mutant ? 1 : options.seed,
                    mutant ? sim::ExploreOptions{} : levels_of(options.images), outcome);
     };
-    const auto outcomes = run_forked(runs.size(), options.processes, run, options.look);
+    ForkOptions processes = options.processes;
+    if (options.images != 0) processes.seconds_max = 0;  // so many as were asked for
+    const auto outcomes = run_forked(runs.size(), processes, run, options.look);
     for (size_t i = 0; i < runs.size(); ++i) runs[i].outcome = outcomes[i];
     return runs;
 }

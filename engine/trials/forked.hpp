@@ -28,7 +28,7 @@ inline constexpr std::string_view kDoesNotEnd = "does not end";
 
 struct ForkOptions {
     unsigned at_once = 1;
-    unsigned seconds_max = 60;  // of each
+    unsigned seconds_max = 60;  // of each; 0: no bound
 };
 
 // Runs work(i, outcome) for each i below `count`; calls `look` again and again meanwhile, with how

@@ -126,7 +126,7 @@ constexpr Known kKnown[] = {
     {"header_a_fence_byte", "appending"},
     {"header_a_fence_page", "appending"},
     {"header_b_store", "appending"},
-    {"header_b_flush", "appending"},
+    {"header_b_flush", "large_segments"},
     {"header_b_fence", "preparing_twice"},
     {"header_b_fence_byte", "appending"},
     {"header_b_fence_page", "appending"},

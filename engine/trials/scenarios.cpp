@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::array kScenarios = {
     Scenario{"appending", "lazy and forced records, marks, recycling", appending},
-    Scenario{"large_segments", "the same in segments of 1 MiB", large_segments},
     Scenario{"new_space", "the same in space never used", new_space},
     Scenario{"recycling", "the same in two segments", recycling},
     Scenario{"killing", "kill, recovery, power loss", killing},
@@ -46,6 +45,7 @@ constexpr std::array kScenarios = {
     Scenario{"in_space_of_another_pool", "over frames of another pool", in_space_of_another_pool},
     Scenario{"in_space_of_long_ago", "over frames of 2^32 generations ago", in_space_of_long_ago},
     Scenario{"damaging", "rot and misplaced bytes", damaging},
+    Scenario{"large_segments", "appending in new segments of 1 MiB", large_segments},
 };
 
 }  // namespace
