@@ -2,6 +2,7 @@
 
 #include <cpuid.h>
 #include <libpmem.h>
+#include <sys/mman.h>
 
 #include <cstdlib>
 #include <string_view>
@@ -14,11 +15,25 @@ bool libpmem_pretends() {
     return forced != nullptr && std::string_view(forced) == "1";
 }
 
+Domain persistent_memory() {
+    return pmem_has_auto_flush() == 1 ? Domain::byte : Domain::cache_line;
+}
+
 }  // namespace
 
 Domain find_domain(const void* address, size_t length) {
     if (libpmem_pretends() || pmem_is_pmem(address, length) == 0) return Domain::page;
-    return pmem_has_auto_flush() == 1 ? Domain::byte : Domain::cache_line;
+    return persistent_memory();
+}
+
+// The kernel grants synchronous page faults on persistent memory alone.
+Domain find_domain(int descriptor) {
+    if (libpmem_pretends()) return Domain::page;
+    void* const page =
+        ::mmap(nullptr, 1, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, descriptor, 0);
+    if (page == MAP_FAILED) return Domain::page;
+    ::munmap(page, 1);
+    return persistent_memory();
 }
 
 FlushInstruction best_flush_instruction() {

@@ -14,6 +14,10 @@ namespace cinnabar::medium {
 // can be told to pretend is not believed: then the answer is page, which is durable on any file.
 Domain find_domain(const void* address, size_t length);
 
+// The domain that a shared mapping of this file would have; the descriptor may be read-only. A
+// private mapping, as a read-only open has it, cannot be asked.
+Domain find_domain(int descriptor);
+
 enum class FlushInstruction : uint8_t { clflush, clflushopt, clwb };
 
 // The best one that the processor has: clwb keeps the line in the cache, clflushopt does not,

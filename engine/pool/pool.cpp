@@ -164,7 +164,8 @@ void Pool::Impl::lay_out(const Probed& probed) {
 }
 
 void Pool::Impl::find_medium(const Probed& probed, const OpenOptions& options) {
-    medium.domain = medium::find_domain(space.base, file_bytes);
+    // A read-only open has a private mapping.
+    medium.domain = read_only ? probed.domain : medium::find_domain(space.base, file_bytes);
     if (medium.domain == Domain::page && options.emulate != Emulate::no) {
         medium.emulated = true;
         medium.domain = options.emulate == Emulate::byte ? Domain::byte : Domain::cache_line;

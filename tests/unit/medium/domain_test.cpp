@@ -26,8 +26,9 @@ Domain domain_of_file_in(const std::string& folder) {
     if (file < 0 || ftruncate(file, kBytes) != 0) return Domain::page;
     unlink(name.c_str());
     void* const pages = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    close(file);
     const Domain domain = find_domain(pages, kBytes);
+    EXPECT_EQ(find_domain(file), domain);
+    close(file);
     munmap(pages, kBytes);
     return domain;
 }
