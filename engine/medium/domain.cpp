@@ -4,36 +4,16 @@
 #include <libpmem.h>
 #include <sys/mman.h>
 
-#include <cstdlib>
 #include <string_view>
 
 namespace cinnabar::medium {
-namespace {
 
-bool libpmem_pretends() {
-    const char* forced = std::getenv("PMEM_IS_PMEM_FORCE");
-    return forced != nullptr && std::string_view(forced) == "1";
-}
-
-Domain persistent_memory() {
-    return pmem_has_auto_flush() == 1 ? Domain::byte : Domain::cache_line;
-}
-
-}  // namespace
-
-Domain find_domain(const void* address, size_t length) {
-    if (libpmem_pretends() || pmem_is_pmem(address, length) == 0) return Domain::page;
-    return persistent_memory();
-}
-
-// The kernel grants synchronous page faults on persistent memory alone.
 Domain find_domain(int descriptor) {
-    if (libpmem_pretends()) return Domain::page;
     void* const page =
         ::mmap(nullptr, 1, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, descriptor, 0);
     if (page == MAP_FAILED) return Domain::page;
     ::munmap(page, 1);
-    return persistent_memory();
+    return pmem_has_auto_flush() == 1 ? Domain::byte : Domain::cache_line;
 }
 
 FlushInstruction best_flush_instruction() {
