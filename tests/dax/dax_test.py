@@ -186,23 +186,28 @@ def expect_broken(promises, lines):
 
 
 def creation():
-    """A pool whose creation has just returned is there; so is a file mapped with MAP_SYNC, and not
-    one that is mapped without it."""
+    """A pool whose creation has just returned is there, on persistent memory and on a disk. So is a
+    file that is mapped with MAP_SYNC, and not one that is mapped without it."""
     a_machine = new_machine("creation")
-    with a_machine.boot(MOUNT + "guest store /dax/sync sync; guest create /dax/new") as boot:
-        expect("created" in boot.wait_crash(), "no pool was created before the crash")
-    look = MOUNT + """
-        cinnabar check /dax/new; cinnabar stream add /dax/new s
-        guest check /dax/new
-        cat /dax/sync
-        guest store /dax/plain plain; guest crash"""
-    with a_machine.boot(look) as boot:
-        lines = boot.wait_crash()
-        expect("holds 0" in lines, "the new pool does not open")
-        expect("durable" in lines, "the file mapped with MAP_SYNC is not there")
-        expect("stored /dax/plain" in lines, "the other file was not made")
-    lines = a_machine.run(MOUNT + "if [ -s /dax/plain ]; then cat /dax/plain; else echo gone; fi")
+    look = "cinnabar check {0}; cinnabar stream add {0} s; guest check {0}\n".format
+
+    def crash(job, said):
+        with a_machine.boot(job, virtio=True) as boot:
+            lines = boot.wait_crash()
+        expect(said in lines, f"the guest did not say '{said}' before the crash")
+        return lines
+
+    crash(MOUNT + "guest store /dax/sync sync; guest create /dax/new", "created /dax/new")
+    lines = crash(MOUNT + look("/dax/new") + "cat /dax/sync\n"
+                  "guest store /dax/plain plain; guest crash", "stored /dax/plain")
+    expect("holds 0" in lines, "the new pool does not open")
+    expect("durable" in lines, "the file mapped with MAP_SYNC is not there")
+    lines = crash(MOUNT + "mount_disk\n"
+                  "if [ -s /dax/plain ]; then cat /dax/plain; else echo gone; fi\n"
+                  "guest create /disk/new", "created /disk/new")
     expect("gone" in lines, "the file mapped without MAP_SYNC is there: this shows nothing")
+    lines = a_machine.run("mount_disk\n" + look("/disk/new"), virtio=True)
+    expect("holds 0" in lines, "the new pool on the disk does not open")
 
 
 def private_memory():

@@ -218,7 +218,7 @@ int run(const std::vector<std::string>& words) {
     else if (verb == "sweep" && words.size() == 3)
         sweep(words[1], std::stoull(words[2]));
     else if (verb == "create" && words.size() == 2)
-        create(words[1]), say("created"), crash();
+        create(words[1]), say("created " + words[1]), crash();
     else if (verb == "store" && words.size() == 3)
         store(words[1], words[2] == "sync");
     else if (verb == "crash")

@@ -17,7 +17,8 @@ MODULES = ("libnvdimm nd_btt nd_pmem nfit virtio_ring virtio virtio_pci_legacy_d
            "virtio_pci_modern_dev virtio_pci virtio_blk nd_virtio virtio_pmem").split()
 BOOT_S = 100  # a boot takes three seconds on an idle machine
 SIZES = {"nvdimm": 128 << 20, "disk": 128 << 20, "vpmem": 64 << 20}
-END = "guest: end, code "
+END = "guest: end, code "  # init says so
+WRONG = "wrong: "          # guest.cpp
 CRASHED = 3  # what QEMU returns after the guest's write of 1 to isa-debug-exit
 
 HERE = pathlib.Path(__file__).parent
@@ -51,7 +52,7 @@ def kernel_of(folder):
 
 
 def require_parts(kernel_folder):
-    for program in (QEMU, "busybox", "cpio", "mke2fs"):
+    for program in (QEMU, "busybox", "cpio", "mke2fs", "setpriv"):
         if which(program) is None:
             raise Missing(f"no {program}; tools/setup installs it")
     kernel_of(kernel_folder)
@@ -145,7 +146,8 @@ class Boot:
         append = ("console=ttyS0 quiet panic=-1 norandmaps job=" +
                   base64.b64encode(job.encode()).decode())
         expect(len(append) < 2000, "the job is too long for a kernel's command line")
-        words = [QEMU, "-machine", f"q35,nvdimm=on,nvdimm-persistence={persistence}",
+        # Not even a driver that is killed leaves it behind.
+        words = ["setpriv", "--pdeathsig", "KILL", QEMU, "-machine", f"q35,nvdimm=on,nvdimm-persistence={persistence}",
                  "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "256M,slots=2,maxmem=1G",
                  "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                  "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
@@ -196,7 +198,7 @@ class Boot:
             for line in self.lines[seen:]:
                 if line.startswith(start):
                     return line
-                expect(not line.startswith(END), f"the job ended before it said '{start}'")
+                expect(not line.startswith((WRONG, END)), f"no '{start}' came, but '{line}'")
             seen = len(self.lines)
             expect(self.read_some(self.began + BOOT_S),
                    f"the guest said no '{start}' within {BOOT_S} s, or QEMU ended")
@@ -204,6 +206,8 @@ class Boot:
     def wait_end(self):
         """Until the job says that it is done; returns all that was said."""
         line = self.wait_for(END)
+        wrong = [said for said in self.lines if said.startswith(WRONG)]
+        expect(not wrong, f"the job says {wrong}")
         expect(line == END + "0", f"the job failed: {line}")
         return self.lines
 
@@ -211,6 +215,8 @@ class Boot:
         """Until the guest has cut its own power."""
         while self.read_some(self.began + BOOT_S):
             pass
+        for line in self.lines:
+            expect(not line.startswith((WRONG, END)), f"no crash came, but '{line}'")
         code = self.process.wait(timeout=1) if self.process.stdout.closed else None
         expect(code == CRASHED, f"no crash by the guest within {BOOT_S} s (QEMU: {code})")
         return self.lines
