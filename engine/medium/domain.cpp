@@ -9,8 +9,7 @@
 namespace cinnabar::medium {
 
 Domain find_domain(int descriptor) {
-    void* const page =
-        ::mmap(nullptr, 1, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, descriptor, 0);
+    void* const page = ::mmap(nullptr, 1, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, descriptor, 0);
     if (page == MAP_FAILED) return Domain::page;
     ::munmap(page, 1);
     return pmem_has_auto_flush() == 1 ? Domain::byte : Domain::cache_line;
