@@ -24,7 +24,7 @@ TEMPLATE = FOLDER / "template"
 
 MOUNT = "mount_dax /dev/pmem0 /dax\n"
 KILLS = 5
-LIFE_S = 0.3   # of appending, at most; three times as long would fill the pool here
+LIFE_S = 0.3        # of appending, at most; the pool has space for some five seconds of it
 SWEEP_POINTS = 8
 FORCED_EVERY = 300  # in the page domain
 
@@ -250,7 +250,7 @@ def main():
         print(f"skipped: {missing}")
         return 77
     except Exception:
-        print("\n".join(machine.transcript))
+        machine.print_transcript()
         traceback.print_exc()
         return 1
     boots = sum(line.startswith("--- boot") for line in machine.transcript)

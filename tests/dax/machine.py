@@ -2,13 +2,13 @@
 disk and a virtio-pmem device, each of which is a file. The guest's memory is gone with the process;
 what is in the files stays, and the next boot finds it."""
 import base64
+import itertools
 import os
 import pathlib
-import random
+import re
 import select
 import shutil
 import subprocess
-import sys
 import time
 
 QEMU = "qemu-system-x86_64"
@@ -19,7 +19,7 @@ BOOT_S = 100  # a boot takes three seconds on an idle machine
 SIZES = {"nvdimm": 192 << 20, "disk": 128 << 20, "vpmem": 64 << 20}
 END = "guest: end, code "  # init says so
 WRONG = "wrong: "          # guest.cpp
-CRASHED = 3  # what QEMU returns after the guest's write of 1 to isa-debug-exit
+CRASHED = 3               # what QEMU returns after the guest's write of 1 to isa-debug-exit
 
 HERE = pathlib.Path(__file__).parent
 transcript = []  # of all boots of this process
@@ -181,7 +181,9 @@ class Boot:
 
     def read_some(self, until):
         """Reads what there is, or waits for it; False at the end or when the time has come."""
-        wait = None if until is None else max(0, until - time.monotonic())
+        wait = None if until is None else until - time.monotonic()
+        if wait is not None and wait <= 0:  # also while there is always something to read
+            return False
         if not select.select([self.process.stdout], [], [], wait)[0]:
             return False
         data = os.read(self.process.stdout.fileno(), 1 << 16)
@@ -247,3 +249,13 @@ def memory(name, machine, kept):
 
 def note(line):
     transcript.append(line)
+
+
+def print_transcript():
+    """Of many acknowledgements in a row the first and the last ones."""
+    for acknowledged, group in itertools.groupby(
+            transcript, lambda line: re.search(r" s  (forced|lazy) \d+$", line) is not None):
+        lines = list(group)
+        if acknowledged and len(lines) > 10:
+            lines[3:-3] = [f"    ({len(lines) - 6} more)"]
+        print("\n".join(lines))
