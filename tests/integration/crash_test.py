@@ -69,8 +69,9 @@ class CrashLog(ProgramTest):
         self.assertIn("VIOLATION: appending, cache_line: " + run["wrong"], text)
         again = "cinnabar crash log --scenario appending --break forced_fence --seed 1"
         self.assertIn(again, text)
-        self.assertEqual(self.expect(VIOLATION, *again.split()[1:]).stdout.decode().split("seed")[0],
-                         text.split("seed")[0])
+        once_more = self.expect(VIOLATION, *again.split()[1:]).stdout.decode()
+        self.assertEqual(once_more.split("VIOLATION")[1].split("images per")[0].split(";")[0],
+                         text.split("VIOLATION")[1].split("images per")[0].split(";")[0])
 
     def test_the_table_says_what_the_json_says(self):
         path = os.path.join(self.folder, "results.json")
