@@ -132,12 +132,14 @@ def domains():
 
 
 def kills():
-    """Power failures at random moments of forced appending."""
+    """Power failures at random moments of forced appending, in turns where caches are lost and where
+    they are not."""
     randomly = random.Random(seed_of_run())
     a_machine = new_machine("kills")
     promises = Promises()
-    for _ in range(KILLS):
-        live_and_kill(a_machine, MOUNT + "guest append /dax/pool 1", randomly, promises)
+    for life in range(KILLS):
+        live_and_kill(a_machine, MOUNT + "guest append /dax/pool 1", randomly, promises,
+                      persistence=("mem-ctrl", "cpu")[life % 2])
     promises.check_held(a_machine.run(MOUNT + "guest check /dax/pool; cinnabar check /dax/pool"))
     expect(promises.lost == 0, "of forced records some were lost")
     expect(promises.said > 10 * KILLS, f"only {promises.said} records in {KILLS} lives")
