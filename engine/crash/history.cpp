@@ -85,9 +85,8 @@ std::string check_atomic(std::string_view digest, const History& history) {
                 ++there;
             }
         if (there != 0 && there != lines.size())
-            return "of the operation " + quoted(operation.what) + " only " +
-                   std::to_string(there) + " of " + std::to_string(lines.size()) +
-                   " records are there";
+            return "of the operation " + quoted(operation.what) + " only " + std::to_string(there) +
+                   " of " + std::to_string(lines.size()) + " records are there";
         if (there == 0 && operation.acknowledged && !lines.empty())
             return acknowledged_is_missing(operation.what);
     }
@@ -109,9 +108,8 @@ void History::acknowledge(size_t operation) {
     const std::string number = "operation " + std::to_string(operation);
     if (operation >= operations_.size() || operations_[operation].acknowledged) {
         if (tell_)
-            tell_(number + (operation >= operations_.size()
-                                ? " was acknowledged and never begun"
-                                : " was acknowledged a second time"),
+            tell_(number + (operation >= operations_.size() ? " was acknowledged and never begun"
+                                                            : " was acknowledged a second time"),
                   true);
         return;
     }
@@ -143,8 +141,8 @@ Oracle equal_to_a_run(std::function<std::string(std::span<const History::Operati
         for (size_t done = history.acknowledged_prefix(); done <= all.size(); ++done)
             if (digest == model(all.first(done))) return std::string();
         return quoted(digest) + " is not the state after any first " +
-               std::to_string(history.acknowledged_prefix()) + " to " +
-               std::to_string(all.size()) + " operations";
+               std::to_string(history.acknowledged_prefix()) + " to " + std::to_string(all.size()) +
+               " operations";
     };
 }
 

@@ -64,6 +64,7 @@ Site Recorder::place(const std::string& text) {
 }
 
 void Recorder::notice(Site place) {
+    if (readable_ && !readable_()) return;
     for (uint64_t page = 0; page < memory_.size(); page += kPageBytes) {
         const size_t length = std::min(kPageBytes, memory_.size() - page);
         if (std::memcmp(seen_.get() + page, memory_.data() + page, length) != 0)
@@ -78,7 +79,8 @@ void Recorder::notice_page(uint64_t page, size_t length, Site place) {
         size_t first = 0, end = kLineBytes;  // of the words that differ
         while (first < end && std::memcmp(now + first, before + first, 8) == 0) first += 8;
         while (first < end && std::memcmp(now + end - 8, before + end - 8, 8) == 0) end -= 8;
-        if (first < end) stored(line + first, end - first, Kind::bag, place);
+        if (first < end)
+            stored(line + first, end - first, Kind::bag, this->place("before " + text_of(place)));
     }
 }
 
@@ -155,6 +157,19 @@ void Recorder::acknowledged(Site place) {
         else
             remark("acknowledged, flushed, and no fence", newest->site);
     }
+}
+
+bool Recorder::is_owner() {
+    if (std::this_thread::get_id() == owner_) return true;
+    other_thread_ = true;
+    return false;
+}
+
+std::vector<std::string> Recorder::misuses() const {
+    std::vector<std::string> all = misuses_;
+    if (other_thread_)
+        all.emplace_back("a second thread stored, flushed or fenced: it is not seen");
+    return all;
 }
 
 void Recorder::on_fence(std::function<void(Site)> call) {

@@ -7,6 +7,7 @@
 // both kinds on one line, acknowledgements of what was not flushed.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -36,8 +37,8 @@ class Recorder {
     Site place(const std::string& text);
     const std::string& text_of(Site place) const { return places_[static_cast<size_t>(place)]; }
 
-    // What was stored since the last call. Every call below begins with it; whoever is about to
-    // store, and then tells of it with stored(), calls it before.
+    // What was stored since the last call is from "before" this one. Every call below begins with
+    // it; whoever is about to store, and then tells of it with stored(), calls it before.
     void notice(Site place);
     // The range was just stored to by one call. A word is 8 bytes or fewer, which no line divides.
     void stored(uint64_t offset, size_t length, Kind kind, Site place);
@@ -46,10 +47,13 @@ class Recorder {
     void sync(uint64_t offset, size_t length, Site place);
     void acknowledged(Site place);
 
+    // The memory is looked at only where this says so.
+    void read_while(std::function<bool()> readable) { readable_ = std::move(readable); }
     // Called before each fence and sync takes effect.
     void on_fence(std::function<void(Site)> call);
-    // The calling thread may go on: the first one that asked, and no other.
-    bool is_owner() { return std::this_thread::get_id() == owner_; }
+    // The calling thread may go on: the one that made the recorder. That another one asked is
+    // misuse.
+    bool is_owner();
 
     const sim::CrashMedium& medium() const { return medium_; }
     size_t size() const { return memory_.size(); }
@@ -58,7 +62,7 @@ class Recorder {
     std::vector<Remark> remarks() const;
     // What the workload asked of its region and may not.
     void misuse(std::string what) { misuses_.push_back(std::move(what)); }
-    const std::vector<std::string>& misuses() const { return misuses_; }
+    std::vector<std::string> misuses() const;
 
   private:
     struct Free {
@@ -74,11 +78,13 @@ class Recorder {
     const std::span<const std::byte> memory_;
     const std::unique_ptr<std::byte, Free> seen_;
     sim::CrashMedium medium_;
+    std::function<bool()> readable_;
     const std::thread::id owner_ = std::this_thread::get_id();
     std::vector<std::string> places_{""};
     std::map<std::string, Site, std::less<>> place_of_;
     std::map<std::pair<std::string_view, Site>, uint64_t> remarks_;
     std::vector<std::string> misuses_;
+    std::atomic<bool> other_thread_{false};
 };
 
 }  // namespace cinnabar::crash

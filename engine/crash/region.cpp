@@ -40,9 +40,9 @@ struct Range {
 };
 
 bool refuse(Recorder* recorder, const Range& range, const char* verb, const Where& where) {
-    if (range.is_within && (recorder == nullptr || recorder->is_owner())) return false;
-    if (recorder != nullptr && recorder->is_owner())
-        recorder->misuse(text_of(verb, where) + " is outside of the region");
+    if (recorder != nullptr && !recorder->is_owner()) return true;
+    if (range.is_within) return false;
+    if (recorder != nullptr) recorder->misuse(text_of(verb, where) + " is outside of the region");
     return true;
 }
 
@@ -83,8 +83,8 @@ void Region::store_word(void* to, const void* value, size_t length, const Where&
 void Region::store_range(void* to, const void* from, size_t length, int kind, const Where& where) {
     const Range range(*this, to, length);
     if (refuse(recorder_, range, "store", where)) return;
-    const Site place = recorder_ == nullptr ? Site::none
-                                            : recorder_->place(text_of("store", where));
+    const Site place =
+        recorder_ == nullptr ? Site::none : recorder_->place(text_of("store", where));
     if (recorder_ != nullptr) recorder_->notice(place);
     std::memmove(to, from, length);
     if (recorder_ != nullptr)

@@ -1,4 +1,5 @@
 // The report of a run as text and as JSON.
+#include <cmath>
 #include <cstdio>
 
 #include "cinnabar/crash.hpp"
@@ -11,6 +12,12 @@ std::string number(double value, const char* format) {
     char text[64];
     std::snprintf(text, sizeof text, format, value);
     return text;
+}
+
+// 10 to the power of it, less what was added so that there is a logarithm.
+std::string power_text(double log10, double added) {
+    if (log10 > 6) return "10^" + number(log10, "%.1f");
+    return number(std::round(std::pow(10, log10)) - added, "%.0f");
 }
 
 std::string count(uint64_t n, const char* what) {
@@ -61,10 +68,10 @@ std::string json_array(const std::vector<T>& all, const Make& make) {
 }
 
 std::string text_of(const Violation& violation) {
-    std::string text = "violation (" + std::string(name_of(violation.kind)) + "): " +
-                       violation.what + "\n";
+    std::string text =
+        "violation (" + std::string(name_of(violation.kind)) + "): " + violation.what + "\n";
     if (violation.crash_point == 0) return text;
-    text += "  crash before " + violation.where + ", " + count(violation.images, "image") + "\n";
+    text += "  crash at: " + violation.where + ", " + count(violation.images, "image") + "\n";
     text += "  lost: " + (violation.lost.empty() ? "nothing" : violation.lost) + "\n";
     return text + "  replay: " + violation.replay + "\n";
 }
@@ -94,13 +101,10 @@ std::string Report::text() const {
         out += "remark: " + remark.rule + (remark.where.empty() ? "" : ": " + remark.where) +
                (remark.times > 1 ? ", " + count(remark.times, "time") : "") + "\n";
     out += count(operations, "operation") + ", " + count(crash_points, "crash point") + ", " +
-           count(images_distinct, "image") + " (" + std::to_string(images_repeated) +
-           " reached again) of 10^" + number(states_log10, "%.1f") + " possible" +
-           (not_tried_log10 == 0 ? ", all tried"
-                                 : ", 10^" + number(not_tried_log10, "%.1f") + " not tried") +
-           "\n";
-    out += violations.empty() ? std::string("no violation")
-                              : count(violations.size(), "violation");
+           count(images_distinct, "image") + " of " +
+           power_text(states_log10, static_cast<double>(crash_points)) +
+           " possible; not tried: " + power_text(not_tried_log10, 1) + "\n";
+    out += violations.empty() ? std::string("no violation") : count(violations.size(), "violation");
     return out + (stopped ? "; stopped, there may be more\n" : "\n");
 }
 

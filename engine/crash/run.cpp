@@ -14,6 +14,7 @@ namespace cinnabar::crash {
 namespace {
 
 constexpr uint64_t kCheckedEvery = 16;  // images, for one that is recovered more than once
+constexpr uint32_t kSumSeed = ~uint32_t{0};
 
 using Clock = std::chrono::steady_clock;
 
@@ -46,10 +47,10 @@ std::string Replay::text() const {
 
 std::optional<Replay> Replay::parse(std::string_view text) {
     Replay replay;
-    const int fields = std::sscanf(
-        std::string(text).c_str(),
-        "seed=%" SCNu64 " crash_point=%" SCNu64 " image=%" SCNu64 " sum=%" SCNx32, &replay.seed,
-        &replay.crash_point, &replay.image, &replay.sum);
+    const int fields =
+        std::sscanf(std::string(text).c_str(),
+                    "seed=%" SCNu64 " crash_point=%" SCNu64 " image=%" SCNu64 " sum=%" SCNx32,
+                    &replay.seed, &replay.crash_point, &replay.image, &replay.sum);
     if (fields != 4 || replay.text() != text) return std::nullopt;
     return replay;
 }
@@ -189,7 +190,8 @@ void Run::add_image(ViolationKind kind, const std::string& what, const std::stri
     violation.where = where;
     violation.image = images_;
     violation.replay =
-        Replay{options_.seed, number_, images_, crc32c(0, image.data(), image.size())}.text();
+        Replay{options_.seed, number_, images_, crc32c(kSumSeed, image.data(), image.size())}
+            .text();
     violation.lost = lost();
     report_.violations.push_back(std::move(violation));
     keep_image();
@@ -271,7 +273,7 @@ Result<std::vector<std::byte>> Run::find(Region& region, const Test& test, const
     Recorder recorder(region.bytes(), region.bytes(), region.domain());
     if (const auto watched = run.watch(recorder); !watched) return fail(watched.error());
     lend(region, run, recorder);
-    if (!run.captured_ || crc32c(0, image.data(), image.size()) != replay.sum)
+    if (!run.captured_ || crc32c(kSumSeed, image.data(), image.size()) != replay.sum)
         return invalid("did not come to the image of '" + replay.text() +
                        "' again: the workload, its build or the options are others");
     return image;
@@ -284,9 +286,9 @@ Result<Report> run(Region& region, const Test& test, const Options& options) {
 Result<std::vector<std::byte>> image_of(Region& region, const Test& test, const Options& options,
                                         std::string_view replay) {
     const auto parsed = Replay::parse(replay);
-    if (!parsed) return invalid("does not understand '" + std::string(replay) +
-                                "'; the replay line of a violation looks like '" +
-                                Replay{}.text() + "'");
+    if (!parsed)
+        return invalid("does not understand '" + std::string(replay) +
+                       "'; the replay line of a violation looks like '" + Replay{}.text() + "'");
     Options of_replay = options;
     of_replay.seed = parsed->seed;
     return Run::find(region, test, of_replay, *parsed);

@@ -6,7 +6,6 @@
 
 namespace cinnabar::crash {
 
-[[noreturn]] void be_worker(Desk& desk, int shared_image, const Test& test,
-                            const Options& options);
+[[noreturn]] void be_worker(Desk& desk, int shared_image, const Test& test, const Options& options);
 
 }  // namespace cinnabar::crash

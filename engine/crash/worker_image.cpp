@@ -77,8 +77,7 @@ void ImageFile::open() {
         file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, kMode);
     }
     if (file_ < 0 || ::ftruncate(file_, static_cast<off_t>(image_.size())) != 0)
-        throw std::runtime_error("no file for the image at " + path_ + ": " +
-                                 std::strerror(errno));
+        throw std::runtime_error("no file for the image at " + path_ + ": " + std::strerror(errno));
     bytes_ = map(file_, image_.size(), PROT_READ | PROT_WRITE, MAP_SHARED);
 }
 

@@ -143,8 +143,8 @@ Outcome Workers::how_it_ended(bool in_time) const {
     const std::string what = words_of(desk_->phase.load());
     if (!in_time)
         return {false, ViolationKind::hung,
-                what + " did not end within " +
-                    std::to_string(options_.recovery_time_max.count()) + " ms"};
+                what + " did not end within " + std::to_string(options_.recovery_time_max.count()) +
+                    " ms"};
     if (desk_->end_code == CLD_EXITED)
         return {false, ViolationKind::crashed,
                 what + " ended its process with exit code " + std::to_string(desk_->end_status)};

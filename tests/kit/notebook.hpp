@@ -32,8 +32,7 @@ struct Notebook {
 
 class NotebookWriter {
   public:
-    NotebookWriter(cinnabar::crash::Region& region, Wrong wrong)
-        : region_(region), wrong_(wrong) {}
+    NotebookWriter(cinnabar::crash::Region& region, Wrong wrong) : region_(region), wrong_(wrong) {}
 
     void add(const std::string& text) {
         Notebook& book = *reinterpret_cast<Notebook*>(region_.bytes().data());
@@ -84,11 +83,11 @@ inline void write_notes(NotebookWriter writer, cinnabar::crash::History& history
 }
 
 inline cinnabar::crash::Test notebook_test(cinnabar::crash::Region& region, Wrong wrong) {
-    return {.workload = [&region, wrong](cinnabar::crash::History& history) {
-                write_notes(NotebookWriter(region, wrong), history);
-            },
+    return {.workload =
+                [&region, wrong](cinnabar::crash::History& history) {
+                    write_notes(NotebookWriter(region, wrong), history);
+                },
             .recover = recover_notebook,
-            .recover_file = {},
             .check = cinnabar::crash::prefix_of_appends()};
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 
 #include "kit/notebook.hpp"
 
@@ -58,6 +59,128 @@ TEST(Region, ANoteThatIsNotFlushedIsFound) {
 
 TEST(Region, NoteAndCountInOneFenceAreFound) {
     EXPECT_FALSE(report_of(Wrong::counted_in_one_fence).clean());
+}
+
+TEST(Region, WhatNeedsNoImageIsRemarked) {
+    const crash::Report twice = report_of(Wrong::flushed_twice);
+    EXPECT_TRUE(twice.clean()) << twice.text();
+    EXPECT_TRUE(has_remark(twice, "flush of lines that need none")) << twice.text();
+    EXPECT_TRUE(has_remark(report_of(Wrong::both_kinds), "cached and non-temporal stores"));
+    crash::Region region = new_region();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.workload = [&](crash::History&) { region.fence(); };
+    EXPECT_TRUE(has_remark(crash::run(region, test).value(), "fence with nothing to wait for"));
+}
+
+// A plain store is seen at the next call, and lost where nothing forces it.
+TEST(Region, PlainStoresCount) {
+    for (const bool forced : {true, false}) {
+        crash::Region region = new_region();
+        crash::Test test = notebook_test(region, Wrong::nothing);
+        test.workload = [&](crash::History& history) {
+            const size_t note = history.begin("note");
+            Notebook& book = *reinterpret_cast<Notebook*>(region.bytes().data());
+            book.notes[0].length = 4;
+            std::memcpy(book.notes[0].text, "note", 4);
+            if (forced) region.persist(&book.notes[0], sizeof(Note));
+            book.count = 1;
+            region.persist(&book.count, sizeof book.count);
+            history.acknowledge(note);
+        };
+        const crash::Report report = crash::run(region, test).value();
+        EXPECT_EQ(report.clean(), forced) << report.text();
+    }
+}
+
+TEST(Region, EveryDomain) {
+    for (const Domain domain : {Domain::byte, Domain::cache_line, Domain::page}) {
+        crash::Region region = new_region(domain);
+        crash::Test test = notebook_test(region, Wrong::nothing);
+        for (const bool forced : {true, false}) {
+            test.workload = [&](crash::History& history) {
+                const size_t note = history.begin("note");
+                Notebook& book = *reinterpret_cast<Notebook*>(region.bytes().data());
+                const Note filled = {4, "note"};
+                region.copy(&book.notes[0], &filled, sizeof filled);
+                if (forced) region.persist(&book.notes[0], sizeof(Note));
+                region.store(&book.count, uint64_t{1});
+                region.persist(&book.count, sizeof book.count);
+                history.acknowledge(note);
+            };
+            const crash::Report report = crash::run(region, test).value();
+            EXPECT_EQ(report.clean(), forced) << name_of(domain) << report.text();
+        }
+    }
+}
+
+// What the region holds at the start is durable, and it holds that again at the end.
+TEST(Region, ARunLeavesNoTrace) {
+    crash::Region region = new_region();
+    std::ranges::fill(region.bytes(), std::byte{0xFF});
+    reinterpret_cast<Notebook*>(region.bytes().data())->count = 0;
+    const std::vector<std::byte> before(region.bytes().begin(), region.bytes().end());
+    const crash::Test test = notebook_test(region, Wrong::nothing);
+    const crash::Report first = crash::run(region, test).value();
+    EXPECT_TRUE(first.clean()) << first.text();
+    EXPECT_TRUE(std::ranges::equal(region.bytes(), before));
+    const crash::Report second = crash::run(region, test).value();
+    EXPECT_EQ(second.images_distinct, first.images_distinct);
+}
+
+TEST(Region, AReplayGivesTheImage) {
+    crash::Region region = new_region();
+    const crash::Test test = notebook_test(region, Wrong::note_not_flushed);
+    const crash::Options options{.seed = 7};
+    const crash::Report report = crash::run(region, test, options).value();
+    ASSERT_FALSE(report.clean());
+    for (const crash::Violation& violation : report.violations) {
+        auto image = crash::image_of(region, test, {}, violation.replay);
+        ASSERT_TRUE(image.has_value()) << image.error().message;
+        const std::string digest = recover_notebook(*image);
+        EXPECT_NE(violation.what.find(digest.substr(digest.rfind('\n', digest.size() - 2) + 1, 4)),
+                  std::string::npos);
+    }
+    // Another workload does not come to it.
+    const crash::Test other = notebook_test(region, Wrong::nothing);
+    EXPECT_FALSE(crash::image_of(region, other, {}, report.violations[0].replay).has_value());
+    EXPECT_FALSE(crash::image_of(region, test, {}, "seed=1").has_value());
+}
+
+// Recovery writes, and what it writes is taken back before the next image.
+TEST(Region, AnImageIsRecoveredAsTheCrashLeftIt) {
+    crash::Region region = crash::Region::create(1 << 20, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.recover = [](std::span<std::byte> image) {
+        const std::string lines = recover_notebook(image);
+        // Idempotent, and wrong for every later image if it stayed there.
+        reinterpret_cast<Notebook*>(image.data())->notes[14].length = 1;
+        if (image[1 << 19] != std::byte{}) return std::string("dirty");
+        std::ranges::fill(image.subspan(image.size() / 2 + 1), std::byte{1});
+        return lines;
+    };
+    const crash::Report report = crash::run(region, test).value();
+    EXPECT_TRUE(report.clean()) << report.text();
+    crash::Test spoiled = test;
+    spoiled.recover = [](std::span<std::byte> image) {
+        std::string lines = recover_notebook(image);
+        image[1 << 19] = std::byte{1};
+        return image[1 << 18] == std::byte{} ? lines : "dirty";
+    };
+    EXPECT_TRUE(crash::run(region, spoiled).value().clean());
+}
+
+TEST(Region, TheWorkloadSeesNothingOfRecovery) {
+    crash::Region region = new_region();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    static int changed_by_workload = 0;
+    test.workload = [&](crash::History& history) {
+        changed_by_workload = 1;
+        write_notes(NotebookWriter(region, Wrong::nothing), history);
+    };
+    test.recover = [](std::span<std::byte> image) {
+        return changed_by_workload == 0 ? recover_notebook(image) : "leaked";
+    };
+    EXPECT_TRUE(crash::run(region, test).value().clean());
 }
 
 }  // namespace

@@ -118,7 +118,8 @@ class History {
     void acknowledge(size_t operation);
 
     const std::vector<Operation>& operations() const { return operations_; }
-    // How many operations from the first on must be there: the last acknowledged one and all before.
+    // How many operations from the first on must be there: the last acknowledged one and all
+    // before.
     size_t acknowledged_prefix() const;
 
   private:
@@ -147,12 +148,12 @@ Oracle equal_to_a_run(std::function<std::string(std::span<const History::Operati
 std::string line_of(Bytes bytes);
 
 struct Test {
-    std::function<void(History& history)> workload;
+    std::function<void(History& history)> workload = {};
     // One of the two. The image may be written to; or it is a file of that path, which may be
     // opened and written to, and is as long as the region. The digest is returned.
-    std::function<std::string(std::span<std::byte> image)> recover;
-    std::function<std::string(const std::string& path)> recover_file;
-    Oracle check;
+    std::function<std::string(std::span<std::byte> image)> recover = {};
+    std::function<std::string(const std::string& path)> recover_file = {};
+    Oracle check = {};
 };
 
 struct Options {
@@ -165,7 +166,7 @@ struct Options {
     uint64_t violations_max = 10;  // images; after so many no further one is tried
     // Where set, a folder that is there: files of images lie in it ("image"), and one of each
     // violation stays ("violation-N.image").
-    std::string image_folder;
+    std::string image_folder = {};
 };
 
 enum class ViolationKind : uint8_t {
@@ -186,7 +187,7 @@ struct Violation {
     ViolationKind kind = ViolationKind::wrong;
     std::string what;
     uint64_t crash_point = 0;  // its number, from 1; 0 where no image is to blame
-    std::string where;         // what the workload was about to do: "fence at file:line"
+    std::string where;         // the crash point: "fence at file:line", which has not taken effect
     uint64_t image = 0;        // the number of the first such image at its crash point, from 1
     uint64_t images = 1;       // how many images of the crash point are so
     std::string replay;        // for image_of

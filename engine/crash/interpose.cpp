@@ -1,0 +1,202 @@
+// libpmem's functions, as the kit has them: a program that holds these, and every library in it,
+// calls them instead of libpmem's own. Addresses in the watched file go to the recorder, all others
+// on to libpmem.
+#include <dlfcn.h>
+#include <libpmem.h>
+
+#include <cstring>
+
+#include "base/check.hpp"
+#include "crash/foreign.hpp"
+
+namespace cinnabar::crash {
+namespace {
+
+Foreign* the_watched = nullptr;
+
+// From here on libpmem itself goes past the caches where no flag says how to store.
+constexpr size_t kPastCachesFrom = 256;
+
+template <class Function>
+Function* next(const char* name) {
+    auto* function = reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
+    CNB_CHECK(function != nullptr);
+    return function;
+}
+
+// The call of the function in which this stands.
+#define CALL(name) (Call{#name, __builtin_return_address(0)})
+
+// libpmem's own.
+#define NEXT(name) next<decltype(name)>(#name)
+
+Foreign* holder_of(const void* address) {
+    Foreign* foreign = Foreign::watched();
+    return foreign != nullptr && foreign->holds(address) ? foreign : nullptr;
+}
+
+void persist(Foreign& foreign, const Call& call, const void* at, size_t length) {
+    foreign.flush(call, at, length);
+    foreign.fence(call);
+}
+
+bool goes_past_caches(size_t length, unsigned flags) {
+    if ((flags & (PMEM_F_MEM_NONTEMPORAL | PMEM_F_MEM_WC)) != 0) return true;
+    if ((flags & (PMEM_F_MEM_TEMPORAL | PMEM_F_MEM_WB | PMEM_F_MEM_NOFLUSH)) != 0) return false;
+    return length >= kPastCachesFrom;
+}
+
+template <class Store>
+void* store(Foreign& foreign, const Call& call, void* to, size_t length, unsigned flags,
+            const Store& store) {
+    const bool flushed = (flags & PMEM_F_MEM_NOFLUSH) == 0;
+    const bool past_caches = flushed && goes_past_caches(length, flags);
+    foreign.store(call, to, length, past_caches, flushed, store);
+    if (flushed && (flags & PMEM_F_MEM_NODRAIN) == 0) foreign.fence(call);
+    return to;
+}
+
+void* copy(Foreign& foreign, const Call& call, void* to, const void* from, size_t length,
+           unsigned flags) {
+    return store(foreign, call, to, length, flags, [&] { std::memmove(to, from, length); });
+}
+
+void* set(Foreign& foreign, const Call& call, void* to, int value, size_t length, unsigned flags) {
+    return store(foreign, call, to, length, flags, [&] { std::memset(to, value, length); });
+}
+
+}  // namespace
+
+Foreign* Foreign::watched() {
+    return the_watched;
+}
+
+void Foreign::watch(Foreign* foreign) {
+    the_watched = foreign;
+}
+
+}  // namespace cinnabar::crash
+
+using cinnabar::crash::Call;
+using cinnabar::crash::copy;
+using cinnabar::crash::Foreign;
+using cinnabar::crash::holder_of;
+using cinnabar::crash::next;
+using cinnabar::crash::persist;
+using cinnabar::crash::set;
+
+extern "C" {
+
+void pmem_flush(const void* at, size_t length) {
+    if (Foreign* foreign = holder_of(at)) return foreign->flush(CALL(pmem_flush), at, length);
+    NEXT(pmem_flush)(at, length);
+}
+
+void pmem_deep_flush(const void* at, size_t length) {
+    if (Foreign* foreign = holder_of(at)) return foreign->flush(CALL(pmem_deep_flush), at, length);
+    NEXT(pmem_deep_flush)(at, length);
+}
+
+// Without an address: it is a fence of whatever the thread has flushed.
+void pmem_drain(void) {
+    if (Foreign* foreign = Foreign::watched()) foreign->fence(CALL(pmem_drain));
+    NEXT(pmem_drain)();
+}
+
+int pmem_deep_drain(const void* at, size_t length) {
+    if (Foreign* foreign = holder_of(at)) return foreign->fence(CALL(pmem_deep_drain)), 0;
+    return NEXT(pmem_deep_drain)(at, length);
+}
+
+void pmem_persist(const void* at, size_t length) {
+    if (Foreign* foreign = holder_of(at)) return persist(*foreign, CALL(pmem_persist), at, length);
+    NEXT(pmem_persist)(at, length);
+}
+
+int pmem_deep_persist(const void* at, size_t length) {
+    if (Foreign* foreign = holder_of(at))
+        return persist(*foreign, CALL(pmem_deep_persist), at, length), 0;
+    return NEXT(pmem_deep_persist)(at, length);
+}
+
+// Writes whole pages back.
+int pmem_msync(const void* at, size_t length) {
+    Foreign* foreign = holder_of(at);
+    if (foreign == nullptr) return NEXT(pmem_msync)(at, length);
+    constexpr uintptr_t page = 4096;
+    const auto before = reinterpret_cast<uintptr_t>(at) % page;
+    const size_t pages = (before + length + page - 1) / page;
+    persist(*foreign, CALL(pmem_msync), static_cast<const char*>(at) - before, pages * page);
+    return 0;
+}
+
+int pmem_is_pmem(const void* at, size_t length) {
+    return holder_of(at) != nullptr ? 1 : NEXT(pmem_is_pmem)(at, length);
+}
+
+int pmem_has_auto_flush(void) {
+    return Foreign::watched() != nullptr ? 0 : NEXT(pmem_has_auto_flush)();
+}
+
+void* pmem_map_file(const char* path, size_t length, int flags, mode_t mode, size_t* mapped_length,
+                    int* is_pmem) {
+    void* at = NEXT(pmem_map_file)(path, length, flags, mode, mapped_length, is_pmem);
+    if (at != nullptr && is_pmem != nullptr && holder_of(at) != nullptr) *is_pmem = 1;
+    return at;
+}
+
+void* pmem_memmove(void* to, const void* from, size_t length, unsigned flags) {
+    if (Foreign* foreign = holder_of(to))
+        return copy(*foreign, CALL(pmem_memmove), to, from, length, flags);
+    return NEXT(pmem_memmove)(to, from, length, flags);
+}
+
+void* pmem_memcpy(void* to, const void* from, size_t length, unsigned flags) {
+    if (Foreign* foreign = holder_of(to))
+        return copy(*foreign, CALL(pmem_memcpy), to, from, length, flags);
+    return NEXT(pmem_memcpy)(to, from, length, flags);
+}
+
+void* pmem_memset(void* to, int value, size_t length, unsigned flags) {
+    if (Foreign* foreign = holder_of(to))
+        return set(*foreign, CALL(pmem_memset), to, value, length, flags);
+    return NEXT(pmem_memset)(to, value, length, flags);
+}
+
+void* pmem_memmove_persist(void* to, const void* from, size_t length) {
+    if (Foreign* foreign = holder_of(to))
+        return copy(*foreign, CALL(pmem_memmove_persist), to, from, length, 0);
+    return NEXT(pmem_memmove_persist)(to, from, length);
+}
+
+void* pmem_memcpy_persist(void* to, const void* from, size_t length) {
+    if (Foreign* foreign = holder_of(to))
+        return copy(*foreign, CALL(pmem_memcpy_persist), to, from, length, 0);
+    return NEXT(pmem_memcpy_persist)(to, from, length);
+}
+
+void* pmem_memset_persist(void* to, int value, size_t length) {
+    if (Foreign* foreign = holder_of(to))
+        return set(*foreign, CALL(pmem_memset_persist), to, value, length, 0);
+    return NEXT(pmem_memset_persist)(to, value, length);
+}
+
+void* pmem_memmove_nodrain(void* to, const void* from, size_t length) {
+    if (Foreign* foreign = holder_of(to))
+        return copy(*foreign, CALL(pmem_memmove_nodrain), to, from, length, PMEM_F_MEM_NODRAIN);
+    return NEXT(pmem_memmove_nodrain)(to, from, length);
+}
+
+void* pmem_memcpy_nodrain(void* to, const void* from, size_t length) {
+    if (Foreign* foreign = holder_of(to))
+        return copy(*foreign, CALL(pmem_memcpy_nodrain), to, from, length, PMEM_F_MEM_NODRAIN);
+    return NEXT(pmem_memcpy_nodrain)(to, from, length);
+}
+
+void* pmem_memset_nodrain(void* to, int value, size_t length) {
+    if (Foreign* foreign = holder_of(to))
+        return set(*foreign, CALL(pmem_memset_nodrain), to, value, length, PMEM_F_MEM_NODRAIN);
+    return NEXT(pmem_memset_nodrain)(to, value, length);
+}
+
+}  // extern "C"
