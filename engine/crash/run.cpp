@@ -35,6 +35,14 @@ std::optional<std::string> thrown_by(const Call& call) {
     }
 }
 
+// Not fewer than the explorer shows, but for pairs of lines and drawn images.
+double images_about(const sim::PendingLines& pending) {
+    double images = 1;
+    for (const auto& [number, line] : pending)
+        images += static_cast<double>(line.units.size() + 2 * line.representatives().size());
+    return images;
+}
+
 }  // namespace
 
 std::string Replay::text() const {
@@ -125,24 +133,39 @@ void Run::crash_point(const std::string& where) {
 
 void Run::explore(const std::string& where) {
     ++number_;
-    images_ = 0;
+    images_ = tried_ = 0;
     verdicts_.clear();
+    const auto max = static_cast<double>(options_.images_per_crash_point_max);
+    share_ = max / (images_about(recorder_->medium().pending()) +
+                    static_cast<double>(options_.random_images));
+    draw_.seed(options_.seed + number_);
     if (wanted_ && wanted_->crash_point != number_) return;
     const sim::ExploreOptions options{options_.pair_lines_max, options_.random_images,
                                       options_.seed + number_};
-    explored_.add(sim::explore(recorder_->medium().live(), recorder_->medium().pending(), *image_,
-                               options, [&] { return wanted_ ? capture() : visit(where); }));
+    sim::Explored explored =
+        sim::explore(recorder_->medium().live(), recorder_->medium().pending(), *image_, options,
+                     [&] { return wanted_ ? capture() : visit(where); });
+    explored.images = tried_;
+    explored_.add(explored);
 }
 
 bool Run::capture() {
-    if (++images_ != wanted_->image) return images_ < options_.images_per_crash_point_max;
+    if (++images_ != wanted_->image) return true;
     captured_to_->assign(captured_memory_.begin(), captured_memory_.end());
     captured_ = true;
     return false;
 }
 
 bool Run::visit(const std::string& where) {
-    ++images_;
+    const bool is_first = ++images_ == 1;
+    if (is_first || share_ >= 1 || std::generate_canonical<double, 32>(draw_) < share_)
+        try_image(where);
+    report_.stopped = bad_images_ >= options_.violations_max;
+    return !report_.stopped && tried_ < options_.images_per_crash_point_max;
+}
+
+void Run::try_image(const std::string& where) {
+    ++tried_;
     ++report_.images_distinct;
     const Outcome outcome = workers_.recover(report_.images_distinct % kCheckedEvery == 1);
     if (outcome.recovered) {
@@ -152,8 +175,6 @@ bool Run::visit(const std::string& where) {
     } else {
         add_image(outcome.kind, outcome.text, where);
     }
-    report_.stopped = bad_images_ >= options_.violations_max;
-    return !report_.stopped && images_ < options_.images_per_crash_point_max;
 }
 
 const std::string& Run::verdict_on(const std::string& digest, ViolationKind& kind) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -59,6 +60,7 @@ class Run {
     static void lend(Region& region, Run& run, Recorder& recorder);
     void explore(const std::string& where);
     bool visit(const std::string& where);
+    void try_image(const std::string& where);
     bool capture();
     bool is_done() const { return report_.stopped || captured_; }
     const std::string& verdict_on(const std::string& digest, ViolationKind& kind);
@@ -76,7 +78,10 @@ class Run {
     sim::Explored explored_;
     // Of the crash point that is explored.
     uint64_t number_ = 0;
-    uint64_t images_ = 0;
+    uint64_t images_ = 0;  // shown by the explorer
+    uint64_t tried_ = 0;   // of these
+    double share_ = 1;     // of those that are shown, to try
+    std::mt19937_64 draw_;
     std::map<std::string, std::pair<ViolationKind, std::string>> verdicts_;  // by digest
     // Of the last one.
     std::optional<uint64_t> stores_then_;

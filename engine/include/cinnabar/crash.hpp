@@ -158,9 +158,10 @@ struct Test {
 
 struct Options {
     uint64_t seed = 1;
-    uint64_t images_per_crash_point_max = 20'000;  // where the explorer goes no further
-    uint64_t random_images = 100;                  // drawn at each crash point, within that
-    size_t pair_lines_max = 2;  // lines in pairs: where so many or fewer are pending
+    // Where the levels have more images than that, so many are drawn evenly from all of them.
+    uint64_t images_per_crash_point_max = 20'000;
+    uint64_t random_images = 100;  // at each crash point, beside the levels that have an order
+    size_t pair_lines_max = 2;     // lines in pairs: where so many or fewer are pending
     std::chrono::milliseconds recovery_time_max{10'000};
     uint64_t recovery_memory_bytes_max = uint64_t{1} << 30;  // of address space, beyond the start's
     uint64_t violations_max = 10;  // images; after so many no further one is tried
