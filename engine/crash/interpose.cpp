@@ -19,9 +19,11 @@ constexpr size_t kPastCachesFrom = 256;
 
 template <class Function>
 Function* next(const char* name) {
-    auto* function = reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
+    void* function = ::dlsym(RTLD_NEXT, name);
+    // Where libpmem was loaded for one library alone, as an interpreter's module is.
+    if (function == nullptr) function = ::dlsym(::dlopen("libpmem.so.1", RTLD_LAZY), name);
     CNB_CHECK(function != nullptr);
-    return function;
+    return reinterpret_cast<Function*>(function);
 }
 
 // The call of the function in which this stands.
@@ -85,6 +87,8 @@ using cinnabar::crash::next;
 using cinnabar::crash::persist;
 using cinnabar::crash::set;
 
+// Seen by every library of the process, also where all else is hidden.
+#pragma GCC visibility push(default)
 extern "C" {
 
 void pmem_flush(const void* at, size_t length) {
@@ -200,3 +204,4 @@ void* pmem_memset_nodrain(void* to, int value, size_t length) {
 }
 
 }  // extern "C"
+#pragma GCC visibility pop

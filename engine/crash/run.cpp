@@ -116,8 +116,12 @@ void Run::run_workload() {
     const auto thrown = thrown_by([this] { test_.workload(history_); });
     if (thrown) add(ViolationKind::workload_threw, "the workload threw: " + *thrown);
     history_.tell_ = nullptr;
+    at_end();
+}
+
+void Run::at_end() {
     if (recorder_ == nullptr) return;
-    recorder_->notice(recorder_->place("end"));
+    recorder_->notice(recorder_->place("the end"));
     crash_point("the end");
 }
 

@@ -46,6 +46,8 @@ class Run {
     // The workload's region, from now on: each of its fences is a crash point. Errors: io.
     Result<void> watch(Recorder& recorder);
     void run_workload();
+    // The workload has ended: what it has stored since, and the last crash point.
+    void at_end();
     // A crash may happen here: "fence at file:line".
     void crash_point(const std::string& where);
     void add(ViolationKind kind, std::string what);

@@ -27,7 +27,7 @@ int run(int argc, char** argv) {
     program.require_subcommand(1);
     Chosen chosen;
     for (const auto add : {add_create, add_info, add_stream, add_service, add_append, add_dump,
-                           add_check, add_release, add_copy, add_salvage})
+                           add_check, add_release, add_copy, add_salvage, add_crash})
         add(program, chosen);
 #if CINNABAR_TOOL_BENCH
     add_bench(program, chosen);

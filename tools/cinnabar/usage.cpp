@@ -11,13 +11,15 @@ namespace cinnabar::tool {
 
 namespace {
 
-// Before the options are known. The benchmark's --json may name a file, which holds no errors.
+// Before the options are known. The --json of benchmarks and crash tests may name a file, which
+// holds no errors.
 bool asks_for_json(int argc, char** argv) {
-    const bool bench = argc > 1 && std::string_view(argv[1]) == "bench";
+    const std::string_view verb = argc > 1 ? argv[1] : "";
+    const bool names_file = verb == "bench" || verb == "crash";
     for (int i = 1; i < argc; ++i) {
         if (std::string_view(argv[i]) != "--json") continue;
         const std::string_view next = i + 1 < argc ? argv[i + 1] : "-";
-        if (!bench || next.starts_with('-')) return true;
+        if (!names_file || next.starts_with('-')) return true;
     }
     return false;
 }

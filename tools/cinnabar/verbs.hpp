@@ -22,5 +22,6 @@ void add_release(CLI::App& program, Chosen& chosen);
 void add_copy(CLI::App& program, Chosen& chosen);
 void add_salvage(CLI::App& program, Chosen& chosen);
 void add_bench(CLI::App& program, Chosen& chosen);
+void add_crash(CLI::App& program, Chosen& chosen);
 
 }  // namespace cinnabar::tool

@@ -9,9 +9,10 @@ list(TRANSFORM rooms PREPEND cinnabar_ OUTPUT_VARIABLE libraries)
 
 install(DIRECTORY ${cinnabar_SOURCE_DIR}/engine/include/cinnabar
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
-install(TARGETS ${libraries} cinnabar_cinnabar EXPORT cinnabar
+install(TARGETS ${libraries} cinnabar_crash_interposer cinnabar_cinnabar EXPORT cinnabar
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(TARGETS cinnabar_crash_preload LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT cinnabar NAMESPACE cinnabar:: FILE cinnabar-targets.cmake DESTINATION ${folder})
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/cinnabar-config.cmake.in
