@@ -172,7 +172,8 @@ Preloaded* the_preloaded = nullptr;
 
 [[gnu::constructor]] void begin() {
     if (setting("FILE").empty()) return;
-    // What a C program prints counts as soon as a line ends; others have to write it out themselves.
+    // What a C program prints counts as soon as a line ends; others have to write it out
+    // themselves.
     std::setvbuf(stdout, nullptr, _IOLBF, 0);
     the_preloaded = new Preloaded;
     if (!the_preloaded->start()) return;

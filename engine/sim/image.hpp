@@ -44,7 +44,7 @@ class Image {
     Memory owned_image_;
     Memory owned_work_;
     std::span<std::byte> image_;
-    std::span<std::byte> work_;  // empty where the memory is the caller's
+    std::span<std::byte> work_;     // empty where the memory is the caller's
     std::vector<uint64_t> stored_;  // line numbers
     uint64_t hash_ = 0;
 };

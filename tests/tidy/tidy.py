@@ -31,8 +31,8 @@ ONLY_IN = (
     (r"\b(msync|fsync|fdatasync)\s*\(", ("engine/medium", "engine/pool", "bench", "tests", "tools"),
      "writing pages back belongs to engine/medium and engine/pool"),
     (r"\b(memset|memmove|bzero)\s*\(", ("engine/base", "engine/format", "engine/medium",
-                                        "engine/pool", "engine/sim", "engine/crash", "bench", "tests",
-                                        "tools"),
+                                        "engine/pool", "engine/sim", "engine/crash", "bench",
+                                        "tests", "tools"),
      "here every store to memory of the pool goes through the Medium"),
     # The log reads the medium; memcpy may fill a named object of its own, and nothing else.
     (r"\bmemcpy\s*\((?!\s*&)", ("engine/base", "engine/format", "engine/medium", "engine/pool",

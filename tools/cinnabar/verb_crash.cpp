@@ -44,8 +44,8 @@ Result<void> check(const CrashVerb& verb) {
         return fail(Errc::not_found, "'" + verb.image_folder +
                                          "' is no folder; make it first, best in memory, as in "
                                          "/dev/shm: images lie in it");
-    for (const uint64_t number : {verb.images, verb.milliseconds, verb.memory_bytes,
-                                  verb.violations})
+    for (const uint64_t number :
+         {verb.images, verb.milliseconds, verb.memory_bytes, verb.violations})
         if (number == 0)
             return fail(Errc::invalid_argument,
                         "--images, --milliseconds, --memory and --violations are 1 at least");
@@ -86,19 +86,18 @@ void set(const char* name, const std::string& value) {
     for (const std::string& word : verb.workload) words.push_back(const_cast<char*>(word.c_str()));
     words.push_back(nullptr);
     ::execvp(words[0], words.data());
-    const std::string sentence = "cinnabar: '" + verb.workload[0] +
-                                 "' cannot be run: " + std::strerror(errno) + "\n";
+    const std::string sentence =
+        "cinnabar: '" + verb.workload[0] + "' cannot be run: " + std::strerror(errno) + "\n";
     if (::write(STDERR_FILENO, sentence.data(), sentence.size()) < 0) ::_exit(126);
     ::_exit(127);
 }
 
 // How the workload's process ended, as waitpid says it.
 Result<int> run_workload(const CrashVerb& verb, const std::string& preload) {
-    for (const char* name : {"report.json", "report.txt"})
-        ::unlink(verb.in_folder(name).c_str());
+    for (const char* name : {"report.json", "report.txt"}) ::unlink(verb.in_folder(name).c_str());
     const std::string acknowledged = verb.in_folder("acknowledged");
-    const int output = ::open(acknowledged.c_str(),
-                              O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    const int output =
+        ::open(acknowledged.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
     if (output < 0)
         return fail(Errc::io, "'" + acknowledged + "' cannot be written: " + std::strerror(errno));
     const pid_t child = ::fork();
@@ -167,8 +166,8 @@ ExitCode crash_run(const CrashVerb& verb) {
         if (wrong.empty()) return end_with(ExitCode::ok, verb.json_file == "-");
         return end_with(Error{Errc::io, wrong, {}, {}}, false);
     }
-    say("a crash can leave what the recovery does not master; images are in '" +
-        verb.image_folder + "'");
+    say("a crash can leave what the recovery does not master; images are in '" + verb.image_folder +
+        "'");
     return end_with(ExitCode::violation, verb.json_file == "-");
 }
 
