@@ -16,7 +16,7 @@ int main() {
         const auto workload = [&](crash::History& history) {
             for (const char* text : {"ten tons", "of cinnabar"}) {
                 const size_t note = history.begin(text);
-                std::strcpy(book.notes[book.count], text);
+                std::strncpy(book.notes[book.count], text, 63);
                 if (forced_before_counted) region.persist(book.notes[book.count], 64);
                 ++book.count;
                 region.persist(&book, sizeof book);

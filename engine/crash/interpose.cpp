@@ -91,14 +91,14 @@ using cinnabar::crash::set;
 #pragma GCC visibility push(default)
 extern "C" {
 
-void pmem_flush(const void* at, size_t length) {
-    if (Foreign* foreign = holder_of(at)) return foreign->flush(CALL(pmem_flush), at, length);
-    NEXT(pmem_flush)(at, length);
+void pmem_flush(const void* addr, size_t len) {
+    if (Foreign* foreign = holder_of(addr)) return foreign->flush(CALL(pmem_flush), addr, len);
+    NEXT(pmem_flush)(addr, len);
 }
 
-void pmem_deep_flush(const void* at, size_t length) {
-    if (Foreign* foreign = holder_of(at)) return foreign->flush(CALL(pmem_deep_flush), at, length);
-    NEXT(pmem_deep_flush)(at, length);
+void pmem_deep_flush(const void* addr, size_t len) {
+    if (Foreign* foreign = holder_of(addr)) return foreign->flush(CALL(pmem_deep_flush), addr, len);
+    NEXT(pmem_deep_flush)(addr, len);
 }
 
 // Without an address: it is a fence of whatever the thread has flushed.
@@ -107,100 +107,100 @@ void pmem_drain(void) {
     NEXT(pmem_drain)();
 }
 
-int pmem_deep_drain(const void* at, size_t length) {
-    if (Foreign* foreign = holder_of(at)) return foreign->fence(CALL(pmem_deep_drain)), 0;
-    return NEXT(pmem_deep_drain)(at, length);
+int pmem_deep_drain(const void* addr, size_t len) {
+    if (Foreign* foreign = holder_of(addr)) return foreign->fence(CALL(pmem_deep_drain)), 0;
+    return NEXT(pmem_deep_drain)(addr, len);
 }
 
-void pmem_persist(const void* at, size_t length) {
-    if (Foreign* foreign = holder_of(at)) return persist(*foreign, CALL(pmem_persist), at, length);
-    NEXT(pmem_persist)(at, length);
+void pmem_persist(const void* addr, size_t len) {
+    if (Foreign* foreign = holder_of(addr)) return persist(*foreign, CALL(pmem_persist), addr, len);
+    NEXT(pmem_persist)(addr, len);
 }
 
-int pmem_deep_persist(const void* at, size_t length) {
-    if (Foreign* foreign = holder_of(at))
-        return persist(*foreign, CALL(pmem_deep_persist), at, length), 0;
-    return NEXT(pmem_deep_persist)(at, length);
+int pmem_deep_persist(const void* addr, size_t len) {
+    if (Foreign* foreign = holder_of(addr))
+        return persist(*foreign, CALL(pmem_deep_persist), addr, len), 0;
+    return NEXT(pmem_deep_persist)(addr, len);
 }
 
 // Writes whole pages back.
-int pmem_msync(const void* at, size_t length) {
-    Foreign* foreign = holder_of(at);
-    if (foreign == nullptr) return NEXT(pmem_msync)(at, length);
+int pmem_msync(const void* addr, size_t len) {
+    Foreign* foreign = holder_of(addr);
+    if (foreign == nullptr) return NEXT(pmem_msync)(addr, len);
     constexpr uintptr_t page = 4096;
-    const auto before = reinterpret_cast<uintptr_t>(at) % page;
-    const size_t pages = (before + length + page - 1) / page;
-    persist(*foreign, CALL(pmem_msync), static_cast<const char*>(at) - before, pages * page);
+    const auto before = reinterpret_cast<uintptr_t>(addr) % page;
+    const size_t pages = (before + len + page - 1) / page;
+    persist(*foreign, CALL(pmem_msync), static_cast<const char*>(addr) - before, pages * page);
     return 0;
 }
 
-int pmem_is_pmem(const void* at, size_t length) {
-    return holder_of(at) != nullptr ? 1 : NEXT(pmem_is_pmem)(at, length);
+int pmem_is_pmem(const void* addr, size_t len) {
+    return holder_of(addr) != nullptr ? 1 : NEXT(pmem_is_pmem)(addr, len);
 }
 
 int pmem_has_auto_flush(void) {
     return Foreign::watched() != nullptr ? 0 : NEXT(pmem_has_auto_flush)();
 }
 
-void* pmem_map_file(const char* path, size_t length, int flags, mode_t mode, size_t* mapped_length,
-                    int* is_pmem) {
-    void* at = NEXT(pmem_map_file)(path, length, flags, mode, mapped_length, is_pmem);
-    if (at != nullptr && is_pmem != nullptr && holder_of(at) != nullptr) *is_pmem = 1;
+void* pmem_map_file(const char* path, size_t len, int flags, mode_t mode, size_t* mapped_lenp,
+                    int* is_pmemp) {
+    void* at = NEXT(pmem_map_file)(path, len, flags, mode, mapped_lenp, is_pmemp);
+    if (at != nullptr && is_pmemp != nullptr && holder_of(at) != nullptr) *is_pmemp = 1;
     return at;
 }
 
-void* pmem_memmove(void* to, const void* from, size_t length, unsigned flags) {
-    if (Foreign* foreign = holder_of(to))
-        return copy(*foreign, CALL(pmem_memmove), to, from, length, flags);
-    return NEXT(pmem_memmove)(to, from, length, flags);
+void* pmem_memmove(void* pmemdest, const void* src, size_t len, unsigned flags) {
+    if (Foreign* foreign = holder_of(pmemdest))
+        return copy(*foreign, CALL(pmem_memmove), pmemdest, src, len, flags);
+    return NEXT(pmem_memmove)(pmemdest, src, len, flags);
 }
 
-void* pmem_memcpy(void* to, const void* from, size_t length, unsigned flags) {
-    if (Foreign* foreign = holder_of(to))
-        return copy(*foreign, CALL(pmem_memcpy), to, from, length, flags);
-    return NEXT(pmem_memcpy)(to, from, length, flags);
+void* pmem_memcpy(void* pmemdest, const void* src, size_t len, unsigned flags) {
+    if (Foreign* foreign = holder_of(pmemdest))
+        return copy(*foreign, CALL(pmem_memcpy), pmemdest, src, len, flags);
+    return NEXT(pmem_memcpy)(pmemdest, src, len, flags);
 }
 
-void* pmem_memset(void* to, int value, size_t length, unsigned flags) {
-    if (Foreign* foreign = holder_of(to))
-        return set(*foreign, CALL(pmem_memset), to, value, length, flags);
-    return NEXT(pmem_memset)(to, value, length, flags);
+void* pmem_memset(void* pmemdest, int c, size_t len, unsigned flags) {
+    if (Foreign* foreign = holder_of(pmemdest))
+        return set(*foreign, CALL(pmem_memset), pmemdest, c, len, flags);
+    return NEXT(pmem_memset)(pmemdest, c, len, flags);
 }
 
-void* pmem_memmove_persist(void* to, const void* from, size_t length) {
-    if (Foreign* foreign = holder_of(to))
-        return copy(*foreign, CALL(pmem_memmove_persist), to, from, length, 0);
-    return NEXT(pmem_memmove_persist)(to, from, length);
+void* pmem_memmove_persist(void* pmemdest, const void* src, size_t len) {
+    if (Foreign* foreign = holder_of(pmemdest))
+        return copy(*foreign, CALL(pmem_memmove_persist), pmemdest, src, len, 0);
+    return NEXT(pmem_memmove_persist)(pmemdest, src, len);
 }
 
-void* pmem_memcpy_persist(void* to, const void* from, size_t length) {
-    if (Foreign* foreign = holder_of(to))
-        return copy(*foreign, CALL(pmem_memcpy_persist), to, from, length, 0);
-    return NEXT(pmem_memcpy_persist)(to, from, length);
+void* pmem_memcpy_persist(void* pmemdest, const void* src, size_t len) {
+    if (Foreign* foreign = holder_of(pmemdest))
+        return copy(*foreign, CALL(pmem_memcpy_persist), pmemdest, src, len, 0);
+    return NEXT(pmem_memcpy_persist)(pmemdest, src, len);
 }
 
-void* pmem_memset_persist(void* to, int value, size_t length) {
-    if (Foreign* foreign = holder_of(to))
-        return set(*foreign, CALL(pmem_memset_persist), to, value, length, 0);
-    return NEXT(pmem_memset_persist)(to, value, length);
+void* pmem_memset_persist(void* pmemdest, int c, size_t len) {
+    if (Foreign* foreign = holder_of(pmemdest))
+        return set(*foreign, CALL(pmem_memset_persist), pmemdest, c, len, 0);
+    return NEXT(pmem_memset_persist)(pmemdest, c, len);
 }
 
-void* pmem_memmove_nodrain(void* to, const void* from, size_t length) {
-    if (Foreign* foreign = holder_of(to))
-        return copy(*foreign, CALL(pmem_memmove_nodrain), to, from, length, PMEM_F_MEM_NODRAIN);
-    return NEXT(pmem_memmove_nodrain)(to, from, length);
+void* pmem_memmove_nodrain(void* pmemdest, const void* src, size_t len) {
+    if (Foreign* foreign = holder_of(pmemdest))
+        return copy(*foreign, CALL(pmem_memmove_nodrain), pmemdest, src, len, PMEM_F_MEM_NODRAIN);
+    return NEXT(pmem_memmove_nodrain)(pmemdest, src, len);
 }
 
-void* pmem_memcpy_nodrain(void* to, const void* from, size_t length) {
-    if (Foreign* foreign = holder_of(to))
-        return copy(*foreign, CALL(pmem_memcpy_nodrain), to, from, length, PMEM_F_MEM_NODRAIN);
-    return NEXT(pmem_memcpy_nodrain)(to, from, length);
+void* pmem_memcpy_nodrain(void* pmemdest, const void* src, size_t len) {
+    if (Foreign* foreign = holder_of(pmemdest))
+        return copy(*foreign, CALL(pmem_memcpy_nodrain), pmemdest, src, len, PMEM_F_MEM_NODRAIN);
+    return NEXT(pmem_memcpy_nodrain)(pmemdest, src, len);
 }
 
-void* pmem_memset_nodrain(void* to, int value, size_t length) {
-    if (Foreign* foreign = holder_of(to))
-        return set(*foreign, CALL(pmem_memset_nodrain), to, value, length, PMEM_F_MEM_NODRAIN);
-    return NEXT(pmem_memset_nodrain)(to, value, length);
+void* pmem_memset_nodrain(void* pmemdest, int c, size_t len) {
+    if (Foreign* foreign = holder_of(pmemdest))
+        return set(*foreign, CALL(pmem_memset_nodrain), pmemdest, c, len, PMEM_F_MEM_NODRAIN);
+    return NEXT(pmem_memset_nodrain)(pmemdest, c, len);
 }
 
 }  // extern "C"

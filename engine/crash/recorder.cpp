@@ -128,7 +128,7 @@ void Recorder::flush(uint64_t offset, size_t length, Site place) {
     if (length == 0) return;
     if (medium_.domain() == Domain::cache_line && !is_flush_needed(offset, length))
         remark("flush of lines that need none", place);
-    medium_.flush(place, memory_.size() == 0 ? nullptr : seen_.get() + offset, length);
+    medium_.flush(place, seen_.get() + offset, length);
 }
 
 void Recorder::fence(Site place) {

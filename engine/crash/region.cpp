@@ -24,9 +24,9 @@ Result<void> check_size(size_t bytes) {
 
 // "flush at list.cpp:41"
 std::string text_of(const char* verb, const Where& where) {
-    std::string_view file = where.file_name();
+    std::string_view file = where.file;
     file.remove_prefix(file.rfind('/') + 1);  // npos + 1 is 0
-    return std::string(verb) + " at " + std::string(file) + ":" + std::to_string(where.line());
+    return std::string(verb) + " at " + std::string(file) + ":" + std::to_string(where.line);
 }
 
 // A range of the region, for one call.

@@ -132,7 +132,7 @@ Outcome Workers::recover(bool check) {
         desk_->change(kReply, kIdle);
         return outcome;
     }
-    const Outcome outcome = how_it_ended(in_time);
+    Outcome outcome = how_it_ended(in_time);
     dismiss();
     for (uint32_t state = desk_->state.load(); state != kDead; state = desk_->state.load())
         if (!wait_while(state, kPatience)) break;

@@ -24,7 +24,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <source_location>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,7 +35,16 @@
 
 namespace cinnabar::crash {
 
-using Where = std::source_location;
+// Where a call stands in the source: always left to its default.
+struct Where {
+    const char* file = "";
+    unsigned line = 0;
+
+    static constexpr Where current(const char* file = __builtin_FILE(),
+                                   unsigned line = __builtin_LINE()) {
+        return {file, line};
+    }
+};
 
 class Recorder;
 
