@@ -142,7 +142,6 @@ void Run::explore(const std::string& where) {
     const auto max = static_cast<double>(options_.images_per_crash_point_max);
     share_ = max / (images_about(recorder_->medium().pending()) +
                     static_cast<double>(options_.random_images));
-    draw_.seed(options_.seed + number_);
     if (wanted_ && wanted_->crash_point != number_) return;
     const sim::ExploreOptions options{options_.pair_lines_max, options_.random_images,
                                       options_.seed + number_};

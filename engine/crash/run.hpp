@@ -34,7 +34,8 @@ struct Replay {
 class Run {
   public:
     // Both outlive it.
-    Run(const Test& test, const Options& options) : test_(test), options_(options) {}
+    Run(const Test& test, const Options& options)
+        : test_(test), options_(options), draw_(options.seed) {}
 
     // Errors: invalid_argument.
     static Result<void> check(const Test& test, const Options& options);
