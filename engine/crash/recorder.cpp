@@ -68,12 +68,13 @@ void Recorder::notice(Site place) {
     for (uint64_t page = 0; page < memory_.size(); page += kPageBytes) {
         const size_t length = std::min(kPageBytes, memory_.size() - page);
         if (std::memcmp(seen_.get() + page, memory_.data() + page, length) != 0)
-            notice_page(page, length, place);
+            notice(page, length, place);
     }
 }
 
-void Recorder::notice_page(uint64_t page, size_t length, Site place) {
-    for (uint64_t line = page; line < page + length; line += kLineBytes) {
+void Recorder::notice(uint64_t offset, size_t length, Site place) {
+    for (uint64_t line = offset / kLineBytes * kLineBytes; line < offset + length;
+         line += kLineBytes) {
         const std::byte* now = memory_.data() + line;
         const std::byte* before = seen_.get() + line;
         size_t first = 0, end = kLineBytes;  // of the words that differ

@@ -40,6 +40,8 @@ class Recorder {
     // What was stored since the last call is from "before" this one. Every call below begins with
     // it; whoever is about to store, and then tells of it with stored(), calls it before.
     void notice(Site place);
+    // The same, of the lines of a range alone.
+    void notice(uint64_t offset, size_t length, Site place);
     // The range was just stored to by one call. A word is 8 bytes or fewer, which no line divides.
     void stored(uint64_t offset, size_t length, Kind kind, Site place);
     void flush(uint64_t offset, size_t length, Site place);
@@ -71,7 +73,6 @@ class Recorder {
 
     void remark(const char* rule, Site place) { ++remarks_[{rule, place}]; }
     void remark_mixing(uint64_t offset, size_t length, Kind kind, Site place);
-    void notice_page(uint64_t page, size_t length, Site place);
     bool is_flush_needed(uint64_t offset, size_t length) const;
     bool is_fence_needed() const;
 

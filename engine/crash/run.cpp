@@ -8,6 +8,7 @@
 #include <exception>
 
 #include "base/crc32c.hpp"
+#include "crash/hooked_stores.hpp"
 
 namespace cinnabar::crash {
 
@@ -273,7 +274,10 @@ void Run::lend(Region& region, Run& run, Recorder& recorder) {
     const std::span<std::byte> memory = region.bytes();
     const std::vector<std::byte> before(memory.begin(), memory.end());
     region.recorder_ = &recorder;
-    run.run_workload();
+    {
+        const HookedStores told(memory, recorder);
+        run.run_workload();
+    }
     region.recorder_ = nullptr;
     std::memcpy(memory.data(), before.data(), before.size());
 }
