@@ -11,7 +11,6 @@
 // In the folder: "acknowledged" holds what the workload has printed so far and is the command's
 // standard input; "report.json" and "report.txt" are written when the workload ends.
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -127,11 +126,10 @@ class Preloaded {
           acknowledged_(options_.image_folder + "/acknowledged"),
           test_(test()) {}
 
-    bool start() {
-        if (!run_.start()) return false;
+    void start() {
+        if (!run_.start()) return;
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
         Foreign::watch(foreign_.get());
-        return true;
     }
 
     // A program that the workload starts, and that maps no such file, has nothing to report.
@@ -176,9 +174,7 @@ Preloaded* the_preloaded = nullptr;
     // themselves.
     std::setvbuf(stdout, nullptr, _IOLBF, 0);
     the_preloaded = new Preloaded;
-    if (!the_preloaded->start()) return;
-    // A child has the same memory and is another workload.
-    ::pthread_atfork(nullptr, nullptr, [] { Foreign::watch(nullptr); });
+    the_preloaded->start();
 }
 
 [[gnu::destructor]] void end() {

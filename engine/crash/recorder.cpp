@@ -161,6 +161,7 @@ void Recorder::acknowledged(Site place) {
 }
 
 bool Recorder::is_owner() {
+    if (::getpid() != process_) return false;
     if (std::this_thread::get_id() == owner_) return true;
     other_thread_ = true;
     return false;

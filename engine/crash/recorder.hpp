@@ -7,6 +7,8 @@
 // both kinds on one line, acknowledgements of what was not flushed.
 #pragma once
 
+#include <unistd.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -81,6 +83,7 @@ class Recorder {
     sim::CrashMedium medium_;
     std::function<bool()> readable_;
     const std::thread::id owner_ = std::this_thread::get_id();
+    const pid_t process_ = ::getpid();
     std::vector<std::string> places_{""};
     std::map<std::string, Site, std::less<>> place_of_;
     std::map<std::pair<std::string_view, Site>, uint64_t> remarks_;
