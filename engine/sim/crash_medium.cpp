@@ -114,6 +114,10 @@ void CrashMedium::copy(Site site, std::byte* to, const std::byte* from, size_t l
     store_words(site, Unit::Kind::bag, to, from, length);
 }
 
+void CrashMedium::copy_nt(Site site, std::byte* to, const std::byte* from, size_t length) {
+    store_words(site, Unit::Kind::non_temporal, to, from, length);
+}
+
 void CrashMedium::zero(Site site, std::byte* to, size_t length) {
     const std::vector<std::byte> zeros(length);
     store_words(site, Unit::Kind::bag, to, zeros.data(), length);

@@ -59,6 +59,8 @@ class CrashMedium {
     void fence(Site site);
     Result<void> sync(Site site, const std::byte* from, size_t length);
     static bool mutant(Mutant mutant) { return mutant == switched_on_; }
+    // Beside the concept: non-temporal stores of anything.
+    void copy_nt(Site site, std::byte* to, const std::byte* from, size_t length);
 
     // --- crashing -------------------------------------------------------------------------------
     // What the live memory holds now was there, durable, before the test began.

@@ -31,14 +31,19 @@ std::byte* allocate(size_t bytes) {
 
 }  // namespace
 
-Image::Image(size_t bytes) : size_(bytes), image_(allocate(bytes)), work_(allocate(bytes)) {}
+Image::Image(size_t bytes)
+    : owned_image_(allocate(bytes)),
+      owned_work_(allocate(bytes)),
+      image_(owned_image_.get(), bytes),
+      work_(owned_work_.get(), bytes) {}
+
+Image::Image(std::span<std::byte> memory) : image_(memory) {}
 
 void Image::begin(std::span<const std::byte> live, const PendingLines& pending) {
-    CNB_CHECK(live.size() == size_, {"live", live.size()}, {"image", size_});
-    std::memcpy(image_.get(), live.data(), size_);
-    for (const auto& [line, stores] : pending)
-        put_line({image_.get(), size_}, line, stores.durable);
-    std::memcpy(work_.get(), image_.get(), size_);
+    CNB_CHECK(live.size() == image_.size(), {"live", live.size()}, {"image", image_.size()});
+    std::memcpy(image_.data(), live.data(), live.size());
+    for (const auto& [line, stores] : pending) put_line(image_, line, stores.durable);
+    if (!work_.empty()) std::memcpy(work_.data(), image_.data(), image_.size());
     stored_.clear();
     hash_ = 0;
 }
@@ -47,8 +52,8 @@ void Image::put(uint64_t line, const Line& value) {
     const Line before = line_at(image(), line);
     if (before == value) return;
     hash_ ^= hash_of(line, before) ^ hash_of(line, value);
-    put_line({image_.get(), size_}, line, value);
-    put_line(bytes(), line, value);
+    put_line(image_, line, value);
+    if (!work_.empty()) put_line(work_, line, value);
 }
 
 void Image::stored(uint64_t offset, size_t length) {

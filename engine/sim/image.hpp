@@ -17,6 +17,8 @@ namespace cinnabar::sim {
 class Image {
   public:
     explicit Image(size_t bytes);  // a multiple of the page size
+    // In memory of the caller's, where somebody else looks at it: there are no bytes() then.
+    explicit Image(std::span<std::byte> memory);
 
     // From here on: a crash of `live` in which nothing pending survived.
     void begin(std::span<const std::byte> live, const PendingLines& pending);
@@ -24,9 +26,9 @@ class Image {
     void put(uint64_t line, const Line& value);
     Line line(uint64_t line) const { return line_at(image(), line); }
 
-    std::span<const std::byte> image() const { return {image_.get(), size_}; }
+    std::span<const std::byte> image() const { return image_; }
     // The same, for recovery to work on. Whoever stores to it says where, before undo().
-    std::span<std::byte> bytes() { return {work_.get(), size_}; }
+    std::span<std::byte> bytes() { return work_; }
     void stored(uint64_t offset, size_t length);
     void undo();
 
@@ -39,9 +41,10 @@ class Image {
     };
     using Memory = std::unique_ptr<std::byte, Free>;
 
-    size_t size_;
-    Memory image_;
-    Memory work_;
+    Memory owned_image_;
+    Memory owned_work_;
+    std::span<std::byte> image_;
+    std::span<std::byte> work_;     // empty where the memory is the caller's
     std::vector<uint64_t> stored_;  // line numbers
     uint64_t hash_ = 0;
 };

@@ -14,7 +14,7 @@ namespace {
 // Before the options are known. The --json of a long run may name a file, which holds no errors.
 bool asks_for_json(int argc, char** argv) {
     const std::string_view verb = argc > 1 ? argv[1] : "";
-    const bool names_file = verb == "bench" || verb == "log";
+    const bool names_file = verb == "bench" || verb == "log" || verb == "run";
     for (int i = 1; i < argc; ++i) {
         if (std::string_view(argv[i]) != "--json") continue;
         const std::string_view next = i + 1 < argc ? argv[i + 1] : "-";

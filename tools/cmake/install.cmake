@@ -10,9 +10,10 @@ list(TRANSFORM rooms PREPEND cinnabar_ OUTPUT_VARIABLE libraries)
 
 install(DIRECTORY ${cinnabar_SOURCE_DIR}/engine/include/cinnabar
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
-install(TARGETS ${libraries} cinnabar_cinnabar EXPORT cinnabar
+install(TARGETS ${libraries} cinnabar_crash_interposer cinnabar_cinnabar EXPORT cinnabar
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(TARGETS cinnabar_crash_preload LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT cinnabar NAMESPACE cinnabar:: FILE cinnabar-targets.cmake DESTINATION ${folder})
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/cinnabar-config.cmake.in
@@ -27,7 +28,7 @@ install(FILES ${PROJECT_BINARY_DIR}/package/cinnabar-config.cmake
 # Static libraries are named from the top down: each before what it uses.
 set(CINNABAR_PC_LIBRARIES)
 foreach(room IN LISTS rooms)
-    if(NOT room STREQUAL "sim")
+    if(NOT room MATCHES "^(sim|crash)$")
         set(CINNABAR_PC_LIBRARIES "-lcinnabar_${room} ${CINNABAR_PC_LIBRARIES}")
     endif()
 endforeach()

@@ -6,5 +6,6 @@
 namespace cinnabar::tool {
 
 void add_crash_log(CLI::App& program, Chosen& chosen);
+void add_crash_run(CLI::App& program, Chosen& chosen);
 
 }  // namespace cinnabar::tool

@@ -9,7 +9,8 @@ namespace cinnabar::tool {
 namespace {
 
 constexpr const char* kFooter =
-    "Exit codes: 0 done; 1 usage; 2 the system failed a call; 8 a violation was found.\n";
+    "Exit codes: 0 done; 1 usage; 2 not found, or the system failed a call; 8 a violation was\n"
+    "found.\n";
 
 int run(int argc, char** argv) {
     CLI::App program("Test that recovery survives every crash", "cinnabar crash");
@@ -17,6 +18,7 @@ int run(int argc, char** argv) {
     program.require_subcommand(1);
     Chosen chosen;
     add_crash_log(program, chosen);
+    add_crash_run(program, chosen);
     if (const auto wrong = unknown_verb(program, argc, argv))
         return static_cast<int>(end_with_usage(*wrong, argc, argv));
     try {

@@ -1,0 +1,49 @@
+#include "crash/desk.hpp"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <ctime>
+
+namespace cinnabar::crash {
+
+namespace {
+
+static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
+
+// Between processes: not the private form of the call.
+void wake_all(const std::atomic<uint32_t>& word) {
+    ::syscall(SYS_futex, &word, FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0);
+}
+
+void sleep_while(const std::atomic<uint32_t>& word, uint32_t is, std::chrono::nanoseconds time) {
+    struct timespec timeout = {};
+    timeout.tv_sec = static_cast<time_t>(time.count() / 1'000'000'000);
+    timeout.tv_nsec = static_cast<long>(time.count() % 1'000'000'000);
+    ::syscall(SYS_futex, &word, FUTEX_WAIT, is, &timeout, nullptr, 0);
+}
+
+}  // namespace
+
+bool Desk::change(uint32_t from, uint32_t to) {
+    if (!state.compare_exchange_strong(from, to)) return false;
+    wake_all(state);
+    return true;
+}
+
+void Desk::set(uint32_t to) {
+    state.store(to);
+    wake_all(state);
+}
+
+bool Desk::wait_while(uint32_t is, std::chrono::steady_clock::time_point until) const {
+    while (state.load() == is) {
+        const auto left = until - std::chrono::steady_clock::now();
+        if (left <= std::chrono::nanoseconds(0)) return false;
+        sleep_while(state, is, left);
+    }
+    return true;
+}
+
+}  // namespace cinnabar::crash

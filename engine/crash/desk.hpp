@@ -1,0 +1,50 @@
+// The memory that a worker, its zygote and whoever asks them share. One word says whose turn it is.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "cinnabar/crash.hpp"
+
+namespace cinnabar::crash {
+
+enum DeskState : uint32_t {
+    kNobody,   // there is no worker
+    kIdle,     // a worker waits
+    kRequest,  // the worker recovers
+    kReply,    // its outcome is to be read
+    kDead,     // it has ended, and the zygote said how
+};
+
+// What a worker is about, for whoever finds it dead.
+enum class Phase : uint32_t { first, again, repeat };
+
+struct Desk {
+    static constexpr size_t kTextMax = size_t{16} << 20;
+
+    std::atomic<uint32_t> state{kNobody};
+    // Of the request.
+    bool check = false;
+    // Of the reply.
+    bool recovered = false;
+    ViolationKind kind = ViolationKind::wrong;
+    size_t length = 0;
+    // Of the worker.
+    std::atomic<Phase> phase{Phase::first};
+    std::atomic<pid_t> worker{0};
+    int end_code = 0;  // as waitid gives them
+    int end_status = 0;
+    char text[kTextMax] = {};
+
+    // Sets the word, if it is `from`, and wakes who waits for it.
+    bool change(uint32_t from, uint32_t to);
+    void set(uint32_t to);
+    // Until the word is another one, or the time is up; true: it is another one.
+    bool wait_while(uint32_t is, std::chrono::steady_clock::time_point until) const;
+};
+
+}  // namespace cinnabar::crash

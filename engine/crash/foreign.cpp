@@ -1,0 +1,209 @@
+#include "crash/foreign.hpp"
+
+#include <dlfcn.h>
+#include <execinfo.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+namespace cinnabar::crash {
+
+namespace {
+
+std::string hexadecimal(uintptr_t number) {
+    std::ostringstream text;
+    text << "0x" << std::hex << number;
+    return text.str();
+}
+
+// "libpmemlog.so.1 (pmemlog_append)" or "program+0x1234".
+struct Frame {
+    std::string object;
+    std::string text;
+};
+
+Frame frame_of(void* address) {
+    Dl_info info = {};
+    if (::dladdr(address, &info) == 0 || info.dli_fname == nullptr)
+        return {"", hexadecimal(reinterpret_cast<uintptr_t>(address))};
+    std::string object = info.dli_fname;
+    object.erase(0, object.rfind('/') + 1);
+    if (info.dli_sname != nullptr) return {object, object + " (" + info.dli_sname + ")"};
+    const auto offset =
+        reinterpret_cast<uintptr_t>(address) - reinterpret_cast<uintptr_t>(info.dli_fbase);
+    return {object, object + "+" + hexadecimal(offset)};
+}
+
+// The caller, and where that is a library of PMDK's, who called it.
+std::string text_of(std::vector<void*>::const_iterator frame,
+                    std::vector<void*>::const_iterator end) {
+    std::string text;
+    for (; frame != end; ++frame) {
+        const Frame one = frame_of(*frame);
+        const bool library = one.object.starts_with("libpmem");
+        if (text.empty() || !library) text += (text.empty() ? " by " : ", for ") + one.text;
+        if (!library) break;
+    }
+    return text;
+}
+
+}  // namespace
+
+Foreign::Foreign(const std::string& path, Run& run) : run_(run) {
+    std::error_code ignored;
+    path_ = std::filesystem::weakly_canonical(path, ignored).string();
+    is_folder_ = std::filesystem::is_directory(path_, ignored);
+    if (std::filesystem::is_regular_file(path_, ignored)) {
+        std::ifstream file(path_, std::ios::binary);
+        before_.emplace(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+    }
+}
+
+Foreign::~Foreign() {
+    if (!view_.empty()) ::munmap(view_.data(), view_.size());
+    if (file_ >= 0) ::close(file_);
+}
+
+std::optional<Foreign::Mapping> Foreign::mapping_of(const void* address) {
+    const auto wanted = reinterpret_cast<uintptr_t>(address);
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+        Mapping mapping;
+        char device[32] = {}, inode[32] = {};
+        int path_at = 0;
+        if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %*s %" SCNx64 " %31s %31s %n",
+                        &mapping.begin, &mapping.end, &mapping.offset, device, inode,
+                        &path_at) < 5 ||
+            wanted < mapping.begin || wanted >= mapping.end)
+            continue;
+        mapping.device_and_inode = std::string(device) + " " + inode;
+        mapping.path = line.substr(static_cast<size_t>(path_at));
+        return mapping;
+    }
+    return std::nullopt;
+}
+
+bool Foreign::is_ours(const Mapping& mapping) const {
+    if (mapping_) return mapping.device_and_inode == mapping_->device_and_inode;
+    return is_folder_ ? mapping.path.starts_with(path_ + "/") : mapping.path == path_;
+}
+
+bool Foreign::holds(const void* address) {
+    if (given_up_ || ::getpid() != process_ || (found() && !recorder_->is_owner())) return false;
+    const auto at = reinterpret_cast<uintptr_t>(address);
+    if (mapping_ && at >= mapping_->begin && at < mapping_->end) return usable();
+    const auto mapping = mapping_of(address);
+    if (!mapping || !is_ours(*mapping)) return false;
+    if (!found() && !attach(*mapping)) return false;
+    mapping_ = mapping;
+    return usable();
+}
+
+bool Foreign::attach(const Mapping& mapping) {
+    file_ = ::open(mapping.path.c_str(), O_RDONLY | O_CLOEXEC);
+    struct stat status = {};
+    if (file_ < 0 || ::fstat(file_, &status) != 0) {
+        give_up("'" + mapping.path + "' does not open: " + std::strerror(errno));
+        return false;
+    }
+    const size_t bytes = static_cast<size_t>(status.st_size);
+    if (bytes == 0 || bytes % 4096 != 0) {
+        give_up("'" + mapping.path + "' has " + std::to_string(bytes) +
+                " bytes, which is no multiple of 4096");
+        return false;
+    }
+    void* view = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file_, 0);
+    if (view == MAP_FAILED) {
+        give_up("'" + mapping.path + "' cannot be mapped: " + std::strerror(errno));
+        return false;
+    }
+    view_ = {static_cast<std::byte*>(view), bytes};
+    std::string before = before_.value_or("");
+    before.resize(bytes);  // what was added to the file since is zeros
+    recorder_.emplace(view_, std::as_bytes(std::span(before)), Domain::cache_line);
+    recorder_->read_while([this] { return active() && usable(); });
+    if (const auto watched = run_.watch(*recorder_); !watched) {
+        give_up(watched.error().message);
+        return false;
+    }
+    return true;
+}
+
+// Not for another thread, and not where a part of the view has lost its file.
+bool Foreign::usable() {
+    struct stat status = {};
+    if (!recorder_->is_owner()) return false;
+    if (::fstat(file_, &status) != 0 || static_cast<size_t>(status.st_size) != view_.size())
+        give_up("the file's size has changed under the workload, which is not modelled");
+    return !given_up_;
+}
+
+void Foreign::give_up(const std::string& why) {
+    given_up_ = true;
+    run_.add(ViolationKind::misuse, why);
+}
+
+Site Foreign::place(const Call& call) {
+    constexpr int frames_max = 24;
+    std::vector<void*> frames(frames_max);
+    frames.resize(static_cast<size_t>(::backtrace(frames.data(), frames_max)));
+    const auto [known, is_new] = callers_.try_emplace(frames);
+    if (is_new)
+        known->second = call.function +
+                        text_of(std::find(frames.begin(), frames.end(), call.from), frames.end());
+    return recorder_->place(known->second);
+}
+
+uint64_t Foreign::offset_of(const void* at) const {
+    return reinterpret_cast<uintptr_t>(at) - mapping_->begin + mapping_->offset;
+}
+
+size_t Foreign::within(const void* at, size_t length) const {
+    const uint64_t offset = offset_of(at);
+    return offset >= view_.size() ? 0 : std::min<size_t>(length, view_.size() - offset);
+}
+
+void Foreign::flush(const Call& call, const void* at, size_t length) {
+    recorder_->flush(offset_of(at), within(at, length), place(call));
+}
+
+void Foreign::fence(const Call& call) {
+    if (active() && usable()) recorder_->fence(place(call));
+}
+
+void Foreign::before_store(const Call& call) {
+    recorder_->notice(place(call));
+}
+
+// What is not a whole line goes through the caches in any case.
+void Foreign::after_store(const Call& call, const void* at, size_t length, bool past_caches,
+                          bool flushed) {
+    using Kind = Recorder::Kind;
+    const uint64_t begin = offset_of(at), end = begin + within(at, length);
+    const Site where = place(call);
+    const uint64_t first = (begin + sim::kLineBytes - 1) / sim::kLineBytes * sim::kLineBytes;
+    const uint64_t last = end / sim::kLineBytes * sim::kLineBytes;
+    if (!past_caches || first >= last) return store_part(begin, end, Kind::bag, flushed, where);
+    store_part(begin, first, Kind::bag, flushed, where);
+    store_part(first, last, Kind::non_temporal, false, where);
+    store_part(last, end, Kind::bag, flushed, where);
+}
+
+void Foreign::store_part(uint64_t offset, uint64_t end, Recorder::Kind kind, bool flushed,
+                         Site place) {
+    if (end <= offset) return;
+    recorder_->stored(offset, end - offset, kind, place);
+    if (flushed) recorder_->flush(offset, end - offset, place);
+}
+
+}  // namespace cinnabar::crash

@@ -1,0 +1,94 @@
+// A file that code of others maps and stores to, as a region: which addresses are its, what was
+// stored there since the last call of libpmem, and from where such a call came.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "crash/recorder.hpp"
+#include "crash/run.hpp"
+
+namespace cinnabar::crash {
+
+// A call of one of libpmem's functions.
+struct Call {
+    const char* function;
+    const void* from;  // where it returns to
+};
+
+class Foreign {
+  public:
+    // Before the workload: what the file holds now is durable. A folder stands for the first file
+    // in it that is found in a mapping.
+    Foreign(const std::string& path, Run& run);
+    Foreign(const Foreign&) = delete;
+    Foreign& operator=(const Foreign&) = delete;
+    ~Foreign();
+
+    // The one that this process watches; nullptr: none. (In interpose.cpp, so that who watches one
+    // has libpmem's functions replaced.)
+    static Foreign* watched();
+    static void watch(Foreign* foreign);
+
+    // Is the address in a mapping of the file? The first that is begins the recording.
+    bool holds(const void* address);
+    bool found() const { return recorder_.has_value(); }
+    bool active() const { return found() && !given_up_; }
+
+    // `at`, here and below, was found by holds(). For a range behind the file's end nothing is
+    // done.
+    void flush(const Call& call, const void* at, size_t length);
+    void fence(const Call& call);
+    // Notes what was stored before, calls `store`, which does what the caller wanted, and notes
+    // that: lines past the caches, or all of it through them, and then flushed or not.
+    template <class Store>
+    void store(const Call& call, void* at, size_t length, bool past_caches, bool flushed,
+               const Store& store) {
+        before_store(call);
+        store();
+        after_store(call, at, length, past_caches, flushed);
+    }
+
+  private:
+    struct Mapping {
+        uintptr_t begin = 0;
+        uintptr_t end = 0;
+        uint64_t offset = 0;
+        std::string device_and_inode;
+        std::string path;
+    };
+
+    static std::optional<Mapping> mapping_of(const void* address);
+    bool is_ours(const Mapping& mapping) const;
+    bool attach(const Mapping& mapping);
+    bool usable();
+    void give_up(const std::string& why);
+    Site place(const Call& call);
+    uint64_t offset_of(const void* at) const;
+    size_t within(const void* at, size_t length) const;
+    void before_store(const Call& call);
+    void after_store(const Call& call, const void* at, size_t length, bool past_caches,
+                     bool flushed);
+    void store_part(uint64_t offset, uint64_t end, Recorder::Kind kind, bool flushed, Site place);
+
+    const pid_t process_ = ::getpid();  // children are other workloads
+    std::string path_;                  // without links
+    bool is_folder_ = false;
+    std::optional<std::string> before_;  // what the file held; nothing where there was none
+    Run& run_;
+    std::optional<Recorder> recorder_;
+    std::optional<Mapping> mapping_;  // where the file was last seen
+    std::span<std::byte> view_;       // our own mapping of it, whatever the workload unmaps
+    int file_ = -1;
+    bool given_up_ = false;
+    std::map<std::vector<void*>, std::string> callers_;
+};
+
+}  // namespace cinnabar::crash

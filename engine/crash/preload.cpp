@@ -1,0 +1,185 @@
+// The preloaded object of `cinnabar crash run`: in the process of a workload in any language it
+// stands between the workload's libraries and libpmem, and at each crash point has images recovered
+// by a command. What to do stands in the environment, where the command line has put it:
+//
+//   CINNABAR_CRASH_FILE          the file that the workload maps
+//   CINNABAR_CRASH_FOLDER        where images lie, and what is said below
+//   CINNABAR_CRASH_RECOVER       the command, for a shell; the path of an image comes behind it
+//   CINNABAR_CRASH_SEED, _IMAGES, _RANDOM, _MILLISECONDS, _MEMORY, _VIOLATIONS
+//                                the members of crash::Options, as numbers
+//
+// In the folder: "acknowledged" holds what the workload has printed so far and is the command's
+// standard input; "report.json" and "report.txt" are written when the workload ends.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "crash/foreign.hpp"
+#include "crash/run.hpp"
+
+namespace cinnabar::crash {
+namespace {
+
+constexpr size_t kSaidMax = 4096;  // of a command's output
+
+std::string setting(const char* name) {
+    const char* value = std::getenv((std::string("CINNABAR_CRASH_") + name).c_str());
+    return value == nullptr ? "" : value;
+}
+
+void set_number(const char* name, uint64_t& number) {
+    if (const std::string value = setting(name); !value.empty())
+        number = std::strtoull(value.c_str(), nullptr, 10);
+}
+
+Options options_of_environment() {
+    Options options;
+    options.image_folder = setting("FOLDER");
+    set_number("SEED", options.seed);
+    set_number("IMAGES", options.images_per_crash_point_max);
+    set_number("RANDOM", options.random_images);
+    set_number("MEMORY", options.recovery_memory_bytes_max);
+    set_number("VIOLATIONS", options.violations_max);
+    uint64_t milliseconds = static_cast<uint64_t>(options.recovery_time_max.count());
+    set_number("MILLISECONDS", milliseconds);
+    options.recovery_time_max = std::chrono::milliseconds(milliseconds);
+    return options;
+}
+
+// The child: what has been acknowledged as its input, what it says into the pipe.
+[[noreturn]] void become_command(const std::string& command, const std::string& image,
+                                 const std::string& acknowledged, int said) {
+    const int input = ::open(acknowledged.c_str(), O_RDONLY);
+    ::dup2(input, STDIN_FILENO);
+    ::dup2(said, STDOUT_FILENO);
+    ::dup2(said, STDERR_FILENO);
+    ::unsetenv("LD_PRELOAD");
+    const std::string line = command + " \"$1\"";
+    ::execl("/bin/sh", "sh", "-c", line.c_str(), "sh", image.c_str(), nullptr);
+    ::_exit(127);
+}
+
+// The first words of what it says; the rest is read, so that it does not wait for us.
+std::string read_all(int file) {
+    std::string text;
+    std::array<char, 4096> bytes = {};
+    for (ssize_t length = 0; (length = ::read(file, bytes.data(), bytes.size())) > 0;)
+        if (text.size() < kSaidMax) text.append(bytes.data(), static_cast<size_t>(length));
+    while (text.ends_with('\n')) text.pop_back();
+    return text;
+}
+
+// "exit 0", "exit 1: what it said", "signal 11".
+std::string run_command(const std::string& command, const std::string& image,
+                        const std::string& acknowledged) {
+    int said[2] = {};
+    if (::pipe2(said, O_CLOEXEC) != 0) throw std::runtime_error("no pipe to the command");
+    const pid_t child = ::fork();
+    if (child == 0) become_command(command, image, acknowledged, said[1]);
+    ::close(said[1]);
+    const std::string text = read_all(said[0]);
+    ::close(said[0]);
+    int status = 0;
+    if (child < 0 || ::waitpid(child, &status, 0) != child)
+        throw std::runtime_error("no process for the command");
+    if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
+    const int code = WEXITSTATUS(status);
+    if (code > 128) return "signal " + std::to_string(code - 128);  // as the shell says it
+    // What it says beside a verdict of 0 or 2 may differ from run to run.
+    return "exit " + std::to_string(code) + (code == 1 && !text.empty() ? ": " + text : "");
+}
+
+std::string verdict_on(std::string_view end, const std::string& acknowledged) {
+    if (end == "exit 0") return {};
+    if (end.starts_with("exit 1: ")) return std::string(end.substr(8));
+    if (end == "exit 1") return "the recovery command found a violation, and said nothing";
+    if (end == "exit 2") {
+        struct stat status = {};
+        if (::stat(acknowledged.c_str(), &status) == 0 && status.st_size == 0) return {};
+        return "the recovery command refused the image, and something is acknowledged already";
+    }
+    if (end == "exit 127") return "the recovery command is not found";
+    return "the recovery command ended by " + std::string(end);
+}
+
+void write_file(const std::string& path, const std::string& text) {
+    std::FILE* file = std::fopen(path.c_str(), "we");
+    if (file == nullptr) return;
+    std::fwrite(text.data(), 1, text.size(), file);
+    std::fclose(file);
+}
+
+// What lives as long as the workload's process.
+class Preloaded {
+  public:
+    Preloaded()
+        : options_(options_of_environment()),
+          acknowledged_(options_.image_folder + "/acknowledged"),
+          test_(test()) {}
+
+    void start() {
+        if (!run_.start()) return;
+        foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
+        Foreign::watch(foreign_.get());
+    }
+
+    // A program that the workload starts, and that maps no such file, has nothing to report.
+    void finish() {
+        if (::getpid() != process_ || !foreign_) return;
+        std::fflush(stdout);
+        if (foreign_->active()) run_.at_end();
+        Foreign::watch(nullptr);
+        const Report report = run_.finish();
+        if (!foreign_->found() && report.clean()) return;
+        write_file(options_.image_folder + "/report.txt", report.text());
+        write_file(options_.image_folder + "/report.json", report.json());
+    }
+
+  private:
+    Test test() const {
+        const std::string command = setting("RECOVER");
+        Test test;
+        test.workload = [](History&) {};
+        test.recover_file = [this, command](const std::string& image) {
+            return run_command(command, image, acknowledged_);
+        };
+        test.check = [this](std::string_view digest, const History&) {
+            return crash::verdict_on(digest, acknowledged_);
+        };
+        return test;
+    }
+
+    const pid_t process_ = ::getpid();
+    const Options options_;
+    const std::string acknowledged_;
+    const Test test_;
+    Run run_{test_, options_};
+    std::unique_ptr<Foreign> foreign_;
+};
+
+Preloaded* the_preloaded = nullptr;
+
+[[gnu::constructor]] void begin() {
+    if (setting("FILE").empty()) return;
+    // What a C program prints counts as soon as a line ends; others have to write it out
+    // themselves.
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);
+    the_preloaded = new Preloaded;
+    the_preloaded->start();
+}
+
+[[gnu::destructor]] void end() {
+    if (the_preloaded != nullptr) the_preloaded->finish();
+}
+
+}  // namespace
+}  // namespace cinnabar::crash

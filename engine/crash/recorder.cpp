@@ -1,0 +1,190 @@
+#include "crash/recorder.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/check.hpp"
+#include "sim/scheduler.hpp"
+
+namespace cinnabar::crash {
+
+namespace {
+
+using sim::kLineBytes;
+using sim::PendingLine;
+using sim::PendingLines;
+using sim::Unit;
+
+constexpr size_t kPageBytes = 4096;
+constexpr size_t kPlacesMax = 0xFFFF;
+
+// A copy for the medium to work on.
+std::byte* copy_of(std::span<const std::byte> bytes) {
+    auto* memory = static_cast<std::byte*>(std::aligned_alloc(kPageBytes, bytes.size()));
+    CNB_CHECK(memory != nullptr, {"bytes", bytes.size()});
+    std::memcpy(memory, bytes.data(), bytes.size());
+    return memory;
+}
+
+size_t flushed_units(const PendingLine& line) {
+    const auto flushed = line.flushed.find(sim::current_thread());
+    return flushed == line.flushed.end() ? 0 : flushed->second;
+}
+
+bool is_non_temporal(const Unit& unit) {
+    return unit.kind == Unit::Kind::non_temporal;
+}
+
+// Its newest cached store that no flush has covered.
+const Unit* unflushed(const PendingLine& line) {
+    for (size_t i = line.units.size(); i > flushed_units(line); --i)
+        if (!is_non_temporal(line.units[i - 1])) return &line.units[i - 1];
+    return nullptr;
+}
+
+}  // namespace
+
+void Recorder::Free::operator()(std::byte* memory) const {
+    std::free(memory);
+}
+
+Recorder::Recorder(std::span<const std::byte> memory, std::span<const std::byte> before,
+                   Domain domain)
+    : memory_(memory), seen_(copy_of(before)), medium_({seen_.get(), before.size()}, domain) {
+    CNB_CHECK(memory.size() == before.size());
+}
+
+Site Recorder::place(const std::string& text) {
+    const auto known = place_of_.find(text);
+    if (known != place_of_.end()) return known->second;
+    if (places_.size() > kPlacesMax) return Site::none;
+    places_.push_back(text);
+    return place_of_[text] = static_cast<Site>(places_.size() - 1);
+}
+
+void Recorder::notice(Site place) {
+    if (readable_ && !readable_()) return;
+    for (uint64_t page = 0; page < memory_.size(); page += kPageBytes) {
+        const size_t length = std::min(kPageBytes, memory_.size() - page);
+        if (std::memcmp(seen_.get() + page, memory_.data() + page, length) != 0)
+            notice(page, length, place);
+    }
+}
+
+void Recorder::notice(uint64_t offset, size_t length, Site place) {
+    for (uint64_t line = offset / kLineBytes * kLineBytes; line < offset + length;
+         line += kLineBytes) {
+        const std::byte* now = memory_.data() + line;
+        const std::byte* before = seen_.get() + line;
+        size_t first = 0, end = kLineBytes;  // of the words that differ
+        while (first < end && std::memcmp(now + first, before + first, 8) == 0) first += 8;
+        while (first < end && std::memcmp(now + end - 8, before + end - 8, 8) == 0) end -= 8;
+        if (first < end)
+            stored(line + first, end - first, Kind::bag, this->place("before " + text_of(place)));
+    }
+}
+
+void Recorder::stored(uint64_t offset, size_t length, Kind kind, Site place) {
+    if (length == 0) return;
+    remark_mixing(offset, length, kind, place);
+    const uint64_t first = offset / 8 * 8;
+    const size_t words = (offset + length + 7) / 8 * 8 - first;
+    std::byte* to = seen_.get() + first;
+    const std::byte* from = memory_.data() + first;
+    if (kind == Kind::non_temporal) return medium_.copy_nt(place, to, from, words);
+    if (kind == Kind::bag || words != 8) return medium_.copy(place, to, from, words);
+    uint64_t value = 0;
+    std::memcpy(&value, from, sizeof value);
+    medium_.store8(place, reinterpret_cast<uint64_t*>(to), value);
+}
+
+void Recorder::remark_mixing(uint64_t offset, size_t length, Kind kind, Site place) {
+    const PendingLines& pending = medium_.pending();
+    for (auto at = pending.lower_bound(offset / kLineBytes);
+         at != pending.end() && at->first <= (offset + length - 1) / kLineBytes; ++at)
+        if (std::ranges::any_of(at->second.units, [&](const Unit& unit) {
+                return is_non_temporal(unit) != (kind == Kind::non_temporal);
+            }))
+            remark("cached and non-temporal stores pending on one line", place);
+}
+
+bool Recorder::is_flush_needed(uint64_t offset, size_t length) const {
+    const PendingLines& pending = medium_.pending();
+    for (auto at = pending.lower_bound(offset / kLineBytes);
+         at != pending.end() && at->first <= (offset + length - 1) / kLineBytes; ++at)
+        if (unflushed(at->second) != nullptr) return true;
+    return false;
+}
+
+bool Recorder::is_fence_needed() const {
+    return std::ranges::any_of(medium_.pending(), [&](const auto& line) {
+        return medium_.domain() != Domain::cache_line || flushed_units(line.second) > 0 ||
+               std::ranges::any_of(line.second.units, is_non_temporal);
+    });
+}
+
+void Recorder::flush(uint64_t offset, size_t length, Site place) {
+    notice(place);
+    if (length == 0) return;
+    if (medium_.domain() == Domain::cache_line && !is_flush_needed(offset, length))
+        remark("flush of lines that need none", place);
+    medium_.flush(place, seen_.get() + offset, length);
+}
+
+void Recorder::fence(Site place) {
+    notice(place);
+    if (!is_fence_needed()) remark("fence with nothing to wait for", place);
+    medium_.fence(place);
+}
+
+void Recorder::sync(uint64_t offset, size_t length, Site place) {
+    notice(place);
+    if (length == 0) return;
+    if (medium_.pending().empty()) remark("sync with nothing to write", place);
+    (void)medium_.sync(place, seen_.get() + offset, length);  // fails only where it is told to
+}
+
+void Recorder::acknowledged(Site place) {
+    notice(place);
+    for (const auto& [line, pending] : medium_.pending()) {
+        const Unit* newest = &pending.units.back();
+        if (medium_.domain() == Domain::page)
+            remark("acknowledged and not synced", newest->site);
+        else if (medium_.domain() == Domain::byte)
+            remark("acknowledged without a fence", newest->site);
+        else if (const Unit* unit = unflushed(pending))
+            remark("acknowledged and not flushed", unit->site);
+        else
+            remark("acknowledged, flushed, and no fence", newest->site);
+    }
+}
+
+bool Recorder::is_owner() {
+    if (::getpid() != process_) return false;
+    if (std::this_thread::get_id() == owner_) return true;
+    other_thread_ = true;
+    return false;
+}
+
+std::vector<std::string> Recorder::misuses() const {
+    std::vector<std::string> all = misuses_;
+    if (other_thread_)
+        all.emplace_back("a second thread stored, flushed or fenced: it is not seen");
+    return all;
+}
+
+void Recorder::on_fence(std::function<void(Site)> call) {
+    medium_.on_crash_point(std::move(call));
+}
+
+std::vector<Remark> Recorder::remarks() const {
+    std::vector<Remark> all;
+    for (const auto& [rule, times] : remarks_)
+        all.push_back({std::string(rule.first), text_of(rule.second), times});
+    if (medium_.counts().fences == 0)
+        all.push_back({"the workload never forces anything: no fence and no sync", "", 1});
+    return all;
+}
+
+}  // namespace cinnabar::crash

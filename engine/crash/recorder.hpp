@@ -1,0 +1,94 @@
+// What a workload did to its region, told to the crash medium call by call. The workload's memory
+// is its own and it stores there as it likes; the recorder keeps a copy of it as last seen, and
+// what differs at the next call was stored in between, in an order that nobody knows: one bag for
+// each line.
+//
+// Beside that it notices what needs no image to be odd: flushes and fences for nothing, stores of
+// both kinds on one line, acknowledgements of what was not flushed.
+#pragma once
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "cinnabar/crash.hpp"
+#include "cinnabar/types.hpp"
+#include "sim/crash_medium.hpp"
+
+namespace cinnabar::crash {
+
+class Recorder {
+  public:
+    using Kind = sim::Unit::Kind;
+
+    // `memory` is the workload's, or another view of it; `before` what it held at the start.
+    Recorder(std::span<const std::byte> memory, std::span<const std::byte> before, Domain domain);
+
+    // The number of a call's place, which the crash medium keeps with what was stored there.
+    Site place(const std::string& text);
+    const std::string& text_of(Site place) const { return places_[static_cast<size_t>(place)]; }
+
+    // What was stored since the last call is from "before" this one. Every call below begins with
+    // it; whoever is about to store, and then tells of it with stored(), calls it before.
+    void notice(Site place);
+    // The same, of the lines of a range alone.
+    void notice(uint64_t offset, size_t length, Site place);
+    // The range was just stored to by one call. A word is 8 bytes or fewer, which no line divides.
+    void stored(uint64_t offset, size_t length, Kind kind, Site place);
+    void flush(uint64_t offset, size_t length, Site place);
+    void fence(Site place);
+    void sync(uint64_t offset, size_t length, Site place);
+    void acknowledged(Site place);
+
+    // The memory is looked at only where this says so.
+    void read_while(std::function<bool()> readable) { readable_ = std::move(readable); }
+    // Called before each fence and sync takes effect.
+    void on_fence(std::function<void(Site)> call);
+    // The calling thread may go on: the one that made the recorder. That another one asked is
+    // misuse.
+    bool is_owner();
+
+    const sim::CrashMedium& medium() const { return medium_; }
+    size_t size() const { return memory_.size(); }
+    // While it stays the same, a crash can leave no image that it could not leave before.
+    uint64_t stores() const { return medium_.counts().stores; }
+    std::vector<Remark> remarks() const;
+    // What the workload asked of its region and may not.
+    void misuse(std::string what) { misuses_.push_back(std::move(what)); }
+    std::vector<std::string> misuses() const;
+
+  private:
+    struct Free {
+        void operator()(std::byte* memory) const;
+    };
+
+    void remark(const char* rule, Site place) { ++remarks_[{rule, place}]; }
+    void remark_mixing(uint64_t offset, size_t length, Kind kind, Site place);
+    bool is_flush_needed(uint64_t offset, size_t length) const;
+    bool is_fence_needed() const;
+
+    const std::span<const std::byte> memory_;
+    const std::unique_ptr<std::byte, Free> seen_;
+    sim::CrashMedium medium_;
+    std::function<bool()> readable_;
+    const std::thread::id owner_ = std::this_thread::get_id();
+    const pid_t process_ = ::getpid();
+    std::vector<std::string> places_{""};
+    std::map<std::string, Site, std::less<>> place_of_;
+    std::map<std::pair<std::string_view, Site>, uint64_t> remarks_;
+    std::vector<std::string> misuses_;
+    std::atomic<bool> other_thread_{false};
+};
+
+}  // namespace cinnabar::crash

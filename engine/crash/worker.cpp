@@ -1,0 +1,137 @@
+#include "crash/worker.hpp"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <optional>
+#include <string>
+
+#include "crash/worker_image.hpp"
+#include "crash/workers.hpp"
+
+namespace cinnabar::crash {
+
+namespace {
+
+// The image in the form that the test's recovery takes.
+class Recovery {
+  public:
+    Recovery(int shared_image, const Test& test, const Options& options) : test_(test) {
+        struct stat status = {};
+        ::fstat(shared_image, &status);
+        const size_t bytes = static_cast<size_t>(status.st_size);
+        if (test.recover)
+            memory_.emplace(shared_image, bytes);
+        else
+            file_.emplace(shared_image, bytes, options.image_folder);
+    }
+
+    void renew() { memory_ ? memory_->renew() : file_->renew(); }
+    bool written() { return memory_ ? memory_->written() : file_->written(); }
+    std::string run() {
+        return memory_ ? test_.recover(memory_->bytes()) : test_.recover_file(file_->path());
+    }
+
+  private:
+    const Test& test_;
+    std::optional<ImageMemory> memory_;
+    std::optional<ImageFile> file_;
+};
+
+std::string shortened(const std::string& text) {
+    constexpr size_t max = 200;
+    return text.size() <= max ? text : text.substr(0, max) + "...";
+}
+
+Outcome differs(ViolationKind kind, const std::string& first, const std::string& second) {
+    return {false, kind, "first '" + shortened(first) + "', then '" + shortened(second) + "'"};
+}
+
+Outcome recover(Desk& desk, Recovery& recovery) {
+    desk.phase = Phase::first;
+    recovery.renew();
+    const std::string digest = recovery.run();
+    if (!desk.check) return {true, {}, digest};
+    if (recovery.written()) {
+        desk.phase = Phase::again;
+        const std::string again = recovery.run();
+        if (again != digest) return differs(ViolationKind::not_idempotent, digest, again);
+    }
+    desk.phase = Phase::repeat;
+    recovery.renew();
+    const std::string repeated = recovery.run();
+    if (repeated != digest) return differs(ViolationKind::not_deterministic, digest, repeated);
+    return {true, {}, digest};
+}
+
+// Whatever leaves the recovery, as an outcome.
+Outcome caught(Desk& desk, Recovery& recovery) {
+    try {
+        return recover(desk, recovery);
+    } catch (const std::bad_alloc&) {
+        return {false, ViolationKind::out_of_memory, "recovery ran out of the memory it may use"};
+    } catch (const std::exception& error) {
+        return {false, ViolationKind::threw, std::string("recovery threw: ") + error.what()};
+    } catch (...) {
+        return {false, ViolationKind::threw, "recovery threw something that is no std::exception"};
+    }
+}
+
+void set_limits(uint64_t memory_bytes_max) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const struct rlimit none = {0, 0};
+    ::setrlimit(RLIMIT_CORE, &none);
+    unsigned long long pages = 0;
+    if (std::FILE* file = std::fopen("/proc/self/statm", "re")) {
+        if (std::fscanf(file, "%llu", &pages) != 1) pages = 0;
+        std::fclose(file);
+    }
+    if (pages == 0) return;
+    const rlim_t bytes = pages * 4096 + memory_bytes_max;
+    const struct rlimit limit = {bytes, bytes};
+    ::setrlimit(RLIMIT_AS, &limit);
+}
+
+void answer(Desk& desk, Outcome outcome) {
+    if (outcome.text.size() > Desk::kTextMax)
+        outcome = {false, ViolationKind::threw,
+                   "the digest has " + size_text(outcome.text.size()) + "; at most " +
+                       size_text(Desk::kTextMax)};
+    desk.recovered = outcome.recovered;
+    desk.kind = outcome.kind;
+    desk.length = outcome.text.size();
+    std::memcpy(desk.text, outcome.text.data(), outcome.text.size());
+    desk.change(kRequest, kReply);
+}
+
+}  // namespace
+
+void be_worker(Desk& desk, int shared_image, const Test& test, const Options& options) {
+    constexpr std::chrono::hours long_enough(24);
+    std::optional<Recovery> recovery;
+    try {
+        recovery.emplace(shared_image, test, options);
+    } catch (const std::exception& error) {
+        while (desk.state.load() != kRequest)
+            desk.wait_while(desk.state.load(), std::chrono::steady_clock::now() + long_enough);
+        answer(desk, {false, ViolationKind::threw, error.what()});
+        ::_exit(1);
+    }
+    set_limits(options.recovery_memory_bytes_max);
+    for (;;) {
+        const uint32_t state = desk.state.load();
+        if (state == kRequest)
+            answer(desk, caught(desk, *recovery));
+        else
+            desk.wait_while(state, std::chrono::steady_clock::now() + long_enough);
+    }
+}
+
+}  // namespace cinnabar::crash

@@ -1,0 +1,53 @@
+// An image as a worker sees it: memory, or a file, that recovery may write to, and that is as the
+// crash left it again after renew().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace cinnabar::crash {
+
+// A private mapping of the shared image, kept from one image to the next: a page that recovery
+// wrote to is a copy until it is dropped; all others show what stands in the shared image now.
+class ImageMemory {
+  public:
+    ImageMemory(int shared_image, size_t bytes);
+
+    std::span<std::byte> bytes() const { return bytes_; }
+    // Has recovery written to it?
+    bool written() { return drop_copies(false); }
+    void renew() { drop_copies(true); }
+
+  private:
+    bool drop_copies(bool drop);
+
+    int pages_ = -1;  // the kernel's table of this process's pages
+    std::span<std::byte> bytes_;
+    std::vector<uint64_t> entries_;
+};
+
+// A file of its own. What differs from the shared image is copied before each recovery.
+class ImageFile {
+  public:
+    // In the folder, or in memory where that is empty.
+    ImageFile(int shared_image, size_t bytes, const std::string& folder);
+
+    const std::string& path() const { return path_; }
+    bool written();
+    void renew();
+
+  private:
+    void open();
+    bool is_there() const;
+
+    std::span<const std::byte> image_;
+    const std::string folder_;
+    std::string path_;
+    int file_ = -1;
+    std::span<std::byte> bytes_;
+};
+
+}  // namespace cinnabar::crash

@@ -1,0 +1,171 @@
+#include "crash/workers.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+#include "crash/desk.hpp"
+#include "crash/worker.hpp"
+
+namespace cinnabar::crash {
+
+namespace {
+
+constexpr std::chrono::seconds kPatience(20);  // for what is no recovery
+
+tl::unexpected<Error> failed(const std::string& what) {
+    return fail(Errc::io, what + ": " + std::strerror(errno));
+}
+
+std::string words_of(Phase phase) {
+    switch (phase) {
+        case Phase::first: return "recovery";
+        case Phase::again: return "recovery of what a recovery had left";
+        case Phase::repeat: return "a second recovery of the same image";
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<void> Workers::start() {
+    auto done = set_up();
+    if (!done) return done;
+    int orders[2] = {};
+    if (::pipe2(orders, O_CLOEXEC) != 0) return failed("no pipe to a process for recoveries");
+    orders_of_zygote_ = orders[0];
+    orders_ = orders[1];
+    std::fflush(nullptr);  // or a copy of what is buffered could be written twice
+    // As fork does it, but without a signal at its end: such a child is not seen by a workload that
+    // waits for its own ones.
+    zygote_ = static_cast<pid_t>(::syscall(SYS_clone, 0, nullptr, nullptr, nullptr, nullptr));
+    if (zygote_ < 0) return failed("no process for recoveries");
+    if (zygote_ == 0) be_zygote();
+    ::close(orders_of_zygote_);
+    return {};
+}
+
+Result<void> Workers::set_up() {
+    image_ = ::memfd_create("cinnabar-crash-image", MFD_CLOEXEC);
+    if (image_ < 0) return failed("no memory file for images");
+    void* desk = ::mmap(nullptr, sizeof(Desk), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (desk == MAP_FAILED) return failed("no memory to share with recoveries");
+    desk_ = static_cast<Desk*>(desk);  // of zeros, which is its first state
+    return {};
+}
+
+// Forks a worker for each byte that it reads, and says how the worker ended. It takes the dead
+// worker's number back only with the next order: until then nobody else can have it.
+void Workers::be_zygote() {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::close(orders_);
+    char order = 0;
+    while (::read(orders_of_zygote_, &order, 1) == 1) {
+        const pid_t before = desk_->worker.load();
+        if (before > 0) ::waitpid(before, nullptr, 0);
+        const pid_t worker = ::fork();
+        if (worker == 0) {
+            ::setpgid(0, 0);
+            be_worker(*desk_, image_, test_, options_);
+        }
+        desk_->worker = worker;
+        if (worker < 0) {
+            desk_->set(kDead);
+            continue;
+        }
+        ::setpgid(worker, worker);
+        desk_->set(kIdle);
+        siginfo_t end = {};
+        ::waitid(P_PID, static_cast<id_t>(worker), &end, WEXITED | WNOWAIT);
+        desk_->end_code = end.si_code;
+        desk_->end_status = end.si_status;
+        desk_->set(kDead);
+    }
+    ::_exit(0);
+}
+
+Result<std::span<std::byte>> Workers::image(size_t bytes) {
+    if (::ftruncate(image_, static_cast<off_t>(bytes)) != 0) return failed("no memory for images");
+    void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, image_, 0);
+    if (memory == MAP_FAILED) return failed("no memory for images");
+    memory_ = {static_cast<std::byte*>(memory), bytes};
+    return memory_;
+}
+
+bool Workers::wait_while(uint32_t state, std::chrono::milliseconds time_max) {
+    return desk_->wait_while(state, std::chrono::steady_clock::now() + time_max);
+}
+
+Result<void> Workers::hire() {
+    if (desk_->state.load() == kIdle) return {};
+    desk_->set(kNobody);
+    const char order = 1;
+    if (::write(orders_, &order, 1) != 1 || !wait_while(kNobody, kPatience) ||
+        desk_->worker.load() <= 0)
+        return fail(Errc::io, "no process for a recovery can be had");
+    return {};
+}
+
+void Workers::dismiss() {
+    const pid_t worker = desk_->worker.load();
+    if (worker > 0) ::kill(-worker, SIGKILL);  // and all that it has started
+}
+
+Outcome Workers::recover(bool check) {
+    const auto hired = hire();
+    if (!hired) return {false, ViolationKind::crashed, hired.error().message};
+    recoveries_ += check ? 3 : 1;
+    desk_->check = check;
+    desk_->phase = Phase::first;
+    if (!desk_->change(kIdle, kRequest)) return how_it_ended(true);
+    const bool in_time = wait_while(kRequest, options_.recovery_time_max);
+    if (in_time && desk_->state.load() == kReply) {
+        Outcome outcome{desk_->recovered, desk_->kind, {desk_->text, desk_->length}};
+        desk_->change(kReply, kIdle);
+        return outcome;
+    }
+    Outcome outcome = how_it_ended(in_time);
+    dismiss();
+    for (uint32_t state = desk_->state.load(); state != kDead; state = desk_->state.load())
+        if (!wait_while(state, kPatience)) break;
+    return outcome;
+}
+
+Outcome Workers::how_it_ended(bool in_time) const {
+    const std::string what = words_of(desk_->phase.load());
+    if (!in_time)
+        return {false, ViolationKind::hung,
+                what + " did not end within " + std::to_string(options_.recovery_time_max.count()) +
+                    " ms"};
+    if (desk_->end_code == CLD_EXITED)
+        return {false, ViolationKind::crashed,
+                what + " ended its process with exit code " + std::to_string(desk_->end_status)};
+    return {false, ViolationKind::crashed,
+            what + " died: " + ::strsignal(desk_->end_status) + " (signal " +
+                std::to_string(desk_->end_status) + ")"};
+}
+
+Workers::~Workers() {
+    if (zygote_ > 0) {
+        ::close(orders_);
+        if (desk_->state.load() != kNobody) dismiss();
+        ::kill(zygote_, SIGKILL);
+        ::waitpid(zygote_, nullptr, __WALL);
+    }
+    if (desk_ != nullptr) ::munmap(desk_, sizeof(Desk));
+    if (!memory_.empty()) ::munmap(memory_.data(), memory_.size());
+    if (image_ >= 0) ::close(image_);
+}
+
+}  // namespace cinnabar::crash

@@ -1,0 +1,257 @@
+// Does your own structure survive a crash? You say what it does (a workload) and how it is
+// recovered; the kit shows your recovery every kind of image that a power failure could leave, and
+// asks an oracle about what came out. What is assumed of the processor, which images are tried and
+// which are not: engine/doc/CRASH.md.
+//
+//   region     the persistent memory, simulated: the workload stores, flushes and fences there
+//   history    the operations of the workload: begun, acknowledged
+//   image      what a crash at one moment may leave of the region
+//   digest     the recovered state as text, made by your recovery
+//   oracle     says of a digest and a history what is wrong, or nothing
+//
+// For tests: nothing here belongs into a program that ships, and cinnabar::cinnabar has none of it.
+// Link cinnabar::crash; for run_file cinnabar::crash_interposer.
+//
+// Threads: all of a run happens in the thread that called it, the workload too. Processes: the
+// recovery runs in worker processes, forked from a copy of this one as it was before the workload
+// began. So it may crash, hang or allocate without end, and sees no variable that the workload has
+// changed. Call run while the process has one thread: a lock that another one holds at the fork
+// stays locked in the workers.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "cinnabar/result.hpp"
+#include "cinnabar/types.hpp"
+
+namespace cinnabar::crash {
+
+// Where a call stands in the source: always left to its default.
+struct Where {
+    const char* file = "";
+    unsigned line = 0;
+
+    static constexpr Where current(const char* file = __builtin_FILE(),
+                                   unsigned line = __builtin_LINE()) {
+        return {file, line};
+    }
+};
+
+class Recorder;
+
+// Persistent memory, simulated. Whatever it holds when a run begins counts as durable; when the run
+// ends it holds that again. A pointer into the region means the same address in every run, but
+// recovery sees the image elsewhere: structures keep offsets.
+//
+// Plain stores by the workload are noticed at the next call of the region, by comparing: all that
+// changed since the last call is one bag, of which any subset of words may be there after a crash.
+// Where the order of two stores to a line matters, say store(), or compile the workload with hooks
+// (engine/sim/hooks.hpp): then each plain store is told of, in order. Each call compares the
+// region, at some 10 GB/s: keep it small.
+//
+// Calls outside of a run do what they say and record nothing. A range that does not lie within the
+// region is not stored to, and the run reports it as misuse.
+class Region {
+  public:
+    // Zeroed memory of its own. Errors: invalid_argument (size zero, or no multiple of 4096).
+    static Result<Region> create(size_t bytes, Domain domain);
+    // Memory that is there and outlives the region. Errors: invalid_argument (size zero, or no
+    // multiple of 4096; an address that is none).
+    static Result<Region> attach(std::span<std::byte> memory, Domain domain);
+    Region(Region&& other) noexcept;
+    Region& operator=(Region&& other) noexcept;
+    ~Region();
+
+    std::span<std::byte> bytes() const { return memory_; }
+    Domain domain() const { return domain_; }
+
+    // One aligned store: there after a crash, or not, and never before an earlier one of its line.
+    template <class T>
+    void store(T* to, const std::type_identity_t<T>& value, Where where = Where::current()) {
+        static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 8 &&
+                      (sizeof(T) & (sizeof(T) - 1)) == 0);
+        store_word(to, &value, sizeof(T), where);
+    }
+    // Stores in no stated order, torn into words of 8 bytes.
+    void copy(void* to, const void* from, size_t length, Where where = Where::current());
+    void zero(void* to, size_t length, Where where = Where::current());
+    // The same past the caches: durable by this thread's next fence without a flush.
+    void copy_nt(void* to, const void* from, size_t length, Where where = Where::current());
+    // Starts the write-back of each line that the range touches; done at the next fence. In the
+    // byte domain it does nothing, in the page domain it is misuse.
+    void flush(const void* from, size_t length, Where where = Where::current());
+    void fence(Where where = Where::current());
+    // In the page domain: msync of the pages that the range touches. Elsewhere misuse.
+    void sync(const void* from, size_t length, Where where = Where::current());
+    // What makes the range durable in the region's domain: flush and fence, or sync.
+    void persist(const void* from, size_t length, Where where = Where::current());
+
+  private:
+    friend class Run;
+    struct Free {
+        void operator()(std::byte* memory) const;
+    };
+
+    Region(std::span<std::byte> memory, Domain domain) : memory_(memory), domain_(domain) {}
+    void store_word(void* to, const void* value, size_t length, const Where& where);
+    void store_range(void* to, const void* from, size_t length, int kind, const Where& where);
+
+    std::unique_ptr<std::byte, Free> owned_;
+    std::span<std::byte> memory_;
+    Domain domain_;
+    Recorder* recorder_ = nullptr;  // during a run
+};
+
+// What the workload says of itself. Both calls are crash points.
+class History {
+  public:
+    struct Operation {
+        std::string what;           // what the oracle compares: for the ready ones, lines of text
+        bool acknowledged = false;  // its effect was promised to survive
+    };
+
+    // From now on a crash may leave the operation done, undone or, where the structure allows it,
+    // half done. Returns its number, which counts from 0.
+    size_t begin(std::string what);
+    // From now on it must survive. A number that was never given, or is acknowledged already, is
+    // misuse.
+    void acknowledge(size_t operation);
+
+    const std::vector<Operation>& operations() const { return operations_; }
+    // How many operations from the first on must be there: the last acknowledged one and all
+    // before.
+    size_t acknowledged_prefix() const;
+
+  private:
+    friend class Run;
+    std::vector<Operation> operations_;
+    std::function<void(const std::string& event, bool misuse)> tell_;
+};
+
+// What is wrong with a recovered state, in words; nothing where it is right.
+using Oracle = std::function<std::string(std::string_view digest, const History& history)>;
+
+// The ready oracles. A digest holds the recovered records, a line of text for each, in order; the
+// text of an operation is the record that it adds, or several lines for several records.
+//
+// The digest is the first n operations, in order, and n covers everything acknowledged.
+Oracle prefix_of_appends();
+// All lines of acknowledged operations are there, once each, in any order; others only of
+// operations that have begun.
+Oracle acknowledged_subset();
+// Of each operation all lines are there or none; of acknowledged ones all. In any order.
+Oracle atomic_records();
+// The digest is what `model` says of the first n operations, for an n that covers everything
+// acknowledged: whatever is in flight is done, or not done.
+Oracle equal_to_a_run(std::function<std::string(std::span<const History::Operation>)> model);
+// Bytes as text on one line: what is not printable, and the backslash, as \xNN.
+std::string line_of(Bytes bytes);
+
+struct Test {
+    std::function<void(History& history)> workload = {};
+    // One of the two. The image may be written to; or it is a file of that path, which may be
+    // opened and written to, and is as long as the region. The digest is returned.
+    std::function<std::string(std::span<std::byte> image)> recover = {};
+    std::function<std::string(const std::string& path)> recover_file = {};
+    Oracle check = {};
+};
+
+struct Options {
+    uint64_t seed = 1;
+    // Where the levels have more images than that, so many are drawn evenly from all of them.
+    uint64_t images_per_crash_point_max = 20'000;
+    uint64_t random_images = 100;  // at each crash point, beside the levels that have an order
+    size_t pair_lines_max = 2;     // lines in pairs: where so many or fewer are pending
+    std::chrono::milliseconds recovery_time_max{10'000};
+    uint64_t recovery_memory_bytes_max = uint64_t{1} << 30;  // of address space, beyond the start's
+    uint64_t violations_max = 10;  // images; after so many no further one is tried
+    // Where set, a folder that is there: files of images lie in it ("image"), and one of each
+    // violation stays ("violation-N.image").
+    std::string image_folder = {};
+};
+
+enum class ViolationKind : uint8_t {
+    wrong,              // the oracle's words
+    crashed,            // the recovery's process ended by a signal, or by exit
+    hung,               // it did not end in time
+    out_of_memory,      // std::bad_alloc within the limit of its memory
+    threw,              // another exception left the recovery
+    not_deterministic,  // a second recovery of the same image came to something else
+    not_idempotent,     // recovering what a recovery left came to something else
+    oracle_threw,
+    workload_threw,
+    misuse,  // of the region or the history by the workload
+};
+std::string_view name_of(ViolationKind kind);
+
+struct Violation {
+    ViolationKind kind = ViolationKind::wrong;
+    std::string what;
+    uint64_t crash_point = 0;  // its number, from 1; 0 where no image is to blame
+    std::string where;         // the crash point: "fence at file:line", which has not taken effect
+    uint64_t image = 0;        // the number of the first such image at its crash point, from 1
+    uint64_t images = 1;       // how many images of the crash point are so
+    std::string replay;        // for image_of
+    // The lines of the image that a crash left older than the workload had made them.
+    std::string lost;
+};
+
+// What no image shows, or does not need to: found by watching alone. No violation by itself.
+struct Remark {
+    std::string rule;
+    std::string where;  // the call, or nothing
+    uint64_t times = 1;
+};
+
+struct Report {
+    std::vector<Violation> violations;
+    std::vector<Remark> remarks;
+    uint64_t operations = 0;
+    uint64_t region_bytes = 0;
+    uint64_t crash_points = 0;
+    uint64_t images_distinct = 0;  // at its crash point each is another one
+    uint64_t images_repeated = 0;  // reached again, and not recovered again
+    uint64_t recoveries = 0;       // more than images: one in sixteen is recovered three times
+    double states_log10 = 0;       // of 1 + the images that the fault model allows
+    double not_tried_log10 = 0;    // of 1 + those that were not tried; 0: all were
+    bool stopped = false;          // before its end, by violations_max
+    double seconds = 0;            // in recoveries and their checks
+    double images_per_s = 0;
+
+    bool clean() const { return violations.empty(); }
+    std::string text() const;  // for people, several lines
+    std::string json() const;  // one document; "schema": 1
+};
+
+// Runs the workload once, and at each crash point (before each fence, where an operation begins or
+// is acknowledged, at the end) recovers images. Errors: invalid_argument (a function is missing, a
+// budget of zero), io (no process, no memory); everything else is in the report.
+Result<Report> run(Region& region, const Test& test, const Options& options = {});
+
+// The image that `replay` of a violation names: the workload runs once more, with the same options.
+// Errors: invalid_argument (the workload did not come to that image again).
+Result<std::vector<std::byte>> image_of(Region& region, const Test& test, const Options& options,
+                                        std::string_view replay);
+
+// The same for code that is not yours: a structure in a file that the workload, and the libraries
+// that it calls, map into memory, store to plainly and make durable by libpmem's functions. Only
+// programs that link cinnabar::crash_interposer have this function: there, and in every library of
+// the process, those functions are the kit's.
+//
+// `path` is the file, which the workload may create, or a folder: then the first file in it that is
+// stored to. All that changes between two calls of libpmem is one bag. A file that is there counts
+// as durable, one that is created as zeros; names and sizes of files are not modelled. Stores to a
+// mapping without such calls, and write(2), are seen at the next call. The domain is cache_line.
+// The file is left as the workload leaves it.
+Result<Report> run_file(const std::string& path, const Test& test, const Options& options = {});
+
+}  // namespace cinnabar::crash

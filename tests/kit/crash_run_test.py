@@ -1,0 +1,139 @@
+"""cinnabar crash run: workloads and recoveries in other processes and other languages, right ones
+and ones that are not."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROGRAM = os.environ["CINNABAR_PROGRAM"]
+LEDGER = os.environ["LEDGER"]
+OK, USAGE, IO, VIOLATION = 0, 1, 2, 8
+
+
+class CrashRun(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="cinnabar-crash-run.", dir="/dev/shm")
+        self.addCleanup(folder.cleanup)
+        self.file = os.path.join(folder.name, "ledger")
+        self.images = os.path.join(folder.name, "images")
+        os.mkdir(self.images)
+
+    def run_words(self, *words):
+        return subprocess.run([PROGRAM, "crash", "run", *words], capture_output=True, text=True,
+                              timeout=60)
+
+    def run_crash(self, code, workload, command, *options, images=15):
+        done = self.run_words("--file", self.file, "--image-dir", self.images, "--recover-cmd",
+                              command, "--images", str(images), "--random", "3", *options, "--",
+                              *workload)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done
+
+    def ledger(self, code, write="right", check="right", *options):
+        return self.run_crash(code, [LEDGER, "write", self.file, write],
+                              f"{LEDGER} check {check}", *options)
+
+    def test_right(self):
+        done = self.ledger(OK, "right", "right", "--json", "-")
+        report = json.loads(done.stdout)
+        self.assertEqual(report["schema"], 1)
+        self.assertEqual(report["violations"], [])
+        self.assertEqual(report["region_bytes"], 16384)
+        self.assertGreater(report["crash_points"], 10)
+        self.assertGreater(report["images_distinct"], 30)
+
+    def test_count_before_entry(self):
+        done = self.ledger(VIOLATION, "count_first")
+        self.assertIn("not written: entry", done.stdout)
+        self.assertIn("pmem_persist by ledger", done.stdout)
+        self.assertIn("no violation", self.ledger(OK).stdout)  # over an old file
+        kept = os.path.join(self.images, "violation-1.image")
+        judged = subprocess.run([LEDGER, "check", "right", kept], input="", capture_output=True,
+                                text=True)
+        self.assertEqual(judged.returncode, 1, "the image that was kept fails again")
+
+    def test_recovery_that_hangs_or_dies(self):
+        done = self.ledger(VIOLATION, "right", "hangs", "--milliseconds", "2000",
+                           "--violations", "1")
+        self.assertIn("violation (hung): recovery did not end within 2000 ms", done.stdout)
+        self.assertIn("stopped", done.stdout)
+        done = self.ledger(VIOLATION, "right", "crashes")
+        self.assertIn("the recovery command ended by signal 6", done.stdout)
+        self.assertIn("exit 9", self.ledger(VIOLATION, "right", "exits_9").stdout)
+        self.assertIn("said nothing", self.ledger(VIOLATION, "right", "silent").stdout)
+
+    def test_refusing_is_right_until_something_is_acknowledged(self):
+        done = self.ledger(VIOLATION, "right", "refuses", "--json", os.path.join(self.images, "j"))
+        with open(os.path.join(self.images, "j"), encoding="utf-8") as file:
+            report = json.load(file)
+        self.assertIn("refused the image", report["violations"][0]["what"])
+        self.assertGreater(report["violations"][0]["crash_point"], 5)
+        self.assertIn("a crash can leave", done.stderr)
+
+    def test_recovery_command_that_is_not_there(self):
+        done = self.run_crash(VIOLATION, [LEDGER, "write", self.file, "right"], "no-such-command")
+        self.assertIn("the recovery command is not found", done.stdout)
+
+    def test_workloads_that_end_badly(self):
+        self.assertIn("the workload died: Killed, and there is no report",
+                      self.ledger(IO, "dies").stderr)
+        self.assertIn("the workload ended with exit code 3", self.ledger(IO, "exits_3").stderr)
+        self.ledger(OK, "forks")
+        self.assertIn("called no function of libpmem", self.ledger(IO, "elsewhere").stderr)
+        done = self.run_crash(IO, ["/no/such/program"], "true")
+        self.assertIn("'/no/such/program' cannot be run", done.stderr)
+
+    def test_options(self):
+        words = ["--file", self.file, "--image-dir", self.images, "--recover-cmd", "true"]
+        self.assertEqual(self.run_words(*words).returncode, USAGE)  # no workload
+        for option in "--images", "--milliseconds", "--memory", "--violations":
+            done = self.run_words(*words, option, "0", "--", "true")
+            self.assertEqual(done.returncode, USAGE, done.stderr)
+            self.assertIn("1 at least", done.stderr)
+        done = self.run_words("--file", self.file, "--image-dir", self.images + "/none",
+                              "--recover-cmd", "true", "--", "true")
+        self.assertEqual(done.returncode, IO)
+        self.assertIn("is no folder", done.stderr)
+
+    def test_a_workload_in_python(self):
+        """Over libpmemlog, which it loads; acknowledged records are the log's first ones."""
+        workload = r"""
+import ctypes, sys
+log = ctypes.CDLL("libpmemlog.so.1")
+log.pmemlog_create.restype = ctypes.c_void_p
+log.pmemlog_append.argtypes = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
+log.pmemlog_close.argtypes = ctypes.c_void_p,
+pool = log.pmemlog_create(sys.argv[1].encode(), ctypes.c_size_t(2 << 20), 0o600)
+for record in b"one ", b"two ", b"three ":
+    assert log.pmemlog_append(pool, record, len(record)) == 0
+    print(record.decode(), end="", flush=True)
+log.pmemlog_close(pool)
+"""
+        recover = r"""
+import ctypes, sys
+log = ctypes.CDLL("libpmemlog.so.1")
+log.pmemlog_open.restype = ctypes.c_void_p
+VISIT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
+log.pmemlog_walk.argtypes = ctypes.c_void_p, ctypes.c_size_t, VISIT, ctypes.c_void_p
+pool = log.pmemlog_open(sys.argv[1].encode())
+if not pool:
+    sys.exit(2)
+found = []
+log.pmemlog_walk(pool, 0, VISIT(lambda at, n, _: found.append(ctypes.string_at(at, n))), None)
+text = b"".join(found).decode()
+print("found", repr(text))
+sys.exit(0 if text.startswith(sys.stdin.read()) and "one two three ".startswith(text) else 1)
+"""
+        script = os.path.join(self.images, "recover.py")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write(recover)
+        done = self.run_crash(OK, [sys.executable, "-c", workload, self.file],
+                              f"{sys.executable} {script}", "--json", "-", images=2)
+        report = json.loads(done.stdout)
+        self.assertGreater(report["crash_points"], 8)
+
+
+if __name__ == "__main__":
+    unittest.main()

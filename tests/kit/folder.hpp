@@ -1,0 +1,34 @@
+// A folder in memory for a test's files; gone with the test.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+
+namespace kit_test {
+
+class Folder {
+  public:
+    Folder() {
+        char name[] = "/dev/shm/cinnabar-kit-XXXXXX";
+        if (::mkdtemp(name) == nullptr) throw std::runtime_error("no folder in /dev/shm");
+        path_ = name;
+    }
+    ~Folder() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
+    }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+
+    const std::string& path() const { return path_; }
+    std::string file(const std::string& name) const { return path_ + "/" + name; }
+
+  private:
+    std::string path_;
+};
+
+}  // namespace kit_test

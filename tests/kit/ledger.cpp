@@ -1,0 +1,103 @@
+// A program of somebody's for `cinnabar crash run`: a ledger of numbered entries in a file, stored
+// plainly and made durable by libpmem.
+//
+//   ledger write FILE HOW     appends entries and prints the number of each once it is durable
+//   ledger check HOW IMAGE    reads what was printed on its standard input, and judges the image
+//
+// HOW of write: right, count_first, dies, exits_3, forks, elsewhere. Of check: right, hangs,
+// crashes, refuses, exits_9, silent.
+#include <libpmem.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+namespace {
+
+constexpr size_t kFileBytes = 4096 * 4;
+constexpr uint64_t kEntries = 6;
+
+struct alignas(64) Entry {
+    uint64_t number;
+    char text[56];
+};
+
+struct Ledger {
+    alignas(64) uint64_t count;
+    Entry entries[kEntries];
+};
+
+Ledger* map(const char* path) {
+    size_t length = 0;
+    int is_pmem = 0;
+    void* at = pmem_map_file(path, kFileBytes, PMEM_FILE_CREATE, 0600, &length, &is_pmem);
+    if (at == nullptr || length < sizeof(Ledger)) {
+        std::fprintf(stderr, "no ledger: %s\n", pmem_errormsg());
+        std::exit(2);
+    }
+    return static_cast<Ledger*>(at);
+}
+
+void append(Ledger& ledger, uint64_t number, bool count_first) {
+    if (count_first) {
+        ledger.count = number;
+        pmem_persist(&ledger.count, sizeof ledger.count);
+    }
+    Entry& entry = ledger.entries[number - 1];
+    entry.number = number;
+    std::snprintf(entry.text, sizeof entry.text, "entry %d", static_cast<int>(number));
+    pmem_persist(&entry, sizeof entry);
+    if (count_first) return;
+    ledger.count = number;
+    pmem_persist(&ledger.count, sizeof ledger.count);
+}
+
+int write(const char* path, const std::string& how) {
+    Ledger& ledger = *map(how == "elsewhere" ? (std::string(path) + ".other").c_str() : path);
+    for (uint64_t number = 1; number <= kEntries; ++number) {
+        append(ledger, number, how == "count_first");
+        std::printf("%d\n", static_cast<int>(number));
+        if (how == "dies" && number == 3) std::raise(SIGKILL);
+        if (how == "forks" && number == 3) {
+            const pid_t child = ::fork();
+            if (child == 0) std::exit(0);
+            ::waitpid(child, nullptr, 0);
+        }
+    }
+    return how == "exits_3" ? 3 : 0;
+}
+
+int violation(const char* what, uint64_t number) {
+    std::printf("%s %d\n", what, static_cast<int>(number));
+    return 1;
+}
+
+int check(const char* path, const std::string& how) {
+    uint64_t acknowledged = 0;
+    for (int number = 0; std::scanf("%d", &number) == 1;)
+        acknowledged = static_cast<uint64_t>(number);
+    const Ledger& ledger = *map(path);
+    if (how == "hangs" && ledger.count == 2) ::pause();
+    if (how == "crashes" && ledger.count == 2) std::abort();
+    if (how == "refuses" && ledger.count == 0) return 2;
+    if (how == "refuses" && ledger.count == 4) return 2;
+    if (how == "exits_9") return 9;
+    if (how == "silent") return 1;
+    if (ledger.count < acknowledged) return violation("acknowledged and lost: entry", acknowledged);
+    for (uint64_t i = 0; i < ledger.count; ++i)
+        if (ledger.entries[i].number != i + 1) return violation("not written: entry", i + 1);
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 4) return 64;
+    // The image comes last: the command line puts it behind the command.
+    if (std::string(argv[1]) == "check") return check(argv[3], argv[2]);
+    return write(argv[2], argv[3]);
+}

@@ -1,0 +1,75 @@
+// The creation of a pool of cinnabar's, which libpmemobj orders: at each crash in it, what stands
+// in the file is refused with a clear error or opens as an empty pool.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cinnabar/crash.hpp>
+#include <cinnabar/log.hpp>
+#include <cstdio>
+#include <set>
+#include <stdexcept>
+#include <string>
+
+#include "kit/bounded.hpp"
+#include "kit/folder.hpp"
+
+namespace kit_test {
+namespace {
+
+namespace crash = cinnabar::crash;
+
+std::string open_created(const std::string& path) {
+    auto log = cinnabar::Log::open(path);
+    if (!log) {
+        const std::string_view code = name_of(log.error().code);
+        return "refused: " + std::string(code) + ": " + log.error().message;
+    }
+    const auto damage = log->check();
+    if (!damage) return "opens, and cannot be checked: " + damage.error().message;
+    if (!damage->empty()) return "opens damaged";
+    if (log->streams().size() == 1 && log->stream("first")) return "empty";  // recovered before
+    if (!log->streams().empty()) return "opens, and holds a stream";
+    const auto stream = log->add_stream("first", cinnabar::Writers::one);
+    if (!stream) return "opens, and takes no stream: " + stream.error().message;
+    return "empty";
+}
+
+TEST(PoolCreation, LeavesAnEmptyPoolOrNone) {
+    const Folder folder;
+    std::set<std::string, std::less<>> digests;
+    const crash::Test test{
+        .workload =
+            [&](crash::History& history) {
+                const size_t creation = history.begin("create");
+                cinnabar::CreateOptions options;
+                options.pool_bytes = 16 << 20;
+                options.segment_bytes = 1 << 20;
+                const auto created = cinnabar::Log::create(folder.file("pool"), options);
+                if (!created) throw std::runtime_error(created.error().message);
+                history.acknowledge(creation);
+            },
+        .recover_file = open_created,
+        .check =
+            [&](std::string_view digest, const crash::History& history) {
+                digests.emplace(digest);
+                if (digest == "empty") return std::string();
+                if (history.acknowledged_prefix() == 0 && digest.starts_with("refused"))
+                    return std::string();
+                return std::string(digest);
+            }};
+    crash::Options options = bounded();
+    options.image_folder = folder.path();
+    const crash::Report report = crash::run_file(folder.path(), test, options).value();
+    EXPECT_TRUE(report.clean()) << report.text();
+    EXPECT_GT(report.images_distinct, 5 * report.crash_points) << report.text();
+    // It was looked at while it was no pool, half of one, and a whole one.
+    for (const char* found :
+         {"refused: not_a_pool", "refused: wrong_layout", "refused: corrupt", "empty"})
+        EXPECT_TRUE(std::ranges::any_of(digests, [&](const std::string& digest) {
+            return digest.starts_with(found);
+        })) << found;
+    std::printf("%s", report.json().c_str());
+}
+
+}  // namespace
+}  // namespace kit_test
