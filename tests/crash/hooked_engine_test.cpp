@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "crash/access_recorder.hpp"
 #include "crash/harness.hpp"
-#include "crash/recorder.hpp"
 #include "trials/one_stream.hpp"
 
 namespace cinnabar::crash_test {
