@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import sys
 import time
 import traceback
@@ -40,8 +41,10 @@ def new_machine(name):
 
 
 def numbers_of(lines, word):
-    """Of each whole line "word N ..." the N."""
-    return [int(line.split()[1]) for line in lines if line.startswith(word + " ")]
+    """The N of each line "word N" or "word N after M"; one that a message of the kernel's fell into
+    does not count."""
+    matches = (re.fullmatch(word + r" (\d+)( after \d+)?", line) for line in lines)
+    return [int(match.group(1)) for match in matches if match]
 
 
 class Promises:
@@ -85,7 +88,7 @@ def live_and_kill(a_machine, job, randomly, promises, **options):
 
 
 def prepare():
-    """The template: file systems on all devices, a pool with a stream on the first two."""
+    """The template: file systems on all devices, a pool with a stream on each."""
     machine.build_initramfs(INITRAMFS, KERNEL, PROGRAMS)
     made = Machine(TEMPLATE, KERNEL, INITRAMFS)
     made.run("""
@@ -132,8 +135,8 @@ def domains():
 
 
 def kills():
-    """Power failures at random moments of forced appending, in turns where caches are lost and where
-    they are not."""
+    """Power failures at random moments of forced appending, in turns where caches are lost and
+    where they are not."""
     randomly = random.Random(seed_of_run())
     a_machine = new_machine("kills")
     promises = Promises()

@@ -143,7 +143,7 @@ class Boot:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def command(self, machine, job, persistence, kept, virtio):
-        # no_timer_check: on a busy host the timer's ticks come too late for the kernel's test of it.
+        # no_timer_check: on a busy host the ticks come too late for the kernel's test of them.
         append = ("console=ttyS0 quiet panic=-1 no_timer_check norandmaps job=" +
                   base64.b64encode(job.encode()).decode())
         expect(len(append) < 2000, "the job is too long for a kernel's command line")
