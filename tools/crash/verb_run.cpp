@@ -188,7 +188,9 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
     app->add_option("--milliseconds", verb->milliseconds, "For one recovery [10000]");
     add_size_option(*app, "--memory", verb->memory_bytes, "For one recovery [1G]");
     app->add_option("--violations", verb->violations, "After so many nothing is tried [10]");
-    add_results_option(*app, verb->json_file);
+    // Not without FILE, as elsewhere: '--' would then end the option's words, and not all options.
+    app->add_option("--json", verb->json_file, "Write the report to FILE ('-': standard output)")
+        ->type_name("FILE");
     app->add_option("workload", verb->workload, "Behind '--': the program, and its words")
         ->required()
         ->type_name("WORKLOAD");
