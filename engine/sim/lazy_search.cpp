@@ -115,7 +115,6 @@ std::vector<LazySearch::OpenLine*> LazySearch::open_in(const std::byte* from, si
         if (index < 0) continue;
         OpenLine& line = lines_[static_cast<size_t>(index)];
         if (line.run != run_) open(line);
-        if (torn_lines_ >= options_.torn_lines_max) bound(line);
         if (line.left.size() > 1) found.push_back(&line);
     }
     return found;
@@ -128,12 +127,16 @@ void LazySearch::open(OpenLine& line) {
     std::iota(line.left.begin(), line.left.end(), 0u);
 }
 
-// Enough lines are torn: this one is old or new, if it is not among them.
+// Where enough lines are torn, this one is old or new, if it is not among them.
 void LazySearch::bound(OpenLine& line) {
-    if (line.torn || line.left.size() <= 2) return;
+    if (torn_lines_ < options_.torn_lines_max || line.torn) return;
+    const auto whole = [&](const Line& state) {
+        return state == line.states.front() || state == line.newest;
+    };
+    if (std::ranges::all_of(line.left, [&](uint32_t state) { return whole(line.states[state]); }))
+        return;
     result_.bounded = true;
-    narrow(line,
-           [&](const Line& state) { return state == line.states.front() || state == line.newest; });
+    narrow(line, whole);
 }
 
 // Leaves the states that `keep` is true of. What was not read yet shows the first of them, or, to
@@ -163,6 +166,7 @@ void LazySearch::decide_word(OpenLine& line, size_t word) {
 void LazySearch::before_load(const std::byte* from, size_t length) {
     const uint64_t begin = static_cast<uint64_t>(from - image_.bytes().data());
     for (OpenLine* line : open_in(from, length)) {
+        bound(*line);
         const uint64_t line_begin = line->number * kLineBytes;
         const uint64_t first = std::max(begin, line_begin) - line_begin;
         const uint64_t end = std::min(begin + length - line_begin, uint64_t{kLineBytes});
@@ -175,6 +179,7 @@ void LazySearch::before_store(std::byte* to, size_t length) {
     const uint64_t begin = static_cast<uint64_t>(to - image_.bytes().data());
     image_.stored(begin, length);
     for (OpenLine* line : open_in(to, length)) {
+        bound(*line);
         const uint64_t line_begin = line->number * kLineBytes;
         const bool replaced = begin <= line_begin && begin + length >= line_begin + kLineBytes;
         const uint32_t state = line->left[replaced ? 0 : choose(line->left.size()).taken];
@@ -231,6 +236,7 @@ std::vector<LazySearch::SummedLine> LazySearch::summed_lines(const WordRange& ra
     std::vector<SummedLine> lines;
     for (OpenLine* line :
          open_in(image_.bytes().data() + range.begin * 8, (range.end - range.begin) * 8)) {
+        bound(*line);
         uint8_t words = 0;
         for (size_t word = 0; word < kWordsPerLine; ++word) {
             const uint64_t number = line->number * kWordsPerLine + word;

@@ -2,6 +2,8 @@
 // what it comes to over every image that the rules allow, found with few of them.
 #include "sim/lazy_search.hpp"
 
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
 
@@ -100,6 +102,69 @@ TEST(LazySearch, ABudgetEndsItAndItSaysSo) {
     const Found found = search_all(CommitWordLog(false), false, {.runs_max = 2});
     EXPECT_FALSE(found.exhausted);
     EXPECT_LE(found.runs, 2 * 3u);
+}
+
+// Three lines, a bag in each; recovery gives back all of it: read word by word, read at once, or
+// after a store to the end of each line, before which the rest of the line is decided.
+enum class Way { by_words, at_once, after_a_store };
+
+class Revealing : public ToyLog {
+  public:
+    explicit Revealing(Way way) : way_(way) {}
+
+    void append(CrashMedium& medium, int number) override {
+        std::array<uint64_t, 3> words;
+        words.fill(static_cast<uint64_t>(number) + 1);
+        for (size_t line = 0; line < kLines; ++line)
+            medium.copy(Site::none, at(line * kLineBytes),
+                        reinterpret_cast<const std::byte*>(words.data()), sizeof words);
+        medium.flush(Site::none, at(0), kLines * kLineBytes);
+        medium.fence(Site::none);
+    }
+    std::string recover(const Reader& reader) const override {
+        if (way_ == Way::at_once) reader.tell(0, kLines * kLineBytes);
+        if (way_ == Way::after_a_store)
+            for (size_t line = 0; line < kLines; ++line) reader.store(line * kLineBytes + 56, 77);
+        std::string found;
+        for (size_t word = 0; word < 3; ++word)
+            for (size_t line = 0; line < kLines; ++line) {
+                const size_t at = line * kLineBytes + word * 8;
+                found +=
+                    std::to_string(way_ == Way::by_words ? reader.word(at) : reader.quiet_word(at));
+            }
+        return found;
+    }
+
+  private:
+    static constexpr size_t kLines = 3;
+
+    const Way way_;
+};
+
+TEST(LazySearch, ABoundLeavesOutWhatItSays) {
+    for (const uint32_t torn : {0, 1, 2, 3})
+        for (const Way way : {Way::by_words, Way::at_once, Way::after_a_store}) {
+            Revealing log(way);
+            CrashMedium medium(log.memory(), Domain::cache_line);
+            medium.on_crash_point([&](Site) {
+                const auto within = [&](const LeftOfLines& lines) {
+                    return std::ranges::count_if(lines, [](const auto& line) {
+                               const auto& [stores, value] = line;
+                               return value != stores->durable && value != stores->newest();
+                           }) <= torn;
+                };
+                double images = 0;
+                LazySearch::Result result;
+                const Outcomes searched =
+                    outcomes_of_search(medium, log, {.torn_lines_max = torn}, result);
+                EXPECT_EQ(searched, outcomes_of_all(medium, log, images, within)) << torn;
+                EXPECT_EQ(result.bounded, torn < 3);
+                EXPECT_EQ(result.runs, searched.size());
+                EXPECT_TRUE(result.exhausted);
+                EXPECT_FALSE(result.inconsistent);
+            });
+            log.append(medium, 0);
+        }
 }
 
 // A line that is stored to `stores` times without a fence, and nobody looks at it.

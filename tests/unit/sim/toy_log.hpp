@@ -29,8 +29,11 @@ class Reader {
   public:
     Reader(Image& image, LazySearch* search) : image_(image), search_(search) {}
 
+    void tell(size_t offset, size_t length) const {
+        if (search_ != nullptr) search_->before_load(at(offset), length);
+    }
     uint64_t word(size_t offset) const {
-        if (search_ != nullptr) search_->before_load(at(offset), 8);
+        tell(offset, 8);
         return quiet_word(offset);
     }
     uint64_t quiet_word(size_t offset) const {
