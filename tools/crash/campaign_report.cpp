@@ -202,8 +202,9 @@ std::string text_of(const CampaignReport& report) {
         if (run.is_violation()) text += violation(report, run);
     if (all.explored.crash_points != 0)
         text += grouped(all.explored.images) + " distinct images at " +
-                grouped(all.explored.crash_points) + " crash points, " + grouped(all.violations) +
-                " violations; " + grouped(static_cast<uint64_t>(all.images_per_s())) +
+                grouped(all.explored.crash_points) + " crash points, " +
+                count_text(all.violations, "violation") + "; " +
+                grouped(static_cast<uint64_t>(all.images_per_s())) +
                 " images per second and core; " +
                 format("10^%.1f not tried\n", all.explored.not_tried_log10());
     const uint64_t mutants = count(report, [](const CampaignRun& run) { return run.is_named(); });
