@@ -23,7 +23,8 @@ std::vector<std::string_view> lines_of(std::string_view text) {
 
 std::string quoted(std::string_view text) {
     constexpr size_t max = 80;
-    return "'" + std::string(text.substr(0, max)) + (text.size() > max ? "...'" : "'");
+    return "'" + line_of(std::as_bytes(std::span(text.substr(0, max)))) +
+           (text.size() > max ? "...'" : "'");
 }
 
 // How often each line is there, less how often it may be or has to be.

@@ -12,6 +12,7 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "crash/worker_image.hpp"
 #include "crash/workers.hpp"
@@ -47,7 +48,8 @@ class Recovery {
 
 std::string shortened(const std::string& text) {
     constexpr size_t max = 200;
-    return text.size() <= max ? text : text.substr(0, max) + "...";
+    const auto begin = std::string_view(text).substr(0, max);
+    return line_of(std::as_bytes(std::span(begin))) + (text.size() > max ? "..." : "");
 }
 
 Outcome differs(ViolationKind kind, const std::string& first, const std::string& second) {
