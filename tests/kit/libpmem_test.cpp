@@ -96,6 +96,35 @@ TEST(Libpmem, WhatIsNot) {
         EXPECT_FALSE(report_of(volatile_yet[i]).clean()) << i;
 }
 
+// What was stored plainly before a call comes before what the call stores, in one line too.
+TEST(Libpmem, ACallComesAfterWhatWasStoredBefore) {
+    const Folder folder;
+    const std::string path = folder.file("pages");
+    const crash::Test test{
+        .workload =
+            [&](crash::History&) {
+                size_t length = 0;
+                void* at =
+                    pmem_map_file(path.c_str(), 4096, PMEM_FILE_CREATE, 0600, &length, nullptr);
+                if (at == nullptr) throw std::runtime_error(pmem_errormsg());
+                auto* words = static_cast<uint64_t*>(at);
+                words[0] = 1;
+                const uint64_t one = 1;
+                pmem_memcpy(&words[1], &one, sizeof one, PMEM_F_MEM_NOFLUSH);
+                pmem_unmap(at, length);
+            },
+        .recover =
+            [](std::span<std::byte> image) {
+                const auto* words = reinterpret_cast<const uint64_t*>(image.data());
+                return std::to_string(words[0]) + std::to_string(words[1]);
+            },
+        .check = [](std::string_view digest,
+                    const crash::History&) { return std::string(digest == "01" ? "torn" : ""); }};
+    const crash::Report report = crash::run_file(path, test).value();
+    EXPECT_TRUE(report.clean()) << report.text();
+    EXPECT_EQ(report.images_distinct, 3u) << report.text();
+}
+
 // Memory that is not the file's goes on to libpmem.
 TEST(Libpmem, OtherMemoryIsLeftAlone) {
     alignas(64) static char elsewhere[1024];
