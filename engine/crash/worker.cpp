@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "crash/printable.hpp"
 #include "crash/worker_image.hpp"
 #include "crash/workers.hpp"
 
@@ -48,8 +49,7 @@ class Recovery {
 
 std::string shortened(const std::string& text) {
     constexpr size_t max = 200;
-    const auto begin = std::string_view(text).substr(0, max);
-    return line_of(std::as_bytes(std::span(begin))) + (text.size() > max ? "..." : "");
+    return printable(std::string_view(text).substr(0, max)) + (text.size() > max ? "..." : "");
 }
 
 Outcome differs(ViolationKind kind, const std::string& first, const std::string& second) {
