@@ -27,6 +27,7 @@ CrashMedium::CrashMedium(std::span<std::byte> live, const CrashMedium& killed)
     : CrashMedium(live, killed.domain_) {
     CNB_CHECK(std::ranges::equal(live, killed.live_));
     pending_ = killed.pending_;
+    sequence_ = killed.sequence_;
     kill();
 }
 
@@ -60,6 +61,8 @@ void CrashMedium::store_words(Site site, Unit::Kind kind, std::byte* to, const s
                               size_t length) {
     switch_point();
     if (is_dropped(site)) return;
+    // A page of a file is written back by msync alone, whichever way it was stored to.
+    if (domain_ == Domain::page && kind == Unit::Kind::non_temporal) kind = Unit::Kind::bag;
     ++counts_.stores;
     const uint64_t offset = static_cast<uint64_t>(to - live_.data());
     CNB_CHECK(to >= live_.data() && offset + length <= live_.size(), {"offset", offset});

@@ -57,6 +57,7 @@ class Explorer {
             return false;
         }
         ++explored_.images;
+        explored_.sum += image_.hash();
         const bool more = visit_();
         image_.undo();
         return more;
@@ -144,6 +145,7 @@ class Explorer {
         std::vector<std::vector<Line>> states;
         for (const auto& [line, stores] : pending_) states.push_back(stores.states());
         for (uint64_t i = 0; i < options_.random_images; ++i) {
+            if (explored_.images == options_.images_max) return true;  // enough were drawn
             for (size_t at = 0; at < states.size(); ++at)
                 image_.put(representatives_[at].line, states[at][random() % states[at].size()]);
             if (!show()) return false;
@@ -171,12 +173,14 @@ double Explored::not_tried_log10() const {
 }
 
 void Explored::add(const Explored& other) {
+    if (other.crash_points == 0) return;
     states_log10 =
         crash_points == 0 ? other.states_log10 : log10_of_sum(states_log10, other.states_log10);
     crash_points += other.crash_points;
     images += other.images;
     repeated += other.repeated;
     cut_short += other.cut_short;
+    sum += other.sum;
     stopped = stopped || other.stopped;
 }
 

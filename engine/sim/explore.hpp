@@ -30,6 +30,7 @@ struct Explored {
     uint64_t images = 0;      // shown; of one crash point each is another one
     uint64_t repeated = 0;    // reached again, and not shown
     uint64_t cut_short = 0;   // crash points at which images_max came before the levels' end
+    uint64_t sum = 0;         // of the images shown: other images, another sum, in all likelihood
     bool stopped = false;     // by the visitor
     double states_log10 = 0;  // of 1 + the images that the rules allow, at all crash points
 

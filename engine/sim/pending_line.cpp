@@ -50,6 +50,10 @@ std::vector<Line> PendingLine::representatives() const {
                     Line line = before;
                     unit.apply_to(line, words);
                     all.push_back(line);
+                    if (unit.kind != Unit::Kind::non_temporal) continue;
+                    line = durable;  // it waits for no earlier store
+                    unit.apply_to(line, words);
+                    all.push_back(line);
                 }
             }
         unit.apply_to(before);

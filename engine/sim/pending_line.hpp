@@ -46,7 +46,8 @@ struct PendingLine {
     Line newest() const { return prefix(units.size()); }
 
     // Each content once, the durable one first. Every prefix; and of each bag or non-temporal unit
-    // each word alone and each word missing, after the units before it.
+    // each word alone and each word missing, after the units before it; of a non-temporal one also
+    // without these.
     std::vector<Line> representatives() const;
 
     // Each content once, the durable one first; all that the rules allow, or the representatives

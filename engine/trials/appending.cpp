@@ -35,6 +35,7 @@ std::string appending_over(SimPool::Options space, Trial& trial, int records = 4
             return released.error().message;
         explorer.look("after a release");
     }
+    explorer.look("at the end");
     return explorer.failure;
 }
 

@@ -44,9 +44,11 @@ std::vector<CampaignRun> all_runs(const CampaignOptions& options) {
     return runs;
 }
 
-sim::ExploreOptions levels_of(uint64_t images) {
-    if (images == 0) return {.cover_pairs = true};
-    return {.cover_pairs = true, .random_images = images, .images_max = images};
+sim::ExploreOptions levels_of(const CampaignOptions& options) {
+    sim::ExploreOptions levels{.cover_pairs = true, .seed = options.seed};
+    levels.random_images = options.images;
+    if (options.images != 0) levels.images_max = options.images;
+    return levels;
 }
 
 }  // namespace
@@ -56,10 +58,11 @@ std::vector<CampaignRun> run_campaign(const CampaignOptions& options) {
     const auto run = [&](size_t i, Outcome& outcome) {
         const bool mutant = runs[i].known != nullptr;
         run_broken(runs[i].broken, *runs[i].scenario, mutant ? 1 : options.seed,
-                   mutant ? sim::ExploreOptions{} : levels_of(options.images), outcome);
+                   mutant ? sim::ExploreOptions{} : levels_of(options), outcome);
     };
     ForkOptions processes = options.processes;
-    if (options.images != 0) processes.seconds_max = 0;  // so many as were asked for
+    // So many as were asked for.
+    if (options.images != 0 && !options.mutants) processes.seconds_max = 0;
     const auto outcomes = run_forked(runs.size(), processes, run, options.look);
     for (size_t i = 0; i < runs.size(); ++i) runs[i].outcome = outcomes[i];
     return runs;

@@ -1,6 +1,7 @@
 #include "trials/forked.hpp"
 
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,6 +44,7 @@ class Shared {
 
 [[noreturn]] void run_one(size_t i, unsigned seconds_max, int said, Outcome& outcome,
                           const std::function<void(size_t, Outcome&)>& work) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     alarm(seconds_max);
     dup2(said, STDERR_FILENO);
     try {

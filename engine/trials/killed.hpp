@@ -112,7 +112,7 @@ class KilledRecovery {
     KilledRecovery(Trial& trial, const Life::Options& options, int records)
         : trial_(trial),
           options_(options),
-          pool_({.segments = 6}),
+          pool_({.segments = 6, .seed = trial.seed}),
           first_((pool_.add_stream("s", false), pool_), options) {
         CNB_CHECK(first_.open().has_value());
         for (int i = 0; i < records; ++i)
@@ -126,10 +126,14 @@ class KilledRecovery {
     template <class Fill>
     void run(uint64_t stride, Fill&& fill) {
         uint64_t turn = 0;
-        Explorer explorer(trial_, first_, [&](sim::Image& image) {
-            if (turn++ % stride == 0) kill_recovery(image, turn, fill);
-            return wrong;
-        });
+        // Not the trial's: most of these images are passed over.
+        Explorer explorer(
+            first_,
+            [&](sim::Image& image) {
+                if (turn++ % stride == 0) kill_recovery(image, turn, fill);
+                return wrong;
+            },
+            trial_.levels);
         explorer.look("power loss");
     }
 
@@ -150,6 +154,7 @@ class KilledRecovery {
             if (!wrong.empty()) wrong = kill.where + ": " + wrong;
         });
         if (auto opened = second.open(); !opened) wrong = opened.error().message;
+        if (wrong.empty()) wrong = compare(second, history_);
     }
 
     template <class Fill>

@@ -53,11 +53,13 @@ void Life::mutate() {
 
 void Life::kill() {
     engine_.reset();
+    sealed_to_.clear();
     medium_.kill();
 }
 
 void Life::lose_power(std::mt19937_64& random) {
     engine_.reset();
+    sealed_to_.clear();
     medium_.lose_power(random);
 }
 

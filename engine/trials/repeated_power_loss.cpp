@@ -52,6 +52,7 @@ std::string preparing_twice(Trial& trial) {
                 return recover_and_compare(torn.pool, both, empty, options);
             });
             if (auto opened = second.open(); !opened) return "open: " + opened.error().message;
+            again.look("at the end");
             return again.failure;
         });
         if (auto opened = first.open(); !opened) return "open: " + opened.error().message;
@@ -84,6 +85,7 @@ std::string recovering(Trial& trial) {
     Explorer explorer(trial, second,
                       [&](auto& image) { return recover_and_compare(cut, image, past, options); });
     if (auto opened = second.open(); !opened) return "open: " + opened.error().message;
+    explorer.look("at the end");
     return explorer.failure;
 }
 

@@ -21,6 +21,7 @@ Explorer::Explorer(Trial* trial, Life& life, Check check, const sim::ExploreOpti
       check_(std::move(check)),
       levels_(levels),
       image_(life.medium().live().size()) {
+    if (trial != nullptr) levels_.seed += 1'000'000 * trial->explorers++;
     life.medium().on_crash_point(
         [this](Site site) { look("crash at " + std::string(name_of(site))); });
 }
@@ -32,16 +33,15 @@ Explorer::~Explorer() {
 
 void Explorer::look(const std::string& where) {
     if (!failure.empty()) return;
-    failure = life_.medium().broken_rule();
-    if (!failure.empty()) return;
     const CrashMedium& medium = life_.medium();
-    sim::ExploreOptions levels = levels_;
-    levels.seed += explored.crash_points;  // others are drawn at each
-    explored.add(sim::explore(medium.live(), medium.pending(), image_, levels, [&] {
+    ++levels_.seed;
+    explored.add(sim::explore(medium.live(), medium.pending(), image_, levels_, [&] {
         const std::string wrong = check_(image_);
         if (!wrong.empty()) failure = where + ": " + wrong;
         return wrong.empty();
     }));
+    // Behind the images, which are to notice without it.
+    if (failure.empty()) failure = medium.broken_rule();
 }
 
 }  // namespace cinnabar::trials

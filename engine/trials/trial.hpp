@@ -21,7 +21,8 @@ struct Trial {
     const sim::ExploreOptions levels;
 
     sim::Explored explored = {};  // by all explorers
-    uint64_t appends = 0;         // asked for, in all lives that have the options above
+    uint64_t appends = 0;         // asked for, in all lives, those after a crash too
+    uint64_t explorers = 0;
 };
 
 // Checks every image of every crash point of a life, from now on.
@@ -47,7 +48,7 @@ class Explorer {
     Trial* trial_;
     Life& life_;
     Check check_;
-    const sim::ExploreOptions levels_;
+    sim::ExploreOptions levels_;  // with another seed at each crash point
     sim::Image image_;
 };
 

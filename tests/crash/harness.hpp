@@ -8,7 +8,6 @@
 #include <iostream>
 #include <random>
 
-#include "crash/harness.hpp"
 #include "trials/trial.hpp"
 
 namespace cinnabar::crash_test {

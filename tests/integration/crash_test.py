@@ -37,7 +37,7 @@ class CrashLog(ProgramTest):
     def test_a_seed_gives_the_run_again(self):
         def counts(seed):
             done = self.campaign("--scenario", "two_threads", "--seed", seed)
-            return [(run["images_distinct"], run["crash_points"])
+            return [(run["images_distinct"], run["crash_points"], run["images_sum"])
                     for run in done["scenarios"][0]["runs"]]
         self.assertEqual(counts(7), counts(7))
         self.assertNotEqual(counts(7), counts(8))
@@ -46,6 +46,10 @@ class CrashLog(ProgramTest):
         few = self.campaign("--scenario", "appending", "--images", 5)
         self.assertLessEqual(few["images_distinct"], 5 * few["crash_points"])
         self.assertGreater(few["crash_points_cut_short"], 100)
+        drawn = [self.campaign("--scenario", "closing", "--images", 900, "--seed", seed)
+                 ["scenarios"][0]["runs"][0]["images_sum"] for seed in (1, 1, 2)]
+        self.assertEqual(drawn[0], drawn[1])
+        self.assertNotEqual(drawn[0], drawn[2])
         many = self.campaign("--scenario", "reserving", "--images", 1000)
         levels = self.campaign("--scenario", "reserving")
         self.assertGreater(many["images_distinct"], 2 * levels["images_distinct"])
@@ -64,7 +68,8 @@ class CrashLog(ProgramTest):
         done = self.campaign(*words, code=VIOLATION)
         self.assertEqual(done["violations"], 1)
         (run,) = done["scenarios"][0]["runs"]
-        self.assertRegex(run["wrong"], "acknowledged")
+        self.assertRegex(run["wrong"], "acknowledged record 1 at LSN 64 is gone")
+        self.assertEqual(done["false_alarms"], 0)
         text = self.expect(VIOLATION, "crash", "log", *words).stdout.decode()
         self.assertIn("VIOLATION: appending, cache_line: " + run["wrong"], text)
         again = "cinnabar crash log --scenario appending --break forced_fence --seed 1"
@@ -91,6 +96,8 @@ class CrashLog(ProgramTest):
                 (["log", "--images", "many"], b"--images: "),
                 (["log", "--seed", "-1"], b"--seed: "),
                 (["log", "--break", "nope"], b"there is no mutant 'nope'"),
+                (["log", "--break", "forced_fence", "--mutants"], b"do not go together"),
+                (["log", "--break", "forced_fence", "--scenario", "failing"], b"nothing to run"),
                 (["log", "--what"], b"--what")):
             done = self.expect(USAGE, "crash", *words)
             self.assertIn(sentence, done.stderr, words)

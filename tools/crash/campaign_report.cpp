@@ -42,7 +42,12 @@ uint64_t defects_caught(const CampaignReport& report) {
 }
 // Of engines without a defect: as they are, or changed in a way that harms nothing.
 uint64_t false_alarms(const CampaignReport& report) {
+    if (!report.broken.empty()) return 0;
     return count(report, [](const CampaignRun& run) { return !run.is_defect() && run.noticed(); });
+}
+
+uint64_t violations(const CampaignReport& report) {
+    return count(report, [](const CampaignRun& run) { return run.is_violation(); });
 }
 
 double rounded(double value) {
@@ -72,6 +77,7 @@ Json json_of(const CampaignRun& run) {
     Sum sum;
     sum.add(run);
     put_sum(out, sum);
+    out["images_sum"] = run.outcome.explored.sum;
     out["process_s"] = rounded(run.outcome.seconds);
     out["wrong"] = run.noticed() ? Json(run.outcome.wrong) : Json();
     return out;
@@ -101,7 +107,7 @@ std::string table_line(const CampaignRun& run) {
 
 std::string again(const CampaignReport& report, const CampaignRun& run) {
     std::string words = "cinnabar crash log --scenario " + std::string(run.scenario->name);
-    if (run.is_mutant()) return words + " --mutants";
+    if (run.is_mutant()) return words + (run.is_named() ? " --mutants" : " --matrix");
     if (!report.broken.empty()) words += " --break " + report.broken;
     words += " --seed " + std::to_string(report.seed);
     if (report.images_max != 0) words += " --images " + std::to_string(report.images_max);
@@ -152,6 +158,7 @@ Json json_of(const CampaignReport& report) {
     }
     for (const CampaignRun& run : report.runs)
         if (run.is_mutant()) out["mutant_runs"].push_back(mutant_json(run));
+    all.violations = violations(report);
     put_sum(out, all);
     out["mutants"] = defects(report);
     out["mutants_caught"] = defects_caught(report);
@@ -182,7 +189,7 @@ std::string matrix_of(const CampaignReport& report) {
             row.assign(all.size(), '.');
         }
         const auto at = static_cast<size_t>(run.scenario - all.data());
-        if (run.noticed()) row[at] = kLetters.at(at);
+        if (run.noticed()) row[at] = run.ended() ? kLetters.at(at) : '?';
     }
     end_row();
     return text;
@@ -203,7 +210,7 @@ std::string text_of(const CampaignReport& report) {
     if (all.explored.crash_points != 0)
         text += grouped(all.explored.images) + " distinct images at " +
                 grouped(all.explored.crash_points) + " crash points, " +
-                count_text(all.violations, "violation") + "; " +
+                count_text(violations(report), "violation") + "; " +
                 grouped(static_cast<uint64_t>(all.images_per_s())) +
                 " images per second and core; " +
                 format("10^%.1f not tried\n", all.explored.not_tried_log10());

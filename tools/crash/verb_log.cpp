@@ -75,24 +75,27 @@ trials::CampaignOptions options_of(const LogVerb& verb, const trials::Scenario* 
     return options;
 }
 
+// What a process said before it died need not be text.
+std::string text_of(const Json& json) {
+    return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+ExitCode usage_error(const std::string& sentence, bool json) {
+    return end_with(Error{Errc::invalid_argument, sentence, {}, {}}, json);
+}
+
 ExitCode crash_log(const LogVerb& verb) {
     const bool json = verb.json_file == "-";
     const trials::Scenario* scenario =
         verb.scenario.empty() ? nullptr : trials::find_scenario(verb.scenario);
     if (scenario == nullptr && !verb.scenario.empty())
-        return end_with(
-            Error{Errc::invalid_argument,
-                  "there is no scenario '" + verb.scenario + "'; there are: " + scenario_names(),
-                  {},
-                  {}},
-            json);
+        return usage_error(
+            "there is no scenario '" + verb.scenario + "'; there are: " + scenario_names(), json);
     if (!verb.broken.empty() && trials::find_known(verb.broken) == nullptr)
-        return end_with(
-            Error{Errc::invalid_argument,
-                  "there is no mutant '" + verb.broken + "'; engine/doc/CRASH.md lists them",
-                  {},
-                  {}},
-            json);
+        return usage_error(
+            "there is no mutant '" + verb.broken + "'; engine/doc/CRASH.md lists them", json);
+    if (!verb.broken.empty() && (verb.mutants || verb.matrix))
+        return usage_error("--break and --mutants or --matrix do not go together", json);
     if (auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
     trials::CampaignOptions options = options_of(verb, scenario);
     CampaignReport report;
@@ -105,11 +108,15 @@ ExitCode crash_log(const LogVerb& verb) {
         options.look = progress_on(progress);
         report.runs = trials::run_campaign(options);
     }
+    if (report.runs.empty())
+        return usage_error("nothing to run: scenario '" + verb.scenario +
+                               "' has no run in the domain of mutant '" + verb.broken + "'",
+                           json);
     report.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     if (!json && verb.matrix) put(matrix_of(report));
     if (!json) put(text_of(report));
-    const ExitCode code = write_results(json_of(report).dump(1) + "\n", verb.json_file);
+    const ExitCode code = write_results(text_of(json_of(report)), verb.json_file);
     if (code != ExitCode::ok) return code;
     if (report.any_violation()) say("violations were found; the results say where");
     return end_with(report.any_violation() ? ExitCode::violation : ExitCode::ok, json);
