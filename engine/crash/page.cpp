@@ -52,8 +52,8 @@ code { font: 13px/1.5 "DejaVu Sans Mono", monospace; }
 )css";
 
 constexpr std::string_view kPatterns = R"svg(<defs>
-<pattern id="dirty" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
-<rect width="6" height="6" fill="var(--dirty)"/><rect width="2" height="6" fill="var(--grain)"/>
+<pattern id="dirty" width="6" height="6" patternUnits="userSpaceOnUse"
+patternTransform="rotate(45)"><rect width="6" height="6" fill="var(--dirty)"/><rect width="2" height="6" fill="var(--grain)"/>
 </pattern>
 <pattern id="flight" width="6" height="6" patternUnits="userSpaceOnUse">
 <rect width="6" height="6" fill="var(--flight)"/><circle cx="3" cy="3" r="1.2" fill="var(--ink)"/>
@@ -319,7 +319,10 @@ class Picture {
                           "/><text class=\"crashed\"" + at({{"x", crash_x_ + 10}, {"y", 28}}) +
                           ">crash</text><text class=\"small\"" +
                           at({{"x", crash_x_ + 24}, {"y", kTop - 6}}) + ">words of the line</text>";
-        return out + "<text class=\"small\" x=\"0\" y=\"40\">operations</text>\n";
+        const bool any = std::ranges::any_of(
+            shown_, [&](size_t number) { return is_operation(trace_.events[number]); });
+        if (any) out += "<text class=\"small\" x=\"0\" y=\"40\">operations</text>";
+        return out + "\n";
     }
 
     std::string axis() const {

@@ -61,6 +61,16 @@ Result<void> Run::check(const Test& test, const Options& options) {
     return {};
 }
 
+Result<void> Run::look_for(std::string_view replay) {
+    wanted_ = Replay::parse(replay);
+    if (!wanted_)
+        return invalid("does not understand '" + std::string(replay) +
+                       "'; the replay line of a violation looks like '" + Replay{}.text() + "'");
+    if (wanted_->build != build_of_program())
+        return invalid("is of another build of the program than '" + wanted_->text() + "'");
+    return {};
+}
+
 Result<void> Run::watch(Recorder& recorder) {
     recorder_ = &recorder;
     domain_ = recorder.medium().domain();
@@ -178,8 +188,6 @@ void Run::capture() {
 }
 
 Result<std::vector<std::byte>> Run::found() const {
-    if (wanted_->build != build_of_program())
-        return invalid("is of another build of the program than '" + wanted_->text() + "'");
     if (!capture_)
         return invalid("ends before the crash point of '" + wanted_->text() +
                        "': that line is of another workload");
@@ -229,14 +237,15 @@ Result<Report> Run::on(Region& region, const Test& test, const Options& options)
     return run.finish();
 }
 
-Result<std::vector<std::byte>> Run::find(Region& region, const Test& test, const Replay& replay) {
+Result<std::vector<std::byte>> Run::find(Region& region, const Test& test,
+                                         std::string_view replay) {
     const Options options;
     if (const auto valid = check(test, options); !valid) return fail(valid.error());
     Run run(test, options);
-    run.look_for(replay);
+    if (const auto known = run.look_for(replay); !known) return fail(known.error());
     Recorder recorder(region.bytes(), region.bytes(), region.domain());
     if (const auto watched = run.watch(recorder); !watched) return fail(watched.error());
-    if (replay.build == build_of_program()) lend(region, run, recorder);
+    lend(region, run, recorder);
     return run.found();
 }
 
@@ -245,11 +254,7 @@ Result<Report> run(Region& region, const Test& test, const Options& options) {
 }
 
 Result<std::vector<std::byte>> image_of(Region& region, const Test& test, std::string_view replay) {
-    const auto parsed = Replay::parse(replay);
-    if (!parsed)
-        return invalid("does not understand '" + std::string(replay) +
-                       "'; the replay line of a violation looks like '" + Replay{}.text() + "'");
-    return Run::find(region, test, *parsed);
+    return Run::find(region, test, replay);
 }
 
 }  // namespace cinnabar::crash

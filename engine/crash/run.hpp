@@ -9,6 +9,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -33,9 +34,10 @@ class Run {
     static Result<void> check(const Test& test, const Options& options);
     // Processes for recoveries; before the workload has done anything. Errors: io.
     Result<void> start() { return workers_->start(); }
-    // Instead of recovering images, keeps this one and looks at no other.
-    void look_for(const Replay& replay) { wanted_ = replay; }
-    // The image, after the workload has ended. Errors: invalid_argument (it is of another build or
+    // Instead of recovering images, keeps the one that the line names, and looks at no other.
+    // Errors: invalid_argument (no such line; it is of another build).
+    Result<void> look_for(std::string_view replay);
+    // The image, after the workload has ended. Errors: invalid_argument (it is of another
     // workload).
     Result<std::vector<std::byte>> found() const;
 
@@ -57,7 +59,7 @@ class Run {
     // Lends the region's and the history's private parts to a run.
     static Result<Report> on(Region& region, const Test& test, const Options& options);
     static Result<std::vector<std::byte>> find(Region& region, const Test& test,
-                                               const Replay& replay);
+                                               std::string_view replay);
 
   private:
     struct Verdict {

@@ -1,11 +1,9 @@
 // What a run does with an image that fails: finds the smallest one that fails as well, says which
 // calls are to blame, and tries what would mend it.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 
+#include "crash/image_file.hpp"
 #include "crash/page.hpp"
 #include "crash/run.hpp"
 
@@ -15,21 +13,6 @@ namespace {
 
 bool is_reducible(ViolationKind kind) {
     return kind != ViolationKind::hung && kind != ViolationKind::not_deterministic;
-}
-
-bool is_zero(std::span<const std::byte> bytes) {
-    return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{}; });
-}
-
-// With holes where the image is zero.
-void write_sparse(int file, std::span<const std::byte> image) {
-    constexpr size_t page_bytes = 4096;
-    if (::ftruncate(file, static_cast<off_t>(image.size())) != 0) return;
-    for (size_t at = 0; at < image.size(); at += page_bytes) {
-        const auto page = image.subspan(at, std::min(page_bytes, image.size() - at));
-        if (is_zero(page)) continue;
-        if (::pwrite(file, page.data(), page.size(), static_cast<off_t>(at)) < 0) return;
-    }
 }
 
 // The calls are one: no order of calls helps.
@@ -194,12 +177,9 @@ void Run::keep_for_page(Finding& finding) const {
 
 void Run::keep_image() const {
     if (options_.image_folder.empty()) return;
-    const std::string path = options_.image_folder + "/violation-" +
-                             std::to_string(report_.violations.size()) + ".image";
-    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (file < 0) return;
-    write_sparse(file, image_->image());
-    ::close(file);
+    (void)write_image(options_.image_folder + "/violation-" +
+                          std::to_string(report_.violations.size()) + ".image",
+                      image_->image());
 }
 
 void Run::try_fixes(const Repeat& repeat) {

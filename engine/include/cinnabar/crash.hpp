@@ -174,7 +174,7 @@ struct Options {
     uint64_t recovery_memory_bytes_max = uint64_t{1} << 30;  // of address space, beyond the start's
     uint64_t violations_max = 10;  // images; after so many no further one is tried
     // For the smallest image that fails as well, in each of two directions; 0: as it was found.
-    uint64_t reduction_images_max = 500;
+    uint64_t reduction_images_max = 200;
     uint64_t fixes_max = 3;  // further runs, with a flush and a fence put in; 0: none
     // Where set, a folder that is there: files of images lie in it ("image"), and one of each
     // violation stays ("violation-N.image"), with holes for pages of zeros.
@@ -264,7 +264,11 @@ Result<std::vector<std::byte>> image_of(Region& region, const Test& test, std::s
 // stored to. All that changes between two calls of libpmem is one bag. A file that is there counts
 // as durable, one that is created as zeros; names and sizes of files are not modelled. Stores to a
 // mapping without such calls, and write(2), are seen at the next call. The domain is cache_line.
-// The file is left as the workload leaves it.
+// The file is left as the workload leaves it. Before a fix is tried it becomes again what it was,
+// or is removed; in a folder no fix is tried.
 Result<Report> run_file(const std::string& path, const Test& test, const Options& options = {});
+// image_of() of such a run. The file has to be what it was then.
+Result<std::vector<std::byte>> image_of_file(const std::string& path, const Test& test,
+                                             std::string_view replay);
 
 }  // namespace cinnabar::crash
