@@ -99,7 +99,7 @@ bool Foreign::is_ours(const Mapping& mapping) const {
 }
 
 bool Foreign::holds(const void* address) {
-    if (given_up_ || (found() && !recorder_->is_owner())) return false;
+    if (given_up_ || ::getpid() != process_ || (found() && !recorder_->is_owner())) return false;
     const auto at = reinterpret_cast<uintptr_t>(address);
     if (mapping_ && at >= mapping_->begin && at < mapping_->end) return usable();
     const auto mapping = mapping_of(address);

@@ -2,6 +2,8 @@
 // stored there since the last call of libpmem, and from where such a call came.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -76,7 +78,8 @@ class Foreign {
                      bool flushed);
     void store_part(uint64_t offset, uint64_t end, Recorder::Kind kind, bool flushed, Site place);
 
-    std::string path_;  // without links
+    const pid_t process_ = ::getpid();  // children are other workloads
+    std::string path_;                  // without links
     bool is_folder_ = false;
     std::optional<std::string> before_;  // what the file held; nothing where there was none
     Run& run_;

@@ -128,7 +128,7 @@ class Picture {
         choose_lanes();
         choose_events();
         const int events = static_cast<int>(std::max<size_t>(shown_.size(), 1));
-        step_ = std::clamp(720 / events, 9, 60);
+        step_ = std::clamp(840 / events, 7, 60);
         crash_x_ = kLeft + events * step_ + step_ / 2;
         bottom_ = kTop + static_cast<int>(lanes_.size()) * kLaneHeight + 6;
     }
@@ -271,10 +271,10 @@ class Picture {
 
     std::string fence(size_t i) const {
         const int x = x_of(i);
-        const auto line = at({{"x1", x}, {"y1", kTop - 8}, {"x2", x}, {"y2", bottom_}});
+        const auto line = at({{"x1", x}, {"y1", kTop - 4}, {"x2", x}, {"y2", bottom_}});
         return "<g>" + title(event(i).where) + "<line class=\"fence\"" + line +
                "/><rect class=\"hit\"" +
-               at({{"x", x - 4}, {"y", kTop - 8}, {"width", 8}, {"height", bottom_ - kTop + 8}}) +
+               at({{"x", x - 4}, {"y", kTop - 4}, {"width", 8}, {"height", bottom_ - kTop + 4}}) +
                "/></g>\n";
     }
 
@@ -308,8 +308,8 @@ class Picture {
         const std::string path =
             begins ? "M" + text_of(x - 4) + " 33v10l8 -5z" : "M" + text_of(x - 5) + " 38l4 5l7 -10";
         return "<g class=\"operation\">" + title(event(i).where) + "<text class=\"small\"" +
-               at({{"x", x}, {"y", 26}}) + " text-anchor=\"middle\">" + number_in(event(i).where) +
-               "</text><path d=\"" + path + "\"/><rect class=\"hit\"" +
+               at({{"x", x}, {"y", begins ? 55 : 26}}) + " text-anchor=\"middle\">" +
+               number_in(event(i).where) + "</text><path d=\"" + path + "\"/><rect class=\"hit\"" +
                at({{"x", x - 6}, {"y", 16}, {"width", 12}, {"height", 30}}) + "/></g>\n";
     }
 

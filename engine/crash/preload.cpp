@@ -15,7 +15,6 @@
 // standard input; "report.json" and "report.txt" are written when the workload ends; for a replay
 // "refused.txt" with the reason where there is no image.
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -133,18 +132,15 @@ class Preloaded {
           acknowledged_(options_.image_folder + "/acknowledged"),
           test_(test()) {}
 
-    bool start() {
+    void start() {
         if (!replay_.empty()) {
-            if (const auto known = run_.look_for(replay_); !known) {
-                refuse(known.error().message);
-                return false;
-            }
+            if (const auto known = run_.look_for(replay_); !known)
+                return refuse(known.error().message);
         } else if (!run_.start()) {
-            return false;
+            return;
         }
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
         Foreign::watch(foreign_.get());
-        return true;
     }
 
     // A program that the workload starts, and that maps no such file, has nothing to report.
@@ -204,9 +200,7 @@ Preloaded* the_preloaded = nullptr;
     // themselves.
     std::setvbuf(stdout, nullptr, _IOLBF, 0);
     the_preloaded = new Preloaded;
-    if (!the_preloaded->start()) return;
-    // A child has the same memory and is another workload.
-    ::pthread_atfork(nullptr, nullptr, [] { Foreign::watch(nullptr); });
+    the_preloaded->start();
 }
 
 [[gnu::destructor]] void end() {

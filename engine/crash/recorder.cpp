@@ -71,9 +71,18 @@ void Recorder::notice(Site place) {
     for (uint64_t page = 0; page < memory_.size(); page += kPageBytes) {
         const size_t length = std::min(kPageBytes, memory_.size() - page);
         if (std::memcmp(seen_.get() + page, memory_.data() + page, length) != 0)
-            find_changes(page, length, changes);
+            find_changes({page, length}, changes);
     }
-    if (changes.empty()) return;
+    if (!changes.empty()) noticed(std::move(changes), place);
+}
+
+void Recorder::notice(uint64_t offset, size_t length, Site place) {
+    std::vector<Range> changes;
+    find_changes({offset, length}, changes);
+    if (!changes.empty()) noticed(std::move(changes), place);
+}
+
+void Recorder::noticed(std::vector<Range> changes, Site place) {
     const Site before = this->place("before " + text_of(place));
     std::vector<Range> later;
     if (is_fixed(before)) {
@@ -89,8 +98,9 @@ void Recorder::notice(Site place) {
     if (!later.empty()) store(later, Kind::bag, before);
 }
 
-void Recorder::find_changes(uint64_t page, size_t length, std::vector<Range>& changes) const {
-    for (uint64_t line = page; line < page + length; line += kLineBytes) {
+void Recorder::find_changes(Range range, std::vector<Range>& changes) const {
+    for (uint64_t line = range.offset / kLineBytes * kLineBytes; line < range.offset + range.length;
+         line += kLineBytes) {
         const std::byte* now = memory_.data() + line;
         const std::byte* before = seen_.get() + line;
         size_t first = 0, end = kLineBytes;  // of the words that differ
@@ -221,6 +231,7 @@ void Recorder::acknowledged(Site place) {
 }
 
 bool Recorder::is_owner() {
+    if (::getpid() != process_) return false;
     if (std::this_thread::get_id() == owner_) return true;
     other_thread_ = true;
     return false;

@@ -7,6 +7,8 @@
 // both kinds on one line, acknowledgements of what was not flushed.
 #pragma once
 
+#include <unistd.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -50,6 +52,8 @@ class Recorder {
     // What was stored since the last call is from "before" this one. Every call below begins with
     // it; whoever is about to store, and then tells of it with stored(), calls it before.
     void notice(Site place);
+    // The same, of the lines of a range alone.
+    void notice(uint64_t offset, size_t length, Site place);
     // The range was just stored to by one call. A word is 8 bytes or fewer, which no line divides.
     void stored(uint64_t offset, size_t length, Kind kind, Site place);
     void flush(uint64_t offset, size_t length, Site place);
@@ -93,7 +97,8 @@ class Recorder {
         uint64_t offset;
         size_t length;
     };
-    void find_changes(uint64_t page, size_t length, std::vector<Range>& changes) const;
+    void find_changes(Range range, std::vector<Range>& changes) const;
+    void noticed(std::vector<Range> changes, Site place);
     void store(const std::vector<Range>& ranges, Kind kind, Site place);
     void store_to_medium(Range range, Kind kind, Site place);
     bool is_fixed(Site place) const { return fix_ && text_of(place) == fix_->where; }
@@ -108,6 +113,7 @@ class Recorder {
     sim::CrashMedium medium_;
     std::function<bool()> readable_;
     const std::thread::id owner_ = std::this_thread::get_id();
+    const pid_t process_ = ::getpid();
     std::vector<std::string> places_{""};
     std::map<std::string, Site, std::less<>> place_of_;
     std::map<std::pair<std::string_view, Site>, uint64_t> remarks_;

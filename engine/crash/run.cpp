@@ -7,6 +7,7 @@
 #include <cstring>
 #include <exception>
 
+#include "crash/hooked_stores.hpp"
 #include "crash/reduce.hpp"
 
 namespace cinnabar::crash {
@@ -133,7 +134,6 @@ void Run::explore(const std::string& where) {
     const auto max = static_cast<double>(options_.images_per_crash_point_max);
     share_ = max / (images_about(recorder_->medium().pending()) +
                     static_cast<double>(options_.random_images));
-    draw_.seed(options_.seed + number_);
     const sim::ExploreOptions options{options_.pair_lines_max, options_.random_images,
                                       options_.seed + number_};
     bool is_first = true;
@@ -216,7 +216,10 @@ void Run::lend(Region& region, Run& run, Recorder& recorder) {
     const std::span<std::byte> memory = region.bytes();
     const std::vector<std::byte> before(memory.begin(), memory.end());
     region.recorder_ = &recorder;
-    run.run_workload();
+    {
+        const HookedStores told(memory, recorder);
+        run.run_workload();
+    }
     region.recorder_ = nullptr;
     std::memcpy(memory.data(), before.data(), before.size());
 }

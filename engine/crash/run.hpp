@@ -28,7 +28,7 @@ class Run {
   public:
     // Both outlive it.
     Run(const Test& test, const Options& options)
-        : test_(test), options_(options), workers_(std::make_shared<Workers>(test, options)) {}
+        : Run(test, options, std::make_shared<Workers>(test, options)) {}
 
     // Errors: invalid_argument.
     static Result<void> check(const Test& test, const Options& options);
@@ -68,8 +68,9 @@ class Run {
         std::string digest;
     };
 
-    Run(const Run& other, const Options& options)
-        : test_(other.test_), options_(options), workers_(other.workers_) {}
+    // With the workers of another run: copies of the process from before its workload.
+    Run(const Test& test, const Options& options, std::shared_ptr<Workers> workers)
+        : test_(test), options_(options), workers_(std::move(workers)), draw_(options.seed) {}
     static void lend(Region& region, Run& run, Recorder& recorder);
     void explore(const std::string& where);
     bool visit(bool is_first, const std::string& where);

@@ -192,7 +192,7 @@ void Run::try_fixes(const Repeat& repeat) {
             Options options = options_;
             options.fixes_max = 0;
             options.image_folder = options.page_folder = "";
-            Run again(*this, options);
+            Run again(test_, options, workers_);
             again.inserted_ = finding.fix;
             known = tried.emplace(key, repeat(again)).first;
         }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,7 +46,9 @@ Result<void> Workers::start() {
     orders_of_zygote_ = orders[0];
     orders_ = orders[1];
     std::fflush(nullptr);  // or a copy of what is buffered could be written twice
-    zygote_ = ::fork();
+    // As fork does it, but without a signal at its end: such a child is not seen by a workload that
+    // waits for its own ones.
+    zygote_ = static_cast<pid_t>(::syscall(SYS_clone, 0, nullptr, nullptr, nullptr, nullptr));
     if (zygote_ < 0) return failed("no process for recoveries");
     if (zygote_ == 0) be_zygote();
     ::close(orders_of_zygote_);
@@ -158,7 +161,8 @@ Workers::~Workers() {
     if (zygote_ > 0) {
         ::close(orders_);
         if (desk_->state.load() != kNobody) dismiss();
-        ::waitpid(zygote_, nullptr, 0);
+        ::kill(zygote_, SIGKILL);
+        ::waitpid(zygote_, nullptr, __WALL);
     }
     if (desk_ != nullptr) ::munmap(desk_, sizeof(Desk));
     if (!memory_.empty()) ::munmap(memory_.data(), memory_.size());

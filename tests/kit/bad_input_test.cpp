@@ -2,6 +2,9 @@
 // test's process.
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdlib>
 #include <new>
@@ -111,6 +114,9 @@ TEST(BadInput, ARecoveryThatHangs) {
 }
 
 TEST(BadInput, ARecoveryThatAllocatesWithoutEnd) {
+#ifdef __SANITIZE_ADDRESS__
+    GTEST_SKIP() << "skipped: AddressSanitizer's allocator bears no limit of the address space";
+#endif
     const crash::Report report = report_of([](std::span<std::byte> image) {
         std::vector<std::string> all;
         while (image[0] == std::byte{2}) all.emplace_back(1 << 20, 'x');
@@ -214,6 +220,25 @@ TEST(BadInput, Misuse) {
     });
     misused("a second thread",
             [&](crash::History&) { std::thread([&] { region.zero(end - 8, 8); }).join(); });
+}
+
+// The processes of recoveries are none of its children.
+TEST(BadInput, AWorkloadThatWaitsForAllItsChildren) {
+    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.workload = [&](crash::History& history) {
+        write_notes(NotebookWriter(region, Wrong::nothing), history);
+        const pid_t child = ::fork();
+        if (child == 0) {
+            region.fence();  // of another process: nothing here
+            ::_exit(0);
+        }
+        int waited = 0;
+        while (::wait(nullptr) > 0) ++waited;
+        if (waited != 1) throw std::runtime_error("a child of somebody else's");
+    };
+    const crash::Report report = report_of(test, region);
+    EXPECT_TRUE(report.clean()) << report.text();
 }
 
 TEST(BadInput, OutsideOfARunARegionIsMemory) {

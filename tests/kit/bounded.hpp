@@ -3,15 +3,22 @@
 #pragma once
 
 #include <cinnabar/crash.hpp>
+#include <cstdint>
 #include <cstdlib>
 
 namespace kit_test {
+
+#ifdef __SANITIZE_ADDRESS__
+inline constexpr uint64_t kImages = 15;
+#else
+inline constexpr uint64_t kImages = 40;
+#endif
 
 inline cinnabar::crash::Options bounded() {
     cinnabar::crash::Options options;
     const char* images = std::getenv("CINNABAR_KIT_IMAGES");
     options.images_per_crash_point_max =
-        images != nullptr ? std::strtoull(images, nullptr, 10) : 40;
+        images != nullptr ? std::strtoull(images, nullptr, 10) : kImages;
     options.random_images = 20;
     return options;
 }

@@ -1,5 +1,6 @@
 """cinnabar crash run: workloads and recoveries in other processes and other languages, right ones
 and ones that are not."""
+import ctypes.util
 import json
 import os
 import subprocess
@@ -134,6 +135,7 @@ class CrashRun(unittest.TestCase):
         self.assertEqual(done.returncode, IO)
         self.assertIn("is no folder", done.stderr)
 
+    @unittest.skipUnless(ctypes.util.find_library("pmemlog"), "libpmemlog is not installed")
     def test_a_workload_in_python(self):
         """Over libpmemlog, which it loads; acknowledged records are the log's first ones."""
         workload = r"""

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <set>
 
 #include "kit/notebook.hpp"
 
@@ -90,6 +92,130 @@ TEST(Region, PlainStoresCount) {
         const crash::Report report = crash::run(region, test).value();
         EXPECT_EQ(report.clean(), forced) << report.text();
     }
+}
+
+// The second word says that the first one is there; both lie in one line.
+struct Pair {
+    uint64_t first;
+    uint64_t second;
+};
+
+// Of a pair that `store` stores and nobody forces.
+crash::Report pair_report(const std::function<void(crash::Region&, Pair&)>& store) {
+    crash::Region region = new_region();
+    const crash::Test test{
+        .workload =
+            [&](crash::History&) {
+                store(region, *reinterpret_cast<Pair*>(region.bytes().data()));
+            },
+        .recover =
+            [](std::span<std::byte> image) {
+                const Pair& pair = *reinterpret_cast<const Pair*>(image.data());
+                return std::to_string(pair.first) + std::to_string(pair.second);
+            },
+        .check = [](std::string_view digest,
+                    const crash::History&) { return std::string(digest == "01" ? "torn" : ""); }};
+    return crash::run(region, test).value();
+}
+
+TEST(Region, StoresOfALineKeepTheirOrderAndCopiesDoNot) {
+    const Pair both = {1, 1};
+    EXPECT_TRUE(pair_report([](crash::Region& region, Pair& pair) {
+                    region.store(&pair.first, uint64_t{1});
+                    region.store(&pair.second, uint64_t{1});
+                }).clean());
+    EXPECT_FALSE(pair_report([](crash::Region& region, Pair& pair) {
+                     region.store(&pair.second, uint64_t{1});
+                     region.store(&pair.first, uint64_t{1});
+                 }).clean());
+    EXPECT_FALSE(pair_report([&](crash::Region& region, Pair& pair) {
+                     region.copy(&pair, &both, sizeof both);
+                 }).clean());
+    EXPECT_FALSE(pair_report([&](crash::Region& region, Pair& pair) {
+                     region.copy_nt(&pair, &both, sizeof both);
+                 }).clean());
+    EXPECT_FALSE(pair_report([&](crash::Region&, Pair& pair) { pair = both; }).clean());
+}
+
+// Past the caches a fence is enough, and needed.
+TEST(Region, StoresPastTheCaches) {
+    for (const bool past : {true, false})
+        for (const bool fenced : {true, false}) {
+            crash::Region region = new_region();
+            crash::Test test = notebook_test(region, Wrong::nothing);
+            test.workload = [&](crash::History& history) {
+                const size_t note = history.begin("note");
+                Notebook& book = *reinterpret_cast<Notebook*>(region.bytes().data());
+                const Note filled = {4, "note"};
+                if (past)
+                    region.copy_nt(&book.notes[0], &filled, sizeof filled);
+                else
+                    region.copy(&book.notes[0], &filled, sizeof filled);
+                if (fenced) region.fence();
+                region.store(&book.count, uint64_t{1});
+                region.persist(&book.count, sizeof book.count);
+                history.acknowledge(note);
+            };
+            EXPECT_EQ(crash::run(region, test).value().clean(), past && fenced);
+        }
+}
+
+// The flush alone has not made it durable; that nothing is stored in between changes nothing.
+TEST(Region, AnAcknowledgementIsACrashPoint) {
+    crash::Region region = new_region();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.workload = [&](crash::History& history) {
+        Notebook& book = *reinterpret_cast<Notebook*>(region.bytes().data());
+        const size_t note = history.begin("");
+        region.store(&book.count, uint64_t{1});
+        region.flush(&book.count, sizeof book.count);
+        history.begin("never added");
+        history.acknowledge(note);
+        region.fence();
+    };
+    test.recover = [](std::span<std::byte> image) {
+        return std::string(1, image[0] == std::byte{1} ? '1' : '0');
+    };
+    test.check = [](std::string_view digest, const crash::History& history) {
+        return std::string(digest == "0" && history.acknowledged_prefix() > 0 ? "lost" : "");
+    };
+    const crash::Report report = crash::run(region, test).value();
+    ASSERT_FALSE(report.clean());
+    EXPECT_EQ(report.violations[0].where, "acknowledged operation 0");
+}
+
+TEST(Region, TheSeedDecidesWhatIsDrawn) {
+    const auto digests = [](uint64_t seed) {
+        crash::Region region = new_region();
+        std::set<std::string> all;
+        const std::vector<std::byte> ones(2048, std::byte{1});
+        const crash::Test test{
+            .workload =
+                [&](crash::History&) { region.copy(region.bytes().data(), ones.data(), 2048); },
+            .recover = [](std::span<std::byte> image) { return crash::line_of(image.first(2048)); },
+            .check =
+                [&](std::string_view digest, const crash::History&) {
+                    all.emplace(digest);
+                    return std::string();
+                }};
+        EXPECT_TRUE(crash::run(region, test, {.seed = seed, .random_images = 5}).has_value());
+        return all;
+    };
+    EXPECT_EQ(digests(1), digests(1));
+    EXPECT_NE(digests(1), digests(2));
+}
+
+TEST(Region, ABudgetIsKept) {
+    crash::Region region = new_region();
+    const crash::Test test = notebook_test(region, Wrong::nothing);
+    const crash::Report all = crash::run(region, test).value();
+    const crash::Report few = crash::run(region, test, {.images_per_crash_point_max = 2}).value();
+    EXPECT_EQ(few.crash_points, all.crash_points);
+    EXPECT_LE(few.images_distinct, 2 * few.crash_points);
+    EXPECT_GE(few.images_distinct, few.crash_points);
+    EXPECT_EQ(all.not_tried_log10, 0);
+    EXPECT_NEAR(std::pow(10, few.not_tried_log10) - 1,
+                static_cast<double>(all.images_distinct - few.images_distinct), 0.5);
 }
 
 TEST(Region, EveryDomain) {

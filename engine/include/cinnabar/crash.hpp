@@ -54,8 +54,9 @@ class Recorder;
 //
 // Plain stores by the workload are noticed at the next call of the region, by comparing: all that
 // changed since the last call is one bag, of which any subset of words may be there after a crash.
-// Where the order of two stores to a line matters, say store(). Each call compares the region, at
-// some 10 GB/s: keep it small.
+// Where the order of two stores to a line matters, say store(), or compile the workload with hooks
+// (engine/sim/hooks.hpp): then each plain store is told of, in order. Each call compares the
+// region, at some 10 GB/s: keep it small.
 //
 // Calls outside of a run do what they say and record nothing. A range that does not lie within the
 // region is not stored to, and the run reports it as misuse.
