@@ -53,7 +53,8 @@ code { font: 13px/1.5 "DejaVu Sans Mono", monospace; }
 
 constexpr std::string_view kPatterns = R"svg(<defs>
 <pattern id="dirty" width="6" height="6" patternUnits="userSpaceOnUse"
-patternTransform="rotate(45)"><rect width="6" height="6" fill="var(--dirty)"/><rect width="2" height="6" fill="var(--grain)"/>
+patternTransform="rotate(45)"><rect width="6" height="6" fill="var(--dirty)"/>
+<rect width="2" height="6" fill="var(--grain)"/>
 </pattern>
 <pattern id="flight" width="6" height="6" patternUnits="userSpaceOnUse">
 <rect width="6" height="6" fill="var(--flight)"/><circle cx="3" cy="3" r="1.2" fill="var(--ink)"/>

@@ -89,7 +89,7 @@ void Recorder::noticed(std::vector<Range> changes, Site place) {
         const auto comes_first = [&](const Range& range) {
             return !fix_->lines_after.contains(range.offset / kLineBytes);
         };
-        const auto middle = std::ranges::stable_partition(changes, comes_first).begin();
+        const auto middle = std::stable_partition(changes.begin(), changes.end(), comes_first);
         later.assign(middle, changes.end());
         changes.erase(middle, changes.end());
     }

@@ -100,7 +100,7 @@ class Recorder {
     void find_changes(Range range, std::vector<Range>& changes) const;
     void noticed(std::vector<Range> changes, Site place);
     void store(const std::vector<Range>& ranges, Kind kind, Site place);
-    void store_to_medium(Range range, Kind kind, Site place);
+    void store_to_medium(Range words, Kind kind, Site place);
     bool is_fixed(Site place) const { return fix_ && text_of(place) == fix_->where; }
     void force_inserted(const std::vector<Range>& ranges, Site place);
     // For the shape and the trace.

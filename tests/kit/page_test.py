@@ -1,4 +1,4 @@
-"""The page of a violation in a real browser: what it shows, and that it asks nobody for anything."""
+"""The page of a violation in a real browser: what it shows, and that it asks for nothing else."""
 import glob
 import html.parser
 import json
@@ -113,15 +113,15 @@ class Page(unittest.TestCase):
         with open(self.last, encoding="utf-8") as file:
             text = file.read()
         with open(spoiled, "w", encoding="utf-8") as file:
-            file.write(text.replace("<h1>", "<img src='http://127.0.0.1:9/x.png'><h1>"))
+            file.write(text.replace("<h1>", "<img src='http://elsewhere.invalid/x.png'><h1>"))
         _, said, asked = self.open(spoiled, "--dump-dom")
         self.assertIn("Content Security Policy", "".join(said))
         self.assertEqual(asked, set(), "the page forbids it by itself")
         with open(spoiled, "w", encoding="utf-8") as file:
-            file.write("<img src='http://127.0.0.1:9/x.png'><script>none()</script>")
+            file.write("<img src='http://elsewhere.invalid/x.png'><script>none()</script>")
         _, said, asked = self.open(spoiled, "--dump-dom")
         self.assertIn("none is not defined", "".join(said))
-        self.assertIn("http://127.0.0.1:9/x.png", asked)
+        self.assertIn("http://elsewhere.invalid/x.png", asked)
 
 
 if __name__ == "__main__":

@@ -149,6 +149,117 @@ TEST(CrashReport, ATornCallIsNamed) {
     EXPECT_EQ(report.violations[0].fix, "");
 }
 
+// Plain stores of which the next call sees that they were made, and no order.
+TEST(CrashReport, PlainStoresAreOrderedByAFenceBetweenThem) {
+    crash::Region region = new_region();
+    crash::Test test = record_test(region, 1);
+    auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+    test.workload = [&](crash::History& history) {
+        history.begin("all");
+        words[0] = words[8] = 1;
+        region.persist(words, 128);
+    };
+    const auto report = crash::run(region, test).value();
+    ASSERT_FALSE(report.clean());
+    EXPECT_TRUE(matches(report.violations[0].order,
+                        "of what is stored before flush at report_test.cpp:[0-9]+, offset 64 must "
+                        "be durable before offset 0"))
+        << report.text();
+    EXPECT_EQ(report.violations[0].fix,
+              "with a flush and a fence between the two nothing is found");
+}
+
+// Of two stores to a line that are lost, and two that survive, the pair that leaves most room.
+TEST(CrashReport, OfSeveralStoresTheFirstLostAndTheLastThatSurvived) {
+    crash::Region region = new_region();
+    auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+    unsigned line = 0;
+    const crash::Test test{.workload =
+                               [&](crash::History&) {
+                                   line = __LINE__ + 1;  // of the first store; each has its own
+                                   region.store(&words[0], uint64_t{1});
+                                   region.store(&words[1], uint64_t{1});
+                                   region.store(&words[8], uint64_t{1});
+                                   region.store(&words[9], uint64_t{1});
+                                   region.store(&words[16], uint64_t{1});
+                                   region.store(&words[24], uint64_t{1});
+                                   region.persist(words, 256);
+                               },
+                           .recover =
+                               [](std::span<std::byte> image) {
+                                   const auto* found =
+                                       reinterpret_cast<const uint64_t*>(image.data());
+                                   const bool wrong = found[0] == 0 && found[9] == 1 &&
+                                                      found[16] == 0 && found[24] == 1;
+                                   return std::string(wrong ? "wrong" : "");
+                               },
+                           .check = [](std::string_view digest,
+                                       const crash::History&) { return std::string(digest); }};
+    const auto report = crash::run(region, test).value();
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    const auto place = [&](unsigned store, const char* offset) {
+        return "store at report_test.cpp:" + std::to_string(line + store) + " (offset " + offset +
+               ")";
+    };
+    EXPECT_EQ(report.violations[0].order,
+              place(0, "0") + " must be durable before " + place(5, "192"));
+    EXPECT_EQ(report.violations[0].lost,
+              "offset 0, store at report_test.cpp:" + std::to_string(line) +
+                  "; offset 128, store at report_test.cpp:" + std::to_string(line + 4));
+    EXPECT_EQ(report.violations[0].survived,
+              "offset 64, store at report_test.cpp:" + std::to_string(line + 3) +
+                  "; offset 192, store at report_test.cpp:" + std::to_string(line + 5));
+}
+
+// The operation whose record is lost is to blame, not the last one that was acknowledged.
+TEST(CrashReport, TheBrokenPromiseIsFound) {
+    crash::Region region = new_region();
+    auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+    const crash::Test test{
+        .workload =
+            [&](crash::History& history) {
+                for (uint64_t i = 0; i < 3; ++i) {
+                    const size_t operation = history.begin(std::to_string(i));
+                    region.store(&words[i * 8], i + 1);
+                    if (i != 1) region.persist(&words[i * 8], 8);
+                    history.acknowledge(operation);
+                }
+            },
+        .recover =
+            [](std::span<std::byte> image) {
+                std::string lines;
+                for (uint64_t i = 0; i < 3; ++i)
+                    if (reinterpret_cast<const uint64_t*>(image.data())[i * 8] != 0)
+                        lines += std::to_string(i) + "\n";
+                return lines;
+            },
+        .check = crash::acknowledged_subset()};
+    const auto report = crash::run(region, test).value();
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    EXPECT_TRUE(
+        report.violations[0].order.ends_with(" must be durable before operation 1 is "
+                                             "acknowledged"))
+        << report.text();
+    EXPECT_GT(report.violations[0].images, 3u);  // of later crash points too
+}
+
+// Reducing leaves the search as it was.
+TEST(CrashReport, ReductionChangesNoOtherImage) {
+    const auto images = [](uint64_t reduction_images_max) {
+        crash::Region region = new_region();
+        crash::Options options;
+        options.violations_max = 1'000'000;
+        options.reduction_images_max = reduction_images_max;
+        options.fixes_max = 0;
+        const auto report =
+            crash::run(region, notebook_test(region, Wrong::counted_in_one_fence), options).value();
+        uint64_t failing = 0;
+        for (const crash::Violation& violation : report.violations) failing += violation.images;
+        return std::pair(report.images_distinct, failing);
+    };
+    EXPECT_EQ(images(200), images(0));
+}
+
 TEST(CrashReport, FixesInEveryDomain) {
     for (const Domain domain : {Domain::byte, Domain::cache_line, Domain::page}) {
         crash::Region region = new_region(domain);
@@ -230,6 +341,27 @@ TEST(CrashReport, AReplayOfSomethingElseIsRefused) {
     refused(test, with("but=[^ ]+", "but=64:99999999999999999999"), "does not understand");
 }
 
+// The same calls, with other ranges.
+TEST(CrashReport, AReplayOfOtherRangesIsRefused) {
+    crash::Region region = new_region();
+    uint64_t at = 8;
+    crash::Test test = record_test(region, 1);
+    test.workload = [&](crash::History&) {
+        auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+        region.store(&words[at], uint64_t{0});
+        region.store(&words[0], uint64_t{1});
+        region.persist(words, 4096);
+    };
+    const auto report = crash::run(region, test).value();
+    ASSERT_FALSE(report.clean());
+    const std::string replay = report.violations[0].replay;
+    EXPECT_TRUE(crash::image_of(region, test, replay).has_value());
+    at = 16;
+    const auto image = crash::image_of(region, test, replay);
+    ASSERT_FALSE(image.has_value());
+    EXPECT_NE(image.error().message.find("stored elsewhere"), std::string::npos);
+}
+
 TEST(CrashReport, APageHasALaneForEachLineThatMatters) {
     const Folder folder;
     crash::Region region = new_region();
@@ -243,6 +375,9 @@ TEST(CrashReport, APageHasALaneForEachLineThatMatters) {
     EXPECT_EQ(count_of(page, "<line class=\"fence\""), 3u);
     EXPECT_EQ(count_of(page, "<line class=\"crash\""), 1u);
     EXPECT_EQ(count_of(page, "<circle class=\"store\""), 4u + 1u);  // one in the legend
+    EXPECT_EQ(count_of(page, "<rect class=\"dirty\""), 4u + 1u);
+    EXPECT_EQ(count_of(page, "<rect class=\"in_flight\""), 4u + 1u);
+    EXPECT_EQ(count_of(page, "<rect class=\"durable\""), 3u + 1u);
     EXPECT_EQ(count_of(page, "begin of operation"), 2u);
     EXPECT_EQ(count_of(page, "acknowledged operation"), 1u);
     EXPECT_EQ(count_of(page, "class=\"word\""), 8u);
