@@ -251,8 +251,8 @@ TEST(CrashReport, ReductionChangesNoOtherImage) {
         options.violations_max = 1'000'000;
         options.reduction_images_max = reduction_images_max;
         options.fixes_max = 0;
-        const auto report =
-            crash::run(region, notebook_test(region, Wrong::counted_in_one_fence), options).value();
+        options.random_images = 0;
+        const auto report = crash::run(region, record_test(region, 6, true), options).value();
         uint64_t failing = 0;
         for (const crash::Violation& violation : report.violations) failing += violation.images;
         return std::pair(report.images_distinct, failing);
