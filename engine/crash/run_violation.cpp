@@ -105,7 +105,7 @@ void Run::explain(Violation& violation, Finding& finding, Reducer& reducer) {
     const auto lost = finding.lost_store = first_lost(*recorder_, finding.lost);
     const auto survived = finding.surviving_store = last_surviving(*recorder_, finding.survived);
     if (!lost && !survived) {
-        violation.order = "none would help: the image fails whatever survives";
+        violation.order = "none helps: what was durable by then fails, whatever survives beside it";
     } else if (!lost) {
         too_early_ = survived;
         violation.order = text_of(*survived) + " comes too early: nothing of what was stored by " +
@@ -130,7 +130,7 @@ void Run::explain(Violation& violation, Finding& finding, Reducer& reducer) {
             violation.order += "operation " + std::to_string(*promise) + " is acknowledged";
         else if (const auto durable = survivor_of(*lost))
             violation.order += text_of(*durable);
-        else if (too_early_)
+        else if (too_early_ && too_early_->where != lost->where)
             violation.order += text_of(*too_early_) + ", which is called first";
         else
             violation.order += "what was durable or acknowledged by then";
