@@ -407,7 +407,7 @@ std::string page_of(const Violation& violation, const Finding& finding, const Tr
     out += row("Survived", violation.survived.empty() ? "nothing" : violation.survived);
     out += row("Order", violation.order);
     out += row("Tried", violation.fix);
-    out += row("Images", std::to_string(violation.images) + " that were tried come to this");
+    out += row("Images", "tried that come to this: " + std::to_string(violation.images));
     out += row("Replay", violation.replay, true);
     return out + "</dl>\n</body></html>\n";
 }
