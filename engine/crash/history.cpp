@@ -1,9 +1,9 @@
 // The operations of a workload, and the ready oracles, which compare them with a digest.
 #include <algorithm>
-#include <cstdio>
 #include <map>
 
 #include "cinnabar/crash.hpp"
+#include "crash/printable.hpp"
 
 namespace cinnabar::crash {
 
@@ -23,7 +23,7 @@ std::vector<std::string_view> lines_of(std::string_view text) {
 
 std::string quoted(std::string_view text) {
     constexpr size_t max = 80;
-    return "'" + std::string(text.substr(0, max)) + (text.size() > max ? "...'" : "'");
+    return "'" + printable(text.substr(0, max)) + (text.size() > max ? "...'" : "'");
 }
 
 // How often each line is there, less how often it may be or has to be.
@@ -147,18 +147,7 @@ Oracle equal_to_a_run(std::function<std::string(std::span<const History::Operati
 }
 
 std::string line_of(Bytes bytes) {
-    std::string line;
-    for (const std::byte byte : bytes) {
-        const auto letter = static_cast<unsigned char>(byte);
-        char hexadecimal[8];
-        if (letter >= ' ' && letter < 0x7F && letter != '\\') {
-            line += static_cast<char>(letter);
-        } else {
-            std::snprintf(hexadecimal, sizeof hexadecimal, "\\x%02x", letter);
-            line += hexadecimal;
-        }
-    }
-    return line;
+    return printable({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "\\");
 }
 
 }  // namespace cinnabar::crash

@@ -24,6 +24,8 @@ std::string count(uint64_t n, const char* what) {
     return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
 }
 
+// What a digest holds need not be UTF-8, as JSON must be: every byte that is not ASCII is escaped,
+// as the letter of that number.
 std::string json_string(const std::string& text) {
     std::string out = "\"";
     for (const char letter : text) {
@@ -32,7 +34,7 @@ std::string json_string(const std::string& text) {
         if (letter == '"' || letter == '\\') {
             out += '\\';
             out += letter;
-        } else if (code < 0x20) {
+        } else if (code < 0x20 || code >= 0x7F) {
             std::snprintf(escaped, sizeof escaped, "\\u%04x", code);
             out += escaped;
         } else {

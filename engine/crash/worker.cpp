@@ -12,7 +12,9 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <string_view>
 
+#include "crash/printable.hpp"
 #include "crash/worker_image.hpp"
 #include "crash/workers.hpp"
 
@@ -47,7 +49,7 @@ class Recovery {
 
 std::string shortened(const std::string& text) {
     constexpr size_t max = 200;
-    return text.size() <= max ? text : text.substr(0, max) + "...";
+    return printable(std::string_view(text).substr(0, max)) + (text.size() > max ? "..." : "");
 }
 
 Outcome differs(ViolationKind kind, const std::string& first, const std::string& second) {

@@ -81,6 +81,17 @@ TEST(Oracle, EqualToARun) {
             {"7", "is not the state"}});
 }
 
+// What was recovered may be any bytes; the report is text, and valid JSON.
+TEST(Oracle, WhatIsWrongIsText) {
+    crash::Report report;
+    report.violations.emplace_back();
+    report.violations[0].what =
+        crash::prefix_of_appends()("\xFF\x01\n", history_of({"a"}, 0)) + "\"\\\xFF";
+    EXPECT_NE(report.text().find("'\\xff\\x01'"), std::string::npos) << report.text();
+    const std::string json = report.json();
+    EXPECT_NE(json.find(R"('\\xff\\x01'\"\\\u00ff")"), std::string::npos) << json;
+}
+
 TEST(Oracle, BytesAsALine) {
     const char bytes[] = {'a', '\n', '\\', '\x7F', '\xFF', ' '};
     EXPECT_EQ(crash::line_of(std::as_bytes(std::span(bytes))), "a\\x0a\\x5c\\x7f\\xff ");

@@ -1,0 +1,140 @@
+// Each of libpmem's functions, as the interposer has it: what it makes durable, and what it does
+// not.
+#include <gtest/gtest.h>
+#include <libpmem.h>
+
+#include <cinnabar/crash.hpp>
+#include <functional>
+#include <stdexcept>
+#include <string>
+
+#include "kit/folder.hpp"
+
+namespace kit_test {
+namespace {
+
+namespace crash = cinnabar::crash;
+
+// In the file: a block of text, and in another line whether it is there.
+struct Pages {
+    alignas(64) char block[1024];
+    alignas(64) uint64_t written;
+};
+
+// Stores the block by `store`, which is to make it durable; then says that it is there.
+crash::Report report_of(const std::function<void(char* block)>& store) {
+    const Folder folder;
+    const std::string path = folder.file("pages");
+    const crash::Test test{
+        .workload =
+            [&](crash::History&) {
+                size_t length = 0;
+                void* at =
+                    pmem_map_file(path.c_str(), 8192, PMEM_FILE_CREATE, 0600, &length, nullptr);
+                if (at == nullptr) throw std::runtime_error(pmem_errormsg());
+                auto* pages = static_cast<Pages*>(at);
+                store(pages->block);
+                pages->written = 1;
+                pmem_persist(&pages->written, sizeof pages->written);
+                pmem_unmap(at, length);
+            },
+        .recover =
+            [](std::span<std::byte> image) {
+                const auto& pages = *reinterpret_cast<const Pages*>(image.data());
+                if (pages.written == 0) return std::string("nothing");
+                return std::string(pages.block, sizeof pages.block);
+            },
+        .check =
+            [](std::string_view digest, const crash::History&) {
+                const bool right = digest == "nothing" || digest == std::string(1024, 'x');
+                return std::string(right ? "" : "torn");
+            }};
+    return crash::run_file(path, test).value();
+}
+
+using Store = void (*)(char* block);
+const std::string kText(1024, 'x');
+
+TEST(Libpmem, WhatIsDurable) {
+    const Store durable[] = {
+        [](char* to) { kText.copy(to, 1024), pmem_persist(to, 1024); },
+        [](char* to) { kText.copy(to, 1024), pmem_flush(to, 1024), pmem_drain(); },
+        [](char* to) { kText.copy(to, 1024), pmem_msync(to, 1024); },
+        [](char* to) { kText.copy(to, 1024), pmem_deep_persist(to, 1024); },
+        [](char* to) {
+            kText.copy(to, 1024), pmem_deep_flush(to, 1024), pmem_deep_drain(to, 1024);
+        },
+        [](char* to) { pmem_memcpy_persist(to, kText.data(), 1024); },
+        [](char* to) { pmem_memmove_persist(to, kText.data(), 1024); },
+        [](char* to) { pmem_memset_persist(to, 'x', 1024); },
+        [](char* to) { pmem_memcpy_nodrain(to, kText.data(), 1024), pmem_drain(); },
+        [](char* to) { pmem_memmove_nodrain(to, kText.data(), 1024), pmem_drain(); },
+        [](char* to) { pmem_memset_nodrain(to, 'x', 1024), pmem_drain(); },
+        [](char* to) { pmem_memcpy(to, kText.data(), 1024, PMEM_F_MEM_NONTEMPORAL); },
+        [](char* to) { pmem_memmove(to, kText.data(), 1024, PMEM_F_MEM_TEMPORAL); },
+        // Whole lines past the caches, and a piece at each end through them.
+        [](char* to) { *to = 'x', pmem_persist(to, 1), pmem_memset_persist(to + 1, 'x', 1023); },
+    };
+    for (size_t i = 0; i < std::size(durable); ++i) {
+        const crash::Report report = report_of(durable[i]);
+        EXPECT_TRUE(report.clean()) << i << report.text();
+        EXPECT_GT(report.images_distinct, 16u) << i << report.text();
+    }
+}
+
+TEST(Libpmem, WhatIsNot) {
+    const Store volatile_yet[] = {
+        [](char* to) { kText.copy(to, 1024); },
+        [](char* to) { kText.copy(to, 1024), pmem_drain(); },
+        [](char* to) { kText.copy(to, 1024), pmem_flush(to, 1024); },
+        [](char* to) { kText.copy(to, 1024), pmem_persist(to, 1023 - 64); },
+        [](char* to) { pmem_memcpy_nodrain(to, kText.data(), 1024); },
+        [](char* to) { pmem_memset(to, 'x', 1024, PMEM_F_MEM_NOFLUSH), pmem_drain(); },
+        [](char* to) { pmem_memset(to, 'x', 1024, PMEM_F_MEM_TEMPORAL | PMEM_F_MEM_NODRAIN); },
+    };
+    for (size_t i = 0; i < std::size(volatile_yet); ++i)
+        EXPECT_FALSE(report_of(volatile_yet[i]).clean()) << i;
+}
+
+// What was stored plainly before a call comes before what the call stores, in one line too.
+TEST(Libpmem, ACallComesAfterWhatWasStoredBefore) {
+    const Folder folder;
+    const std::string path = folder.file("pages");
+    const crash::Test test{
+        .workload =
+            [&](crash::History&) {
+                size_t length = 0;
+                void* at =
+                    pmem_map_file(path.c_str(), 4096, PMEM_FILE_CREATE, 0600, &length, nullptr);
+                if (at == nullptr) throw std::runtime_error(pmem_errormsg());
+                auto* words = static_cast<uint64_t*>(at);
+                words[0] = 1;
+                const uint64_t one = 1;
+                pmem_memcpy(&words[1], &one, sizeof one, PMEM_F_MEM_NOFLUSH);
+                pmem_unmap(at, length);
+            },
+        .recover =
+            [](std::span<std::byte> image) {
+                const auto* words = reinterpret_cast<const uint64_t*>(image.data());
+                return std::to_string(words[0]) + std::to_string(words[1]);
+            },
+        .check = [](std::string_view digest,
+                    const crash::History&) { return std::string(digest == "01" ? "torn" : ""); }};
+    const crash::Report report = crash::run_file(path, test).value();
+    EXPECT_TRUE(report.clean()) << report.text();
+    EXPECT_EQ(report.images_distinct, 3u) << report.text();
+}
+
+// Memory that is not the file's goes on to libpmem.
+TEST(Libpmem, OtherMemoryIsLeftAlone) {
+    alignas(64) static char elsewhere[1024];
+    const crash::Report report = report_of([](char* to) {
+        pmem_memset_persist(elsewhere, 'x', 1024);
+        pmem_memcpy_persist(to, elsewhere, 1024);
+    });
+    EXPECT_TRUE(report.clean()) << report.text();
+    EXPECT_EQ(std::string(elsewhere, 1024), kText);
+}
+
+}  // namespace
+}  // namespace kit_test
