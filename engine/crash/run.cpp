@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 
 #include "crash/hooked_stores.hpp"
 #include "crash/reduce.hpp"
@@ -59,6 +60,11 @@ Result<void> Run::check(const Test& test, const Options& options) {
         return invalid("has to give a recovery some time: recovery_time_max is 0 or less");
     if (options.recovery_memory_bytes_max == 0)
         return invalid("has to give a recovery some memory: recovery_memory_bytes_max is 0");
+    std::error_code ignored;
+    for (const std::string& folder : {options.image_folder, options.page_folder})
+        if (!folder.empty() && !std::filesystem::is_directory(folder, ignored))
+            return invalid("has nowhere to put files: '" + folder +
+                           "' is no folder; make it first");
     return {};
 }
 

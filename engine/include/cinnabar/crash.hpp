@@ -248,7 +248,8 @@ struct Report {
 // Runs the workload, and at each crash point (before each fence, where an operation begins or is
 // acknowledged, at the end) recovers images. Where violations were found it runs once more for each
 // fix that is tried, over what the region held at the start. Errors: invalid_argument (a function
-// is missing, a budget of zero), io (no process, no memory); everything else is in the report.
+// is missing, a budget is zero, a folder is not there), io (no process, no memory); everything else
+// is in the report.
 Result<Report> run(Region& region, const Test& test, const Options& options = {});
 
 // The image that `replay` of a violation names, bit by bit: the workload runs once more. Errors:
