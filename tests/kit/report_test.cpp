@@ -51,8 +51,9 @@ TEST(CrashReport, NamesThePairOfCallsAndWhatMendsIt) {
         const crash::Violation& first = report.violations[0];
         EXPECT_EQ(first.lost, "offset 64, " + kNote);
         EXPECT_EQ(first.survived, "offset 0, " + kCount);
-        EXPECT_EQ(first.order,
-                  kNote + " (offset 64) must be durable before " + kCount + " (offset 0)");
+        std::string order = kNote;
+        order.append(" (offset 64) must be durable before ").append(kCount).append(" (offset 0)");
+        EXPECT_EQ(first.order, order);
         EXPECT_EQ(first.fix, "with a flush and a fence behind " + kNote + " nothing is found");
         // One word of the note's line is enough.
         EXPECT_TRUE(matches(first.replay, ".* survives=all but=64:[1.]*0[1.]* sum=.*"))
