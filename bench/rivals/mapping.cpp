@@ -65,6 +65,11 @@ void Mapping::unmap() {
     size_ = 0;
 }
 
+bool is_pmem_file(const std::string& path) {
+    Mapping mapping;
+    return mapping.open(path) && mapping.is_pmem();
+}
+
 void prefault(void* begin, uint64_t bytes) {
 #ifdef MADV_POPULATE_WRITE
     if (::madvise(begin, bytes, MADV_POPULATE_WRITE) == 0) return;

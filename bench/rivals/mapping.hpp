@@ -45,6 +45,10 @@ class Mapping {
     bool is_pmem_ = false;
 };
 
+// Is the file persistent memory to libpmem? Of a mapping that another of PMDK's libraries made,
+// pmem_is_pmem says no.
+bool is_pmem_file(const std::string& path);
+
 // Makes every page of a shared, writable mapping present and writable; its bytes stay.
 void prefault(void* begin, uint64_t bytes);
 

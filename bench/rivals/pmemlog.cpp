@@ -1,7 +1,6 @@
 // libpmemlog: one log, a lock around it, the payload and then the tail made durable. All threads
 // share the log. "libpmemlog" appends record by record, whatever the cell's group is: each append
 // is a force. "libpmemlog_appendv" hands a group over in one call.
-#include <libpmem.h>
 #include <libpmemlog.h>
 #include <sys/uio.h>
 
@@ -109,7 +108,7 @@ class PmemlogEngine final : public EngineOf<PmemlogWorker> {
         if (log_.pool == nullptr) return fail(errc_of_errno(), pmemlog_errormsg());
         prefault(log_.pool, pool_bytes_);
         log_.usable_bytes = pmemlog_nbyte(log_.pool);
-        const bool lines = pmem_is_pmem(log_.pool, pool_bytes_) != 0;
+        const bool lines = is_pmem_file(setup.path);
         Taken taken;
         taken.domain = lines ? Domain::cache_line : Domain::page;
         taken.emulated = lines && setup.emulate != Emulate::no;

@@ -3,8 +3,6 @@
 // transaction covers the tail alone.
 #include <libpmemobj.h>
 
-#include <libpmem.h>
-
 #include <cstring>
 
 #include "rivals/lane_engine.hpp"
@@ -91,7 +89,7 @@ class TxEngine final : public LaneEngine<TxWorker> {
         prefault(pool_, pool_bytes_);
         if (auto made = allocate(setup.area_bytes); !made) return fail(made.error());
         area_bytes_ = setup.area_bytes;
-        const bool lines = pmem_is_pmem(pool_, pool_bytes_) != 0;
+        const bool lines = is_pmem_file(setup.path);
         Taken taken;
         taken.domain = lines ? Domain::cache_line : Domain::page;
         taken.emulated = lines && setup.emulate != Emulate::no;

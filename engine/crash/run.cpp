@@ -140,8 +140,10 @@ void Run::explore(const std::string& where) {
     const auto max = static_cast<double>(options_.images_per_crash_point_max);
     share_ = max / (images_about(recorder_->medium().pending()) +
                     static_cast<double>(options_.random_images));
-    const sim::ExploreOptions options{options_.pair_lines_max, options_.random_images,
-                                      options_.seed + number_};
+    const sim::ExploreOptions options{.pair_lines_max = options_.pair_lines_max,
+                                      .cover_pairs = true,
+                                      .random_images = options_.random_images,
+                                      .seed = options_.seed + number_};
     bool is_first = true;
     sim::Explored explored =
         sim::explore(recorder_->medium().live(), recorder_->medium().pending(), *image_, options,

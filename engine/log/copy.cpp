@@ -56,10 +56,8 @@ Result<CopyReport> make_copy(const pool::Space& old, const log::PoolSurvey& surv
             : std::max(old_file_bytes, pool::pool_bytes_min(old.segment_bytes, needed));
     report.pool_bytes = create.pool_bytes / format::kPageBytes * format::kPageBytes;
     report.notes.insert(report.notes.end(), survey.notes.begin(), survey.notes.end());
-    auto made = pool::Pool::create(to, create, [&](const pool::Space& fresh) -> Result<uint32_t> {
-        if (auto done = log::copy_pool_into(old, survey, fresh, report); !done)
-            return fail(std::move(done.error()));
-        return report.segments_used;
+    auto made = pool::Pool::create(to, create, [&](const pool::Space& fresh) {
+        return log::copy_pool_into(old, survey, fresh, report);
     });
     if (!made) return fail(std::move(made.error()));
     return report;

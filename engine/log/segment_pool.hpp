@@ -170,7 +170,9 @@ class SegmentPool {
     uint32_t open_now() const { return free_now() - std::min(base_ + promised_, free_now()); }
 
     bool fits(Reach reach, uint32_t taken, uint32_t before, uint32_t after) const {
-        const uint32_t kept = promised_ - before + after + (reach == Reach::open ? base_ : 0);
+        const bool base_too = reach == Reach::open && !M::mutant(Mutant::reserve_given_away);
+        uint32_t kept = promised_ - before + after + (base_too ? base_ : 0);
+        if (M::mutant(Mutant::promise_not_counted)) kept = 0;
         return free_now() >= taken + kept;
     }
 

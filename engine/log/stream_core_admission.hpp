@@ -112,6 +112,7 @@ template <World W>
 bool StreamCore<W>::may_use_kept_back(const Draw& draw) const {
     if (!reserve_) return false;
     if (draw.copy || draw.reserved != nullptr) return true;
+    if (M::mutant(Mutant::checkpoint_again)) return draw.checkpoint != 0;
     return draw.checkpoint != 0 && !checkpointed_.contains(draw.checkpoint);
 }
 

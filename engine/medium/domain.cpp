@@ -2,22 +2,16 @@
 
 #include <cpuid.h>
 #include <libpmem.h>
+#include <sys/mman.h>
 
-#include <cstdlib>
 #include <string_view>
 
 namespace cinnabar::medium {
-namespace {
 
-bool libpmem_pretends() {
-    const char* forced = std::getenv("PMEM_IS_PMEM_FORCE");
-    return forced != nullptr && std::string_view(forced) == "1";
-}
-
-}  // namespace
-
-Domain find_domain(const void* address, size_t length) {
-    if (libpmem_pretends() || pmem_is_pmem(address, length) == 0) return Domain::page;
+Domain find_domain(int descriptor) {
+    void* const page = ::mmap(nullptr, 1, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, descriptor, 0);
+    if (page == MAP_FAILED) return Domain::page;
+    ::munmap(page, 1);
     return pmem_has_auto_flush() == 1 ? Domain::byte : Domain::cache_line;
 }
 

@@ -1,7 +1,6 @@
 // What a mapping really is, and how this processor writes a cache line back.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -9,10 +8,13 @@
 
 namespace cinnabar::medium {
 
-// The domain of a mapped range: persistent memory (byte or cache line) only if the whole range was
-// mapped with synchronous page faults; page otherwise. The environment variable by which libpmem
-// can be told to pretend is not believed: then the answer is page, which is durable on any file.
-Domain find_domain(const void* address, size_t length);
+// The domain of a shared mapping of this file: persistent memory (byte or cache line) only if the
+// kernel grants it synchronous page faults; page otherwise. The descriptor may be read-only.
+//
+// libpmemobj maps with such faults wherever they are granted. libpmem is not asked: of a mapping
+// that it did not make itself pmem_is_pmem always says no, and an environment variable makes it
+// pretend.
+Domain find_domain(int descriptor);
 
 enum class FlushInstruction : uint8_t { clflush, clflushopt, clwb };
 

@@ -12,8 +12,6 @@
 #include <stdexcept>
 
 #include "format/codec.hpp"
-#include "medium/domain.hpp"
-#include "medium/pmem_medium.hpp"
 #include "pool/find_catalogue.hpp"
 #include "pool/pool.hpp"
 #include "pool/root.hpp"
@@ -197,21 +195,6 @@ uint64_t write_catalogue(pmem::obj::pool<Root>& pool, Root& root, const format::
     return offset;
 }
 
-// Lets `fill` store its content. In the page domain the file is written back later, as a whole.
-Result<void> fill_with(const Fill& fill, const Space& space, uint64_t pool_bytes) {
-    const auto used = fill(space);
-    if (!used) return fail(used.error());
-    const Domain domain = medium::find_domain(space.base, pool_bytes);
-    if (domain == Domain::page) return {};
-    medium::PmemMedium medium(domain);
-    medium.flush(Site::none, reinterpret_cast<const std::byte*>(space.catalogue),
-                 sizeof(Catalogue));
-    for (uint32_t i = 0; i < *used; ++i)
-        medium.flush(Site::none, space.segments[i], space.segment_bytes);
-    medium.fence(Site::none);
-    return {};
-}
-
 Result<void> make(const std::filesystem::path& path, const CreateOptions& options,
                   const Fill& fill) {
     format::Superblock block;
@@ -241,7 +224,7 @@ Result<void> make(const std::filesystem::path& path, const CreateOptions& option
     const uint64_t catalogue_offset = write_catalogue(*pool, root, block);
     if (!fill) return {};
     auto* base = reinterpret_cast<std::byte*>(pool->handle());
-    return fill_with(fill, space_of(block, base, catalogue_offset), options.pool_bytes);
+    return fill(space_of(block, base, catalogue_offset));  // made durable as a file, at the end
 }
 
 // libpmemobj's exceptions as errors. errno is what its failing call left.

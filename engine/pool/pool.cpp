@@ -164,7 +164,7 @@ void Pool::Impl::lay_out(const Probed& probed) {
 }
 
 void Pool::Impl::find_medium(const Probed& probed, const OpenOptions& options) {
-    medium.domain = medium::find_domain(space.base, file_bytes);
+    medium.domain = probed.domain;
     if (medium.domain == Domain::page && options.emulate != Emulate::no) {
         medium.emulated = true;
         medium.domain = options.emulate == Emulate::byte ? Domain::byte : Domain::cache_line;

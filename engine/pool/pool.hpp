@@ -33,9 +33,8 @@ struct CreateOptions {
 };
 
 // Puts content into a pool that has no name yet, by ordinary stores to its catalogue and to its
-// first segments; says how many segments it used. What it stored is durable before the pool has
-// its name; on an error there is no pool.
-using Fill = std::function<Result<uint32_t>(const Space& space)>;
+// segments. What it stored is durable before the pool has its name; on an error there is no pool.
+using Fill = std::function<Result<void>(const Space& space)>;
 
 struct OpenOptions {
     bool read_only = false;  // changes stay in this process; the file is never written

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "format/codec.hpp"
+#include "medium/domain.hpp"
 #include "pool/find_catalogue.hpp"
 #include "pool/pmemobj_bytes.hpp"
 #include "pool/root.hpp"
@@ -153,6 +154,7 @@ Result<void> Prober::check_mappable() {
     void* page = ::mmap(nullptr, 1, PROT_READ, MAP_SHARED, file_.get(), 0);
     if (page == MAP_FAILED) return fail(system_error(errno, "map " + name_));
     ::munmap(page, 1);
+    found_.domain = medium::find_domain(file_.get());
     return {};
 }
 

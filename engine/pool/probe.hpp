@@ -19,6 +19,7 @@ struct Probed {
     uint64_t catalogue_offset = 0;  // in the file
     uint64_t file_bytes = 0;
     std::string file_system;
+    Domain domain = Domain::page;  // of a shared mapping
     FileIdentity file;
     bool copy_a_damaged = false;  // then copy B verified, and the reverse
     bool copy_b_damaged = false;

@@ -39,6 +39,10 @@ namespace cinnabar {
     X(mark_above_durable)                                                              \
     X(register_in_place) /* over the slot that holds */                                \
     X(pins_not_asked)                                                                  \
+    /* space that was promised */                                                      \
+    X(promise_not_counted)                                                             \
+    X(reserve_given_away) /* the restart reserve, to anybody */                        \
+    X(checkpoint_again)   /* a service's second one from the reserve */                \
     /* recovery */                                                                     \
     X(registers_not_accepted)                                                          \
     X(renewed_headers_not_accepted)                                                    \

@@ -31,6 +31,7 @@ CrashMedium::CrashMedium(std::span<std::byte> live, const CrashMedium& killed)
 }
 
 void CrashMedium::kill() {
+    sealed_.clear();
     // The end of a thread empties its core's write-combining buffers.
     for (auto at = pending_.begin(); at != pending_.end();) {
         PendingLine& pending = at->second;
@@ -40,6 +41,15 @@ void CrashMedium::kill() {
             if (unit.kind == Unit::Kind::non_temporal) settle(pending, 0, unit.thread);
         at = pending.units.empty() ? pending_.erase(at) : std::next(at);
     }
+}
+
+void CrashMedium::lose_power(std::mt19937_64& random) {
+    for (const auto& [line, pending] : pending_) {
+        const std::vector<Line> states = pending.states();
+        put_line(live_, line, states[random() % states.size()]);
+    }
+    pending_.clear();
+    sealed_.clear();
 }
 
 void CrashMedium::begin_here() {
@@ -58,6 +68,9 @@ void CrashMedium::store_words(Site site, Unit::Kind kind, std::byte* to, const s
     for (uint64_t at = offset; at < offset + length;) {
         const uint64_t line = at / kLineBytes;
         const uint64_t end = std::min((line + 1) * kLineBytes, offset + length);
+        if (sealed_.contains(line) && broken_rule_.empty())
+            broken_rule_ = std::string(name_of(site)) +
+                           " stores to what is acknowledged, at byte " + std::to_string(at);
         Unit unit;
         unit.kind = kind;
         unit.site = site;
@@ -129,10 +142,44 @@ void CrashMedium::flush(Site site, const std::byte* from, size_t length) {
     switch_point();
     ++counts_.flushes;
     if (is_dropped(site) || domain_ == Domain::byte) return;
-    const uint64_t first = static_cast<uint64_t>(from - live_.data()) / kLineBytes;
-    const uint64_t last = (static_cast<uint64_t>(from - live_.data()) + length - 1) / kLineBytes;
-    for (auto at = pending_.lower_bound(first); at != pending_.end() && at->first <= last; ++at)
-        at->second.flushed[current_thread()] = at->second.units.size();
+    const auto [first, last] = lines_of(from, length);
+    bool idle = true;
+    for (auto at = pending_.lower_bound(first); at != pending_.end() && at->first <= last; ++at) {
+        size_t& flushed = at->second.flushed[current_thread()];
+        idle = idle && flushed == at->second.units.size();
+        flushed = at->second.units.size();
+    }
+    if (idle) ++counts_.idle[site];
+}
+
+CrashMedium::Lines CrashMedium::lines_of(const std::byte* from, size_t length) const {
+    const auto offset = static_cast<uint64_t>(from - live_.data());
+    return {offset / kLineBytes, (offset + length - 1) / kLineBytes};
+}
+
+void CrashMedium::seal(const std::byte* from, size_t length) {
+    const auto [first, last] = lines_of(from, length);
+    const auto pending = pending_.lower_bound(first);
+    if (pending != pending_.end() && pending->first <= last && broken_rule_.empty())
+        broken_rule_ = "acknowledged while a " +
+                       std::string(name_of(pending->second.units.front().site)) +
+                       " is pending, at byte " + std::to_string(pending->first * kLineBytes);
+    for (uint64_t line = first; line <= last; ++line) sealed_.insert(line);
+}
+
+void CrashMedium::unseal(const std::byte* from, size_t length) {
+    const auto [first, last] = lines_of(from, length);
+    sealed_.erase(sealed_.lower_bound(first), sealed_.upper_bound(last));
+}
+
+bool CrashMedium::has_on_its_way(size_t thread) const {
+    return std::ranges::any_of(pending_, [&](const auto& entry) {
+        const PendingLine& pending = entry.second;
+        return domain_ != Domain::cache_line || pending.flushed.contains(thread) ||
+               std::ranges::any_of(pending.units, [&](const Unit& unit) {
+                   return unit.kind == Unit::Kind::non_temporal && unit.thread == thread;
+               });
+    });
 }
 
 void CrashMedium::crash_point(Site site) {
@@ -178,6 +225,7 @@ void CrashMedium::fence(Site site) {
     crash_point(site);
     if (is_dropped(site)) return;
     const size_t thread = current_thread();
+    if (!has_on_its_way(thread)) ++counts_.idle[site];
     for (auto at = pending_.begin(); at != pending_.end();) {
         PendingLine& pending = at->second;
         const auto flushed = pending.flushed.find(thread);

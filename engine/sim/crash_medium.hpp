@@ -20,8 +20,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
+#include <random>
+#include <set>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cinnabar/types.hpp"
@@ -40,6 +44,9 @@ class CrashMedium {
     CrashMedium(std::span<std::byte> live, const CrashMedium& killed);
     // kill -9 of whoever stores here; the next process goes on with this very medium.
     void kill();
+    // Power fails: the live memory holds an image that is drawn from `random`, each line in any
+    // state that the rules allow. The next process goes on with this very medium.
+    void lose_power(std::mt19937_64& random);
 
     // --- the Medium concept ---------------------------------------------------------------------
     Domain domain() const { return domain_; }
@@ -89,8 +96,19 @@ class CrashMedium {
         uint64_t flushes = 0;
         uint64_t fences = 0;
         uint64_t lines_mixed = 0;  // cached and non-temporal stores pending on one line: a mistake
+        // Calls that did nothing: a flush of lines that hold nothing new, a fence (or sync) of a
+        // thread that has nothing on its way.
+        std::map<Site, uint64_t> idle = {};
     };
     const Counts& counts() const { return counts_; }
+
+    // --- rules, which need no image -------------------------------------------------------------
+    // From now on these bytes are promised: nothing of them may be pending, and nobody may store to
+    // them until they are unsealed, or the process ends.
+    void seal(const std::byte* from, size_t length);
+    void unseal(const std::byte* from, size_t length);
+    // The first rule that was broken, in words, or nothing.
+    const std::string& broken_rule() const { return broken_rule_; }
 
     // Shows the images of a crash now (sim/explore.hpp: the default levels) until `visit` returns
     // false. Returns how many were shown.
@@ -101,6 +119,11 @@ class CrashMedium {
     void store_words(Site site, Unit::Kind kind, std::byte* to, const std::byte* from,
                      size_t length);
     void dirty_page(uint64_t line);
+    struct Lines {
+        uint64_t first, last;
+    };
+    Lines lines_of(const std::byte* from, size_t length) const;
+    bool has_on_its_way(size_t thread) const;
     void crash_point(Site site);
     static void settle(PendingLine& pending, size_t units, size_t thread);
     Result<void> report_write_back_error();
@@ -117,6 +140,8 @@ class CrashMedium {
     bool fail_sync_ = false;
     bool in_crash_point_ = false;
     Counts counts_;
+    std::set<uint64_t> sealed_;  // line numbers
+    std::string broken_rule_;
 };
 static_assert(Medium<CrashMedium>);
 

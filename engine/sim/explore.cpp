@@ -4,7 +4,10 @@
 #include <cmath>
 #include <random>
 #include <unordered_set>
+#include <utility>
 #include <vector>
+
+#include "sim/pair_cover.hpp"
 
 namespace cinnabar::sim {
 
@@ -25,15 +28,13 @@ class Explorer {
 
     Explored run() {
         explored_.crash_points = 1;
-        double log10 = 0;
-        for (const auto& [line, stores] : pending_) log10 += std::log10(stores.state_count());
-        explored_.states_log10 = log10_of_sum(log10, 0);
+        explored_.states_log10 = states_log10(pending_);
         for (const auto& [line, stores] : pending_)
             representatives_.push_back(
                 {line, stores.durable, stores.newest(), stores.representatives()});
         const bool to_the_end = boundary() && single_lines(false) && single_lines(true) &&
-                                pairs(false) && pairs(true) && drawn();
-        explored_.stopped = !to_the_end;
+                                pairs(false) && pairs(true) && covered_pairs() && drawn();
+        explored_.stopped = !to_the_end && explored_.cut_short == 0;
         return explored_;
     }
 
@@ -50,6 +51,10 @@ class Explorer {
         if (!seen_.insert(image_.hash()).second) {
             ++explored_.repeated;
             return true;
+        }
+        if (explored_.images == options_.images_max) {
+            explored_.cut_short = 1;
+            return false;
         }
         ++explored_.images;
         const bool more = visit_();
@@ -119,6 +124,20 @@ class Explorer {
         return true;
     }
 
+    bool covered_pairs() {
+        if (!options_.cover_pairs || representatives_.size() <= options_.pair_lines_max)
+            return true;
+        std::vector<size_t> values;
+        for (const Choices& choices : representatives_) values.push_back(choices.all.size());
+        PairCover cover(std::move(values), options_.seed);
+        for (auto row = cover.next(); row; row = cover.next()) {
+            for (size_t at = 0; at < row->size(); ++at)
+                image_.put(representatives_[at].line, representatives_[at].all[(*row)[at]]);
+            if (!show()) return false;
+        }
+        return true;
+    }
+
     bool drawn() {
         if (options_.random_images == 0) return true;
         std::mt19937_64 random(options_.seed);
@@ -144,6 +163,7 @@ class Explorer {
 }  // namespace
 
 double Explored::not_tried_log10() const {
+    if (crash_points == 0) return 0;
     if (states_log10 > 15) return states_log10;  // the images shown are below a double's grain
     const double allowed =
         std::round(std::pow(10, states_log10)) - static_cast<double>(crash_points);
@@ -156,7 +176,14 @@ void Explored::add(const Explored& other) {
     crash_points += other.crash_points;
     images += other.images;
     repeated += other.repeated;
+    cut_short += other.cut_short;
     stopped = stopped || other.stopped;
+}
+
+double states_log10(const PendingLines& pending) {
+    double log10 = 0;
+    for (const auto& [line, stores] : pending) log10 += std::log10(stores.state_count());
+    return log10_of_sum(log10, 0);
 }
 
 Explored explore(std::span<const std::byte> live, const PendingLines& pending, Image& image,

@@ -2,7 +2,8 @@
 // which they run:
 //   boundary   nothing pending survives; everything does; every prefix in store order
 //   one line   every representative of each line, the others all old and then all new
-//   two lines  the same for both lines of each pair
+//   two lines  the same for both lines of each pair, with the others as before where few lines are
+//              pending; where more are, in rows that have each pair somewhere (pair_cover.hpp)
 //   random     each line in any state that the rules allow, drawn from a seed
 #pragma once
 
@@ -16,8 +17,10 @@ namespace cinnabar::sim {
 
 // Of one crash point.
 struct ExploreOptions {
-    size_t pair_lines_max = 2;  // two lines: where so many or fewer are pending
+    size_t pair_lines_max = 2;  // two lines: where so many or fewer are pending, each by itself
+    bool cover_pairs = false;   // ... where more are, in rows
     uint64_t random_images = 0;
+    uint64_t images_max = UINT64_MAX;
     uint64_t seed = 1;
 };
 
@@ -26,6 +29,7 @@ struct Explored {
     uint64_t crash_points = 0;
     uint64_t images = 0;      // shown; of one crash point each is another one
     uint64_t repeated = 0;    // reached again, and not shown
+    uint64_t cut_short = 0;   // crash points at which images_max came before the levels' end
     bool stopped = false;     // by the visitor
     double states_log10 = 0;  // of 1 + the images that the rules allow, at all crash points
 
@@ -33,6 +37,9 @@ struct Explored {
     double not_tried_log10() const;
     void add(const Explored& other);
 };
+
+// Of 1 + the images of a crash that the rules allow.
+double states_log10(const PendingLines& pending);
 
 // Shows images of a crash of `live` until `visit` returns false. While it runs, `image` holds the
 // one shown, and recovery may run in image.bytes().

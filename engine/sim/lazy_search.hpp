@@ -4,9 +4,12 @@
 // that one run stands for all their states: a log whose records hang on one commit word needs a run
 // per record where the rules allow 10^9 images. (The idea is Jaaru's, ASPLOS 2021.)
 //
-// A checksum is one decision, not one per word: everything new, everything old, and each line's
-// representatives (pending_line.hpp) among new lines and among old ones. That takes it that
-// recovery treats all bytes alike that do not verify.
+// A checksum is one decision, not one per word: everything new, everything old, everything as it
+// stood after any one store, and each line's representatives (pending_line.hpp) among new lines and
+// among old ones. That takes it that recovery treats all bytes alike that do not verify. Words of
+// its lines that it does not cover are decided by themselves. Where another sum of the same run
+// begins or ends inside of what one decided, the search starts over, and from then on decides what
+// lies on the two sides of that place apart.
 //
 // A recovery that looks at every line has a product of all their states to see, which no order of
 // looking makes small. The search is therefore bounded by how many lines are torn at once; the
@@ -20,7 +23,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "sim/hooks.hpp"
@@ -42,7 +47,8 @@ class LazySearch : public Watcher {
     struct Result {
         uint64_t runs = 0;
         uint64_t rechecked = 0;
-        uint64_t sums_collapsed = 0;  // checksums that were one decision
+        uint64_t sums_collapsed = 0;  // checksums, or pieces of them, that were one decision
+        uint64_t sums_cut = 0;        // places where one began or ended inside of another
         // States were left out: by torn_lines_max, or of a line with more than kStatesMax.
         bool bounded = false;
         bool exhausted = false;  // every path was gone, within the bound and the checksums
@@ -71,14 +77,24 @@ class LazySearch : public Watcher {
   private:
     struct OpenLine {
         uint64_t number = 0;
-        std::vector<Line> states;           // the durable one first
-        std::vector<Line> representatives;  // of these
+        std::vector<Line> states;                      // the durable one first
+        std::vector<Line> representatives;             // of these
+        std::vector<std::pair<uint64_t, Line>> after;  // each store, by its place among all stores
         Line newest = {};
         std::vector<uint32_t> left;  // of `states`, in the run that opened it last
         uint64_t run = 0;
         bool torn = false;
     };
-    using SumAlternatives = std::vector<std::vector<Line>>;  // each a content for every line
+    // A line of a checksum's range: the words of it that are summed.
+    struct SummedLine {
+        OpenLine* line = nullptr;
+        uint8_t words = 0;
+    };
+    using SumAlternatives = std::vector<std::vector<Line>>;  // each has the words of every line
+    struct WordRange {
+        uint64_t begin = 0;  // by number in the region
+        uint64_t end = 0;
+    };
     struct Choice {
         uint32_t taken = 0;
         uint32_t of = 0;
@@ -94,8 +110,12 @@ class LazySearch : public Watcher {
     void narrow(OpenLine& line, Keep&& keep);
     void decide_word(OpenLine& line, size_t word);
     void settle_on(OpenLine& line, const Line& value);
-    bool may_be(const OpenLine& line, const Line& value) const;
-    SumAlternatives sum_alternatives(const std::vector<OpenLine*>& lines) const;
+    bool may_be(const OpenLine& line, const Line& value, uint8_t words = 0xFF) const;
+    void note_cuts(const WordRange& sum);
+    void decide_sum(const WordRange& range);
+    std::vector<SummedLine> summed_lines(const WordRange& range);
+    SumAlternatives after_each_store(const std::vector<SummedLine>& lines) const;
+    SumAlternatives sum_alternatives(const std::vector<SummedLine>& lines) const;
     Outcome run_once(const std::function<Outcome()>& recover, bool other_bytes);
     bool next_path();
 
@@ -105,6 +125,9 @@ class LazySearch : public Watcher {
     std::vector<OpenLine> lines_;
     std::vector<int32_t> by_number_;  // line number -> index in lines_, -1: not open
     std::vector<Choice> path_;
+    std::vector<WordRange> decided_sums_;  // in this run
+    std::set<uint64_t> cuts_;              // a sum's range is not one decision across these words
+    std::set<uint64_t> cuts_known_;        // those and what was met since
     size_t depth_ = 0;
     uint64_t run_ = 0;
     uint32_t torn_lines_ = 0;

@@ -3,7 +3,8 @@
 #include <optional>
 #include <set>
 
-#include "crash/one_stream.hpp"
+#include "crash/harness.hpp"
+#include "trials/one_stream.hpp"
 
 namespace cinnabar::crash_test {
 

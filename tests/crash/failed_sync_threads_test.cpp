@@ -69,8 +69,7 @@ class TwoStreams {
         for (int i = 0; i < kRecords; ++i) {
             const auto lsn = life_.append(history_, stream, kLength, Durability::forced);
             if (!lsn) return refused(stream, lsn.error());
-            history_[stream].low_water = lsn->value;
-            if (auto done = life_.engine().release(keeper, *lsn); !done)
+            if (auto done = life_.release(history_, keeper, *lsn, stream); !done)
                 return refused(stream, done.error());
         }
     }

@@ -9,8 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "crash/one_stream.hpp"
-#include "crash/recorder.hpp"
+#include "crash/access_recorder.hpp"
+#include "crash/harness.hpp"
+#include "trials/one_stream.hpp"
 
 namespace cinnabar::crash_test {
 

@@ -20,8 +20,8 @@
 #include <vector>
 
 #include "base/crc32c.hpp"
+#include "crash/access_recorder.hpp"
 #include "crash/hooks_twin.hpp"
-#include "crash/recorder.hpp"
 
 namespace cinnabar::crash_test {
 

@@ -1,9 +1,10 @@
 // Breaks the engine one flush, fence, store, ordering or seed at a time and demands that the
-// workload named in the table (mutants.cpp) notices. At the whole engine none notices anything.
+// scenario named in the table (mutants.cpp) notices. At the whole engine none notices anything.
 #include <set>
 #include <span>
 
-#include "crash/mutants.hpp"
+#include "crash/harness.hpp"
+#include "trials/mutants.hpp"
 
 namespace cinnabar::crash_test {
 
@@ -13,15 +14,17 @@ class MutantTest : public testing::TestWithParam<Broken> {};
 
 TEST_P(MutantTest, IsCaught) {
     const Known* known = find_known(GetParam().name);
-    ASSERT_NE(known, nullptr) << "mutants.cpp does not say which workload notices this";
-    ASSERT_TRUE(workload(known->workload).applies_in(GetParam().domain));
-    const std::string wrong = notice(GetParam(), workload(known->workload));
+    ASSERT_NE(known, nullptr) << "mutants.cpp does not say which scenario notices this";
+    const Scenario* scenario = find_scenario(known->scenario);
+    ASSERT_NE(scenario, nullptr);
+    ASSERT_TRUE(scenario->applies_in(GetParam().domain));
+    const std::string wrong = notice(GetParam(), *scenario);
     EXPECT_NE(wrong, kDoesNotEnd);
     if (known->harmless.empty())
-        EXPECT_NE(wrong, "") << known->workload << " does not notice";
+        EXPECT_NE(wrong, "") << known->scenario << " does not notice";
     else
         EXPECT_EQ(wrong, "") << "said to be harmless: " << known->harmless;
-    std::cout << known->workload << ": " << (wrong.empty() ? known->harmless : wrong) << "\n";
+    std::cout << known->scenario << ": " << (wrong.empty() ? known->harmless : wrong) << "\n";
 }
 INSTANTIATE_TEST_SUITE_P(Broken, MutantTest, testing::ValuesIn(all_broken()),
                          [](const auto& broken) { return broken.param.name; });
@@ -32,11 +35,11 @@ TEST(Mutant, TheTableHasEveryOneAndNothingElse) {
     for (const Broken& broken : all) EXPECT_TRUE(there.insert(broken.name).second) << broken.name;
     for (const Known& known : all_known()) {
         EXPECT_TRUE(in_table.insert(known.name).second) << known.name << " stands there twice";
-        if (known.harmless.empty()) used.insert(workload(known.workload).name);
+        if (known.harmless.empty()) used.insert(known.scenario);
     }
     EXPECT_EQ(there, in_table);
-    for (const Workload& workload : workloads())
-        EXPECT_TRUE(used.contains(workload.name)) << workload.name << " is needed for no mutant";
+    for (const Scenario& scenario : scenarios())
+        EXPECT_TRUE(used.contains(scenario.name)) << scenario.name << " is needed for no mutant";
 }
 
 // Every site and every mutant is broken in some way: what all_broken() makes of the two lists.
@@ -52,27 +55,6 @@ TEST(Mutant, EverySiteAndEveryTagIsBroken) {
         EXPECT_TRUE(switched_on.contains(mutant)) << name_of(mutant);
 }
 
-// One row for each mutant, one column for each workload.
-TEST(Mutant, DISABLED_KillMatrix) {
-    constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN";
-    for (size_t i = 0; i < workloads().size(); ++i)
-        std::cout << letters.at(i) << " " << workloads()[i].name << ": " << workloads()[i].what
-                  << "\n";
-    size_t caught = 0;
-    const std::vector<Broken> all = all_broken();
-    for (const Broken& broken : all) {
-        std::string row;
-        for (size_t i = 0; i < workloads().size(); ++i)
-            row +=
-                workloads()[i].applies_in(broken.domain) && !notice(broken, workloads()[i]).empty()
-                    ? letters.at(i)
-                    : '.';
-        std::cout << broken.name << std::string(36 - broken.name.size(), ' ') << row << std::endl;
-        caught += row.find_first_not_of('.') == std::string::npos ? 0 : 1;
-    }
-    std::cout << caught << " of " << all.size() << " mutants are caught\n";
-}
-
 // A sanitizer looks at memory and not at images: one run is enough for it.
 #ifdef __SANITIZE_ADDRESS__
 constexpr size_t kRuns = 1;
@@ -80,26 +62,27 @@ constexpr size_t kRuns = 1;
 constexpr size_t kRuns = 3;
 #endif
 
-std::vector<std::tuple<Workload, Domain>> every_workload() {
-    std::vector<std::tuple<Workload, Domain>> all;
-    for (const Workload& workload : workloads())
+std::vector<std::tuple<Scenario, Domain>> every_scenario() {
+    std::vector<std::tuple<Scenario, Domain>> all;
+    for (const Scenario& scenario : scenarios())
         for (const Domain domain : {Domain::cache_line, Domain::page, Domain::byte})
-            if (workload.applies_in(domain)) all.emplace_back(workload, domain);
+            if (scenario.applies_in(domain)) all.emplace_back(scenario, domain);
     return all;
 }
 
-class NoAlarm : public testing::TestWithParam<std::tuple<Workload, Domain>> {};
+class NoAlarm : public testing::TestWithParam<std::tuple<Scenario, Domain>> {};
 
 TEST_P(NoAlarm, AtTheWholeEngine) {
-    const auto& [workload, domain] = GetParam();
+    const auto& [scenario, domain] = GetParam();
     const uint64_t seed = seed_of_this_run();
     const std::pair<uint64_t, bool> runs[] = {{seed, true}, {seed + 1, false}, {1, false}};
-    for (const auto& [of_run, cached] : std::span(runs).first(kRuns))
-        EXPECT_EQ(
-            workload.run({.life = {.domain = domain, .forced_cached = cached}, .seed = of_run}), "")
+    for (const auto& [of_run, cached] : std::span(runs).first(kRuns)) {
+        Trial trial({.domain = domain, .forced_cached = cached}, of_run, {});
+        EXPECT_EQ(scenario.run(trial), "")
             << "CINNABAR_SEED=" << seed << ", run " << of_run << (cached ? ", cached" : "");
+    }
 }
-INSTANTIATE_TEST_SUITE_P(Workloads, NoAlarm, testing::ValuesIn(every_workload()),
+INSTANTIATE_TEST_SUITE_P(Scenarios, NoAlarm, testing::ValuesIn(every_scenario()),
                          [](const auto& run) {
                              return std::string(std::get<0>(run.param).name) + "_" +
                                     std::string(name_of(std::get<1>(run.param)));

@@ -1,6 +1,7 @@
 // Power fails, recovery runs, and power fails again: what the first crash left must not be
 // completed by the second one. Traps L6 and L7 of engine/doc/TRAPS.md.
-#include "crash/one_stream.hpp"
+#include "crash/harness.hpp"
+#include "trials/one_stream.hpp"
 
 namespace cinnabar::crash_test {
 

@@ -2,8 +2,9 @@
 // reserves, draws and gives back, one releases.
 #include <algorithm>
 
-#include "crash/one_stream.hpp"
+#include "crash/harness.hpp"
 #include "sim/scheduler.hpp"
+#include "trials/one_stream.hpp"
 
 namespace cinnabar::crash_test {
 

@@ -4,7 +4,9 @@
 #include <optional>
 #include <set>
 
-#include "crash/one_stream.hpp"
+#include "crash/harness.hpp"
+#include "trials/one_stream.hpp"
+#include "trials/scenario_bodies.hpp"
 
 namespace cinnabar::crash_test {
 
@@ -32,7 +34,7 @@ TEST(Trap, L4_AFullLogRefusesBeforeSpaceIsTakenAndLivesCostBytes) {
     }
     EXPECT_EQ(compare(setup.life, setup.history), "");
     // Released, it is usable at once.
-    ASSERT_TRUE(setup.life.engine().release(keeper, setup.history["s"].appended.back().lsn));
+    ASSERT_TRUE(setup.life.release(setup.history, keeper, setup.history["s"].appended.back().lsn));
     setup.history["s"].low_water = setup.history["s"].appended.back().lsn.value;
     EXPECT_TRUE(setup.life.append(setup.history, "s", 200, Durability::forced));
     EXPECT_EQ(compare(setup.life, setup.history), "");
@@ -58,7 +60,7 @@ TEST(Trap, L4_TheRestartReserve) {
             auto copies = core->copies().carry_forward(core, {&stands_at, 1});
             ASSERT_TRUE(copies) << "life " << life << ": " << copies.error().message;
             stands_at = copies->front();
-            ASSERT_TRUE(setup.life.engine().release(keeper, Lsn{core->oldest_end()}));
+            ASSERT_TRUE(setup.life.release(setup.history, keeper, Lsn{core->oldest_end()}));
             ASSERT_TRUE(setup.life.append(setup.history, "s", 24, Durability::forced));
         }
         if (life == 9'999) {
@@ -81,35 +83,9 @@ TEST(Trap, L4_TheRestartReserve) {
 
 // Crash anywhere in a full log: the outcome can be written after the restart, and frees the log.
 TEST(Trap, L4_AnOutcomeFindsRoomInAFullLogAfterEveryCrash) {
-    OneStream setup({.spares = 0}, {.segments = 8}, true);
-    const ServiceId keeper = setup.add_service();
-    ASSERT_TRUE(setup.life.open());
-    auto outcome = StreamCoreBase::reserve(setup.life.engine().stream("s"), 300, 4, false);
-    ASSERT_TRUE(outcome);
-    const auto finish = [&](sim::Image& image) -> std::string {
-        Crashed crashed(setup.pool, image, setup.options);
-        Life& life = crashed.life;
-        if (auto opened = life.open(); !opened) return opened.error().message;
-        auto core = life.engine().stream("s");
-        auto again = StreamCoreBase::reserve(core, 300, 4, true);
-        if (!again) return again.error().message;
-        for (int i = 0; i < 4; ++i)
-            if (auto lsn = append_reserved(core, *again, 300); !lsn) return lsn.error().message;
-        if (auto done = life.engine().release(keeper, Lsn{core->durable()}); !done)
-            return done.error().message;
-        auto ordinary = life.append(setup.history, "s", 300, Durability::forced);
-        return ordinary ? "" : ordinary.error().message;
-    };
-    Explorer explorer(setup.life, finish);
-    while (setup.life.append(setup.history, "s", 330, Durability::forced)) {
-    }
-    while (setup.life.append(setup.history, "s", 24, Durability::lazy)) {
-    }
-    auto core = setup.life.engine().stream("s");
-    for (int i = 0; i < 2; ++i) ASSERT_TRUE(append_reserved(core, *outcome, 300));
-    explorer.look("at the end");
-    EXPECT_EQ(explorer.failure, "");
-    EXPECT_GT(explorer.explored.crash_points, 20u);
+    Trial trial({}, seed_of_this_run(), {});
+    EXPECT_EQ(full_log(trial), "");
+    EXPECT_GT(trial.explored.crash_points, 20u);
 }
 
 TEST(Trap, L4_TenThousandOneRecordLivesFillNoSegmentEach) {
@@ -119,7 +95,7 @@ TEST(Trap, L4_TenThousandOneRecordLivesFillNoSegmentEach) {
         ASSERT_TRUE(setup.life.open()) << "life " << i;
         setup.append(24, Durability::forced);
         const Lsn lsn = setup.history["s"].appended.back().lsn;
-        ASSERT_TRUE(setup.life.engine().release(keeper, lsn));
+        ASSERT_TRUE(setup.life.release(setup.history, keeper, lsn));
         setup.history["s"].low_water = lsn.value;
         setup.life.kill();
     }
@@ -143,52 +119,9 @@ Result<std::map<uint64_t, int>> origins(Life& life) {
 
 // Crash between the copies and the mark, before, behind: each needed record is delivered once.
 TEST(Trap, L18_CarriedCopiesAreDeliveredOnceAfterEveryCrash) {
-    OneStream setup({.spares = 0}, {.segments = 6});
-    const ServiceId keeper = setup.add_service();
-    ASSERT_TRUE(setup.life.open());
-    std::set<uint64_t> needed;
-    uint64_t released = 0;
-    const auto once = [&](sim::Image& image) -> std::string {
-        Crashed crashed(setup.pool, image, setup.options);
-        Life& life = crashed.life;
-        if (auto opened = life.open(); !opened) return opened.error().message;
-        auto found = origins(life);
-        if (!found) return found.error().message;
-        for (const auto& [origin, times] : *found)
-            if (times != 1) return "LSN " + std::to_string(origin) + " is delivered twice";
-        for (const uint64_t origin : needed)
-            if (!found->contains(origin)) return "LSN " + std::to_string(origin) + " is gone";
-        return "";
-    };
-    Explorer explorer(setup.life, once);
-    auto core = setup.life.engine().stream("s");
-    std::map<uint64_t, Lsn> undecided;  // where it stands, by origin
-    for (int i = 0; i < 60 && explorer.failure.empty(); ++i) {
-        setup.append(60 + static_cast<size_t>(i * 37 % 150),
-                     i % 3 == 0 ? Durability::lazy : Durability::forced);
-        const Lsn lsn = setup.history["s"].appended.back().lsn;
-        if (i % 10 == 5) undecided[lsn.value] = lsn;
-        if (core->durable() > lsn.value) needed.insert(lsn.value);
-        if (i % 6 != 5 || core->durable() < core->oldest_end()) continue;
-        std::vector<Lsn> oldest;
-        for (const auto& [origin, at] : undecided)
-            if (at.value < core->oldest_end()) oldest.push_back(at);
-        auto copies = core->copies().carry_forward(core, oldest);
-        ASSERT_TRUE(copies) << copies.error().message;
-        for (size_t copy = 0; copy < oldest.size(); ++copy)
-            for (auto& [origin, at] : undecided)
-                if (at == oldest[copy]) at = (*copies)[copy];
-        explorer.look("copied and not released");
-        released = core->oldest_end();
-        std::erase_if(needed, [&](uint64_t origin) {
-            return origin < released && !undecided.contains(origin);
-        });
-        ASSERT_TRUE(setup.life.engine().release(keeper, Lsn{released}));
-        explorer.look("released");
-    }
-    EXPECT_EQ(explorer.failure, "");
-    EXPECT_GT(core->appended(), 6 * kSpan) << "segments were used again";
-    EXPECT_EQ(undecided.size(), 6u);
+    Trial trial({}, seed_of_this_run(), {});
+    EXPECT_EQ(carrying_forward(trial), "");
+    EXPECT_GT(trial.explored.crash_points, 50u);
 }
 
 // T writes a record and then its outcome. Carried behind its outcome, the record would outlive it
@@ -208,7 +141,7 @@ TEST(Trap, L18_NothingIsCarriedBehindItsOutcome) {
         if (!by_the_rule) {
             ASSERT_TRUE(core->copies().carry_forward(core, {&redo, 1}));
         }
-        ASSERT_TRUE(setup.life.engine().release(keeper, Lsn{2 * kSpan}));
+        ASSERT_TRUE(setup.life.release(setup.history, keeper, Lsn{2 * kSpan}));
         core.reset();
         setup.life.kill();
         ASSERT_TRUE(setup.life.open());

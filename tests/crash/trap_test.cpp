@@ -9,9 +9,10 @@
 #include <algorithm>
 #include <set>
 
-#include "crash/one_stream.hpp"
+#include "crash/harness.hpp"
 #include "log/copy_pool.hpp"
 #include "log/survey.hpp"
+#include "trials/one_stream.hpp"
 
 namespace cinnabar::crash_test {
 
@@ -106,8 +107,8 @@ TEST(Trap, L6_FramesBehindTheCutNeverComeBackToLife) {
             SimPool pool(setup.pool, image);
             Life second(pool, setup.options);
             ASSERT_TRUE(second.open());
-            History history;
-            ASSERT_EQ(deliver(second, setup.history, history), "");
+            History history = setup.history;
+            ASSERT_EQ(deliver(second, history), "");
             Explorer explorer(second, [&](auto& again) {
                 return recover_and_compare(pool, again, history, setup.options);
             });
@@ -234,7 +235,7 @@ TEST(Trap, L11_NothingIsReleasedAboveDurableAndReuseWaitsForTheMark) {
     setup.append(100, Durability::forced);
     setup.append(100, Durability::lazy);
     auto core = setup.life.engine().stream("s");
-    auto early = setup.life.engine().release(keeper, Lsn{core->appended()});
+    auto early = setup.life.release(setup.history, keeper, Lsn{core->appended()});
     ASSERT_FALSE(early);
     EXPECT_EQ(early.error().code, Errc::invalid_argument);
     Explorer explorer(setup.life, setup.prefix_check());
@@ -243,7 +244,7 @@ TEST(Trap, L11_NothingIsReleasedAboveDurableAndReuseWaitsForTheMark) {
         if (i % 3 != 2) continue;
         const Lsn to = setup.history["s"].appended[setup.history["s"].appended.size() - 2].lsn;
         setup.history["s"].low_water = to.value;
-        ASSERT_TRUE(setup.life.engine().release(keeper, to));
+        ASSERT_TRUE(setup.life.release(setup.history, keeper, to));
     }
     EXPECT_EQ(explorer.failure, "");
     EXPECT_GT(core->appended(), 3 * 4 * kSpan / 2) << "segments were used again";
@@ -472,7 +473,7 @@ TEST(Trap, L19_ASalvageKeepsLsnsAndItsGapsAreNotCorrupt) {
         appended.push_back({*lsn, with.previous, bytes});
     }
     const Lsn mark = appended[2].lsn;
-    ASSERT_TRUE(setup.life.engine().release(keeper, mark));
+    ASSERT_TRUE(setup.life.release(setup.history, keeper, mark));
     ASSERT_GT(appended.back().lsn.value, 3 * kSpan);
     std::memset(frame_at(setup.pool, setup.life, appended[5].lsn), 0, format::kLineBytes);
     std::memset(frame_at(setup.pool, setup.life, Lsn{kSpan}) - format::kFramesOffset, 0, 2048);

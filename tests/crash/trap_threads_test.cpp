@@ -1,22 +1,22 @@
 // Traps that need several threads: interleavings by seed, every crash point of each.
-#include "crash/one_stream.hpp"
-#include "crash/threads.hpp"
+#include "crash/harness.hpp"
+#include "trials/one_stream.hpp"
+#include "trials/threads.hpp"
 
 namespace cinnabar::crash_test {
 
 namespace {
 
-void run_seeds(const char* what, ThreadRun::Options options, uint64_t runs) {
-    uint64_t images = 0;
+void run_seeds(const char* what, ThreadRun::Options options, uint64_t runs,
+               const Life::Options& life = {}) {
     const uint64_t first = seed_of_this_run();
+    Trial trial(life, first, {});
     for (uint64_t seed = first; seed < first + runs; ++seed) {
         options.seed = seed;
-        ThreadRun run(options);
-        const std::string wrong = run.run();
-        images += run.images;
-        ASSERT_EQ(wrong, "") << what << ", CINNABAR_SEED=" << seed;
+        ASSERT_EQ(ThreadRun(trial, options).run(), "") << what << ", CINNABAR_SEED=" << seed;
     }
-    std::cout << runs << " interleavings from seed " << first << ", " << images << " images\n";
+    std::cout << runs << " interleavings from seed " << first << ", " << trial.explored.images
+              << " images\n";
 }
 
 TEST(TrapThreads, L2_SpaceLsnAndSlotComeFromOneStep) {
@@ -85,12 +85,8 @@ TEST(SegmentThreads, NoneIsKeptBackWhereNobodyAskedForIt) {
 }
 
 TEST(TrapThreads, L3_PageDomain) {
-    run_seeds("page",
-              {.threads = 2,
-               .records = 3,
-               .life = {.domain = Domain::page},
-               .pool = {.segment_bytes = 4096}},
-              10);
+    run_seeds("page", {.threads = 2, .records = 3, .pool = {.segment_bytes = 4096}}, 10,
+              {.domain = Domain::page});
 }
 
 }  // namespace

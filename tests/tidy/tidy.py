@@ -18,7 +18,7 @@ HEADERLESS = {"LICENSE", ".clang-format", ".clang-tidy", ".editorconfig", ".giti
 # What only some folders may write: (pattern, folders, why). Tests of a room may do as the room.
 ONLY_IN = (
     (r"\b_mm\d*_(stream|sfence|clwb|clflush)\w*|\b__builtin_ia32_(?!pause\b|rdtsc)\w*"
-     r"|\basm\b", ("engine/medium", "bench", "tests"),
+     r"|\basm\b", ("engine/medium", "engine/trials", "bench", "tests"),
      "stores, flushes and fences by instruction belong to engine/medium"),
     (r"\b_mm\d*_(?!pause\b)\w+", ("engine/base", "engine/medium", "bench", "tests"),
      "vector code belongs to engine/base (sums) and engine/medium"),
@@ -31,12 +31,13 @@ ONLY_IN = (
     (r"\b(msync|fsync|fdatasync)\s*\(", ("engine/medium", "engine/pool", "bench", "tests", "tools"),
      "writing pages back belongs to engine/medium and engine/pool"),
     (r"\b(memset|memmove|bzero)\s*\(", ("engine/base", "engine/format", "engine/medium",
-                                        "engine/pool", "engine/sim", "engine/crash", "bench",
-                                        "tests", "tools"),
+                                        "engine/pool", "engine/sim", "engine/crash",
+                                        "engine/trials", "bench", "tests", "tools"),
      "here every store to memory of the pool goes through the Medium"),
     # The log reads the medium; memcpy may fill a named object of its own, and nothing else.
     (r"\bmemcpy\s*\((?!\s*&)", ("engine/base", "engine/format", "engine/medium", "engine/pool",
-                                "engine/sim", "engine/crash", "bench", "tests", "tools"),
+                                "engine/sim", "engine/crash", "engine/trials", "bench", "tests",
+                                "tools"),
      "here memcpy may only fill a named object (&name); stores go through the Medium"),
     (r"\bassert\s*\(|<cassert>|<assert\.h>", (), "CNB_CHECK stays on in release; assert does not"),
     (r"\bstd::(cout|cerr|clog)\b|<iostream>", ("bench", "bindings", "tests", "tools"),

@@ -27,11 +27,12 @@ int run(int argc, char** argv) {
     program.require_subcommand(1);
     Chosen chosen;
     for (const auto add : {add_create, add_info, add_stream, add_service, add_append, add_dump,
-                           add_check, add_release, add_copy, add_salvage, add_crash})
+                           add_check, add_release, add_copy, add_salvage})
         add(program, chosen);
 #if CINNABAR_TOOL_BENCH
     add_bench(program, chosen);
 #endif
+    add_crash(program, chosen);
     if (const auto wrong = unknown_verb(program, argc, argv))
         return static_cast<int>(end_with_usage(*wrong, argc, argv));
     try {
@@ -56,5 +57,7 @@ int main(int argc, char** argv) {
     if (argc > 1 && std::string_view(argv[1]) == cinnabar::bench::kRecoveryWriterVerb)
         return cinnabar::bench::recovery_writer_main(argc, argv);
 #endif
+    if (argc > 1 && std::string_view(argv[1]) == cinnabar::tool::kCrashVerb)
+        return static_cast<int>(cinnabar::tool::become_crash_program(argc, argv));
     return cinnabar::tool::run(argc, argv);
 }

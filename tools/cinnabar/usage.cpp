@@ -11,11 +11,10 @@ namespace cinnabar::tool {
 
 namespace {
 
-// Before the options are known. The --json of benchmarks and crash tests may name a file, which
-// holds no errors.
+// Before the options are known. The --json of a long run may name a file, which holds no errors.
 bool asks_for_json(int argc, char** argv) {
     const std::string_view verb = argc > 1 ? argv[1] : "";
-    const bool names_file = verb == "bench" || verb == "crash";
+    const bool names_file = verb == "bench" || verb == "log" || verb == "run";
     for (int i = 1; i < argc; ++i) {
         if (std::string_view(argv[i]) != "--json") continue;
         const std::string_view next = i + 1 < argc ? argv[i + 1] : "-";
@@ -85,7 +84,7 @@ std::string no_verb(const std::string& before, const std::string& word, const st
 
 std::optional<std::string> unknown_verb(const CLI::App& program, int argc, char** argv) {
     const CLI::App* app = &program;
-    std::string before = "cinnabar";
+    std::string before = program.get_name();
     for (int i = 1; app->get_require_subcommand_min() != 0; ++i) {
         const std::string word = i < argc ? argv[i] : "";
         if (word.starts_with('-')) {

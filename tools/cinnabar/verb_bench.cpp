@@ -5,10 +5,10 @@
 #include <memory>
 
 #include "force/force_bench.hpp"
-#include "force/results_file.hpp"
 #include "output.hpp"
 #include "pool_options.hpp"
 #include "recovery/recovery_bench.hpp"
+#include "results.hpp"
 
 namespace cinnabar::tool {
 
@@ -28,32 +28,15 @@ struct RecoveryVerb {
     CLI::Option* emulate_option = nullptr;
 };
 
-template <class Report>
-ExitCode write_json(const Report& report, const std::string& path) {
-    const std::string text = bench::to_json(report).dump(1) + "\n";
-    if (path == "-") {
-        put(text);
-        return end_with(ExitCode::ok, true);
-    }
-    if (auto done = bench::write_results_file(path, text); !done)
-        return end_with(done.error(), false);
-    say("results are in '" + path + "'");
-    return ExitCode::ok;
-}
-
-// Before the run: afterwards it would be too late.
-Result<void> check_json_file(const std::string& path) {
-    return path.empty() || path == "-" ? Result<void>{} : bench::check_results_file(path);
-}
-
 // Prints or writes what was measured.
 template <class Report>
 ExitCode deliver(const Report& report, const std::string& json_file, const char* if_not_verified) {
     const bool json = json_file == "-";
     if (!json) bench::print_table(report, std::cout);
     std::cout.flush();
-    ExitCode code = ExitCode::ok;
-    if (!json_file.empty()) code = write_json(report, json_file);
+    const ExitCode code = json_file.empty()
+                              ? ExitCode::ok
+                              : write_results(bench::to_json(report).dump(1) + "\n", json_file);
     if (code != ExitCode::ok) return code;
     if (!report.all_verified()) {
         say(if_not_verified);
@@ -65,7 +48,7 @@ ExitCode deliver(const Report& report, const std::string& json_file, const char*
 ExitCode bench_force(const BenchVerb& verb) {
     bench::ForceBenchOptions options = verb.options;
     if (verb.emulate_option->count() != 0) options.emulate = verb.emulate;
-    if (auto ok = check_json_file(verb.json_file); !ok) return end_with(ok.error(), false);
+    if (auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
     bench::TerminalProgress progress;
     auto report = bench::run_force_bench(options, progress);
     if (!report) return end_with(report.error(), verb.json_file == "-");
@@ -82,7 +65,7 @@ ExitCode bench_force(const BenchVerb& verb) {
 ExitCode bench_recovery(const RecoveryVerb& verb) {
     bench::RecoveryBenchOptions options = verb.options;
     if (verb.emulate_option->count() != 0) options.emulate = verb.emulate;
-    if (auto ok = check_json_file(verb.json_file); !ok) return end_with(ok.error(), false);
+    if (auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
     bench::TerminalProgress progress;
     auto report = bench::run_recovery_bench(options, progress);
     if (!report) return end_with(report.error(), verb.json_file == "-");
@@ -139,15 +122,6 @@ void add_rivals(CLI::App& app, bench::ForceBenchOptions& options) {
         ->type_name("NS");
 }
 
-void add_json(CLI::App& app, std::string& json_file) {
-    app.add_option("--json", json_file,
-                   "Write the results to FILE as JSON; without FILE, or with -, to the standard "
-                   "output in place of the table")
-        ->expected(0, 1)
-        ->default_str("-")
-        ->type_name("[FILE]");
-}
-
 void add_force(CLI::App& group, Chosen& chosen) {
     auto* app =
         group.add_subcommand("force",
@@ -165,7 +139,7 @@ void add_force(CLI::App& group, Chosen& chosen) {
     app->add_option("--slice-ms", verb->options.slice_ms, "Length of a slice, 1 to 50 [20]")
         ->type_name("MS");
     add_size_option(*app, "--area", verb->options.area_bytes, "Log space of each engine [256M]");
-    add_json(*app, verb->json_file);
+    add_results_option(*app, verb->json_file);
     run_when_chosen(*app, chosen, [verb] { return bench_force(*verb); });
 }
 
@@ -179,7 +153,7 @@ void add_recovery(CLI::App& group, Chosen& chosen) {
     add_size_option(*app, "--log", verb->options.log_bytes, "Log that is reopened [1G]");
     app->add_option("--rounds", verb->options.rounds, "Scans and kills of each kind [9]")
         ->type_name("N");
-    add_json(*app, verb->json_file);
+    add_results_option(*app, verb->json_file);
     run_when_chosen(*app, chosen, [verb] { return bench_recovery(*verb); });
 }
 

@@ -24,4 +24,9 @@ void add_salvage(CLI::App& program, Chosen& chosen);
 void add_bench(CLI::App& program, Chosen& chosen);
 void add_crash(CLI::App& program, Chosen& chosen);
 
+// `cinnabar crash ...` is a program of its own (tools/crash), which stands beside this one: so this
+// one holds nothing of the crash medium. Becomes it; what is returned is why that failed.
+inline constexpr const char* kCrashVerb = "crash";
+ExitCode become_crash_program(int argc, char** argv);
+
 }  // namespace cinnabar::tool

@@ -5,6 +5,7 @@ include(CMakePackageConfigHelpers)
 
 set(folder ${CMAKE_INSTALL_LIBDIR}/cmake/cinnabar)
 get_property(rooms GLOBAL PROPERTY CINNABAR_ROOMS)
+list(REMOVE_ITEM rooms trials)    # of use to this project's own programs alone
 list(TRANSFORM rooms PREPEND cinnabar_ OUTPUT_VARIABLE libraries)
 
 install(DIRECTORY ${cinnabar_SOURCE_DIR}/engine/include/cinnabar

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 #include <spawn.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,10 +24,8 @@ Domain domain_of_file_in(const std::string& folder) {
     const int file = mkstemp(name.data());
     if (file < 0 || ftruncate(file, kBytes) != 0) return Domain::page;
     unlink(name.c_str());
-    void* const pages = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    const Domain domain = find_domain(file);
     close(file);
-    const Domain domain = find_domain(pages, kBytes);
-    munmap(pages, kBytes);
     return domain;
 }
 

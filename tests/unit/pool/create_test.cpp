@@ -42,17 +42,17 @@ TEST_P(Create, MakesAPrivateFileAndLeavesNothingElse) {
 // Content is there when the name is, and no file where there could be no content.
 TEST_P(Create, FillsBeforeThePoolHasItsName) {
     const CreateOptions options{kPoolBytes, kSegmentBytes};
-    const auto refused = Pool::create(path_, options, [&](const Space&) -> Result<uint32_t> {
+    const auto refused = Pool::create(path_, options, [&](const Space&) -> Result<void> {
         EXPECT_FALSE(std::filesystem::exists(path_));
         return fail(Errc::not_found, "nothing to fill in");
     });
     ASSERT_FALSE(refused.has_value());
     EXPECT_EQ(refused.error().code, Errc::not_found);
     EXPECT_TRUE(names_in_folder().empty());
-    const auto made = Pool::create(path_, options, [&](const Space& space) -> Result<uint32_t> {
+    const auto made = Pool::create(path_, options, [&](const Space& space) -> Result<void> {
         EXPECT_FALSE(std::filesystem::exists(path_));
         space.segments[1][17] = std::byte{42};
-        return 2;
+        return {};
     });
     ASSERT_TRUE(made.has_value()) << made.error().message;
     const auto raw = RawPool::open(path_, std::chrono::milliseconds(0));

@@ -314,6 +314,80 @@ TEST_F(CrashMediumTest, BeginHereForgetsThePast) {
     EXPECT_EQ(word_in(medium.durable_image(), 0), 1u);
 }
 
+TEST_F(CrashMediumTest, ALossOfPowerLeavesOneOfTheImages) {
+    std::set<std::vector<uint64_t>> left;
+    for (uint64_t seed = 0; seed < 64; ++seed) {
+        std::memset(bytes_.get(), 0, kBytes);
+        CrashMedium medium = make();
+        medium.store8(Site::mark_store, word(0), 1);
+        medium.store8(Site::mark_store, word(1), 2);
+        medium.store8(Site::mark_store, word(8), 3);
+        std::mt19937_64 random(seed);
+        medium.lose_power(random);
+        EXPECT_TRUE(medium.pending().empty());
+        left.insert({*word(0), *word(1), *word(8)});
+    }
+    const States all = {{0, 0, 0}, {1, 0, 0}, {1, 2, 0}, {0, 0, 3}, {1, 0, 3}, {1, 2, 3}};
+    EXPECT_EQ(left, all);
+}
+
+TEST_F(CrashMediumTest, WhatIsPromisedIsNotPending) {
+    for (const bool flushed : {false, true}) {
+        CrashMedium medium = make();
+        medium.store8(Site::mark_store, word(0), 1);
+        if (flushed) medium.flush(Site::mark_flush, at(0), 8);
+        medium.seal(at(0), 64);
+        EXPECT_NE(medium.broken_rule().find("mark_store is pending"), std::string::npos);
+    }
+    CrashMedium medium = make();
+    medium.store8(Site::mark_store, word(0), 2);
+    medium.flush(Site::mark_flush, at(0), 8);
+    medium.fence(Site::mark_fence);
+    medium.store8(Site::mark_store, word(8), 1);
+    medium.seal(at(0), 64);
+    EXPECT_EQ(medium.broken_rule(), "");
+}
+
+TEST_F(CrashMediumTest, WhatIsPromisedIsNotStoredTo) {
+    CrashMedium medium = make();
+    medium.seal(at(64), 128);
+    medium.store8(Site::mark_store, word(0), 1);
+    medium.store8(Site::mark_store, word(24), 1);
+    EXPECT_EQ(medium.broken_rule(), "");
+    medium.unseal(at(64), 64);
+    medium.store8(Site::mark_store, word(8), 1);
+    EXPECT_EQ(medium.broken_rule(), "");
+    medium.store8(Site::link_store, word(16), 1);
+    EXPECT_EQ(medium.broken_rule(), "link_store stores to what is acknowledged, at byte 128");
+    CrashMedium next = make();
+    next.seal(at(0), 64);
+    next.kill();
+    next.store8(Site::mark_store, word(0), 1);
+    EXPECT_EQ(next.broken_rule(), "") << "the promise is the next process's to keep";
+}
+
+TEST_F(CrashMediumTest, CallsThatDoNothingAreCounted) {
+    const std::map<Site, uint64_t> none;
+    CrashMedium medium = make();
+    medium.store8(Site::mark_store, word(0), 1);
+    medium.flush(Site::mark_flush, at(0), 8);
+    EXPECT_EQ(medium.counts().idle, none);
+    medium.flush(Site::mark_flush, at(0), 8);     // flushed before
+    medium.flush(Site::attach_flush, at(64), 8);  // clean
+    medium.fence(Site::mark_fence);
+    medium.fence(Site::mark_fence);  // nothing is on its way
+    const std::map<Site, uint64_t> some = {
+        {Site::mark_flush, 1}, {Site::attach_flush, 1}, {Site::mark_fence, 1}};
+    EXPECT_EQ(medium.counts().idle, some);
+    CrashMedium temporal = make();
+    const std::byte bytes[64] = {};
+    const Bytes part(bytes);
+    temporal.store_frame(Site::forced_frame_store, at(0), {}, {&part, 1}, 1,
+                         StoreKind::non_temporal);
+    temporal.fence(Site::forced_fence);
+    EXPECT_EQ(temporal.counts().idle, none);
+}
+
 TEST_F(CrashMediumTest, AVisitorMayStop) {
     CrashMedium medium = make();
     for (size_t i = 0; i < 20; ++i) medium.store8(Site::mark_store, word(8 * i), 1);

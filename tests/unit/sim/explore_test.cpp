@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <tuple>
 
 #include "sim/image.hpp"
 #include "sim/pending_line.hpp"
@@ -133,6 +134,40 @@ TEST_F(ExploreTest, PairsFindWhatSingleLinesMiss) {
     EXPECT_TRUE(std::ranges::any_of(shown_, both_torn));
     EXPECT_EQ(pairs.images, 9u);
     EXPECT_EQ(pairs.not_tried_log10(), 0.0);
+}
+
+TEST_F(ExploreTest, PairsAmongManyLinesAreCovered) {
+    for (uint64_t line = 0; line < 6; ++line) {
+        store(line, word_store(0, 1));
+        store(line, word_store(1, 1));
+    }
+    const auto pairs_seen = [&] {
+        std::set<std::tuple<size_t, Line, size_t, Line>> pairs;
+        for (const Shown& state : shown_)
+            for (size_t one = 0; one < 6; ++one)
+                for (size_t two = one + 1; two < 6; ++two)
+                    pairs.emplace(one, state[one], two, state[two]);
+        return pairs.size();
+    };
+    constexpr size_t kPairs = 15 * 3 * 3;
+    run();
+    EXPECT_LT(pairs_seen(), kPairs);
+    const Explored explored = run({.cover_pairs = true});
+    EXPECT_EQ(pairs_seen(), kPairs);
+    EXPECT_LT(explored.images, 80u) << "of 729";
+}
+
+TEST_F(ExploreTest, ABudgetCutsTheLevelsShortAndSaysSo) {
+    for (uint64_t line = 0; line < 4; ++line) store(line, bag_store(0xFF, line + 1));
+    const Explored all = run();
+    EXPECT_EQ(all.cut_short, 0u);
+    const Explored some = run({.images_max = 10});
+    EXPECT_EQ(some.images, 10u);
+    EXPECT_EQ(some.cut_short, 1u);
+    EXPECT_FALSE(some.stopped);
+    const Explored exact = run({.images_max = all.images});
+    EXPECT_EQ(exact.images, all.images);
+    EXPECT_EQ(exact.cut_short, 0u);
 }
 
 TEST_F(ExploreTest, WhatIsNotTriedIsCounted) {

@@ -3,10 +3,12 @@
 // everything below an acknowledged record, and everything below the durable frontier.
 #pragma once
 
-#include "crash/harness.hpp"
-#include "sim/scheduler.hpp"
+#include <random>
 
-namespace cinnabar::crash_test {
+#include "sim/scheduler.hpp"
+#include "trials/trial.hpp"
+
+namespace cinnabar::trials {
 
 class ThreadRun {
   public:
@@ -16,21 +18,22 @@ class ThreadRun {
         int records = 5;  // of each thread
         uint32_t lazy_of_8 = 3;
         size_t length_max = 307;
-        bool crash = true;  // or only look at what is published
-        Life::Options life = {};
+        bool crash = true;         // or only look at what is published
+        bool force_apart = false;  // append lazily, then force what is to be durable
         SimPool::Options pool = {.segments = 5};
     };
 
-    explicit ThreadRun(const Options& options)
-        : options_(options),
+    ThreadRun(Trial& trial, const Options& options)
+        : trial_(trial),
+          options_(options),
           pool_(options.pool),
-          life_((pool_.add_stream("s", true), pool_), options.life),
+          life_((pool_.add_stream("s", true), pool_), trial.life),
           threads_(options.threads) {}
 
     // Runs to the end; returns what was wrong with an image, or nothing.
     std::string run() {
         if (auto opened = life_.open(); !opened) return "open: " + opened.error().message;
-        Explorer explorer(life_, [this](auto& image) { return check(image); });
+        Explorer explorer(trial_, life_, [this](auto& image) { return check(image); });
         core_ = life_.engine().stream("s");
         if (!options_.crash) life_.medium().on_crash_point(nullptr);
         std::vector<std::function<void()>> bodies;
@@ -38,11 +41,8 @@ class ThreadRun {
             bodies.push_back([this, i, &explorer] { append_all(i, explorer); });
         sim::run_interleaved(options_.seed, bodies);
         if (options_.crash) explorer.look("at the end");
-        images = explorer.explored.images;
         return explorer.failure;
     }
-
-    uint64_t images = 0;
 
   private:
     struct Own {
@@ -64,9 +64,13 @@ class ThreadRun {
             const std::vector<std::byte> bytes = bytes_of(thread, own.lsn.size());
             own.lsn.emplace_back();
             const Bytes piece(bytes);
-            auto lsn = core->append({&piece, 1}, bytes.size(),
-                                    {.durability = lazy ? Durability::lazy : Durability::forced});
+            auto lsn =
+                core->append({&piece, 1}, bytes.size(),
+                             {.durability = lazy || options_.force_apart ? Durability::lazy
+                                                                         : Durability::forced});
             CNB_CHECK(lsn.has_value());
+            if (!lazy && options_.force_apart) CNB_CHECK(core->force(*lsn).has_value());
+            ++trial_.appends;
             own.lsn.back() = *lsn;
             if (explorer.failure.empty()) explorer.failure = check_published();
             if (!lazy) {
@@ -88,7 +92,7 @@ class ThreadRun {
     std::string check(sim::Image& image) {
         // Whoever looks at the durable frontier now may act on what is below it.
         acknowledged_lsn_ = std::max(acknowledged_lsn_, core_->durable());
-        Crashed crashed(pool_, image, options_.life);
+        Crashed crashed(pool_, image, trial_.life);
         Life& life = crashed.life;
         if (auto opened = life.open(); !opened) return "open: " + opened.error().message;
         auto records = life.read("s");
@@ -118,6 +122,7 @@ class ThreadRun {
         return "";
     }
 
+    Trial& trial_;
     const Options options_;
     SimPool pool_;
     Life life_;
@@ -126,4 +131,4 @@ class ThreadRun {
     std::shared_ptr<StreamCoreBase> core_;
 };
 
-}  // namespace cinnabar::crash_test
+}  // namespace cinnabar::trials

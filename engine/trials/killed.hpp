@@ -1,9 +1,12 @@
 // Lives that are killed amidst a call, and what the next one does with what they left.
 #pragma once
 
-#include "crash/one_stream.hpp"
+#include <functional>
+#include <random>
 
-namespace cinnabar::crash_test {
+#include "trials/one_stream.hpp"
+
+namespace cinnabar::trials {
 
 // Calls back wherever a life is killed: before each of its fences (or msyncs), and amidst one store
 // of `stride`, whose words are there in part.
@@ -61,8 +64,9 @@ class KilledLife {
   public:
     // Wherever `work` is killed: open, append into what is free, and every crash point of that.
     template <class Work>
-    KilledLife(OneStream& setup, uint64_t stride, uint64_t seed, Work&& work) : setup_(setup) {
-        const KillPoints points(setup.life.medium(), stride, seed, [this](const auto& kill) {
+    KilledLife(Trial& trial, OneStream& setup, uint64_t stride, Work&& work)
+        : trial_(trial), setup_(setup) {
+        const KillPoints points(setup.life.medium(), stride, trial.seed, [this](const auto& kill) {
             ++kills;
             if (!wrong.empty()) return;
             go_on_after(kill);
@@ -72,7 +76,6 @@ class KilledLife {
     }
 
     uint64_t kills = 0;
-    uint64_t images = 0;
     std::string wrong;
 
   private:
@@ -81,48 +84,34 @@ class KilledLife {
         Life life(pool, setup_.life);
         kill.put(life.medium(), pool.bytes());
         History history = setup_.history;
-        Explorer explorer(life, [&](auto& image) {
+        Explorer explorer(trial_, life, [&](auto& image) {
             return recover_and_compare(pool, image, history, setup_.options);
         });
         if (auto opened = life.open(); !opened) {
             wrong = "open: " + opened.error().message;
             return;
         }
-        wrong = compare(life, history);
+        wrong = deliver(life, history);
         if (!wrong.empty()) return;
-        note_delivered(life, history);
         for (int i = 0; i < kAppends && explorer.failure.empty(); ++i)
             if (!life.append(history, "s", 700, Durability::forced)) break;
         explorer.look("at the end");
-        images += explorer.explored.images;
         wrong = explorer.failure;
-    }
-
-    // What the killed life was about to append is there or not; what is there was acknowledged by
-    // delivering it.
-    static void note_delivered(Life& life, History& history) {
-        StreamHistory& past = history["s"];
-        const auto records = life.read("s");
-        const Lsn last = records->empty() ? Lsn{} : records->back().first;
-        if (records->empty()) past.appended.clear();
-        while (!past.appended.empty() && past.appended.back().lsn > last) past.appended.pop_back();
-        if (!past.appended.empty()) past.appended.back().lsn = last;
-        past.last_number += 1000;
-        life.note_durable(history, "s");
     }
 
     static constexpr int kAppends = 4;
 
+    Trial& trial_;
     OneStream& setup_;
-    std::mt19937_64 random_;
 };
 
 // Power failed and left a hole and frames behind it; recovery is killed; the next life recovers,
 // appends `fill` (a record into the hole, or up to the segment's end), and power fails.
 class KilledRecovery {
   public:
-    KilledRecovery(const Life::Options& options, int records)
-        : options_(options),
+    KilledRecovery(Trial& trial, const Life::Options& options, int records)
+        : trial_(trial),
+          options_(options),
           pool_({.segments = 6}),
           first_((pool_.add_stream("s", false), pool_), options) {
         CNB_CHECK(first_.open().has_value());
@@ -137,27 +126,31 @@ class KilledRecovery {
     template <class Fill>
     void run(uint64_t stride, Fill&& fill) {
         uint64_t turn = 0;
-        first_.medium().visit_images([&](std::span<const std::byte> image) {
-            if (turn++ % stride != 0) return true;
-            SimPool pool(pool_, image);
-            Life second(pool, options_);
-            const KillPoints points(second.medium(), kStores, turn, [&](const auto& kill) {
-                ++kills;
-                if (!wrong.empty()) return;
-                go_on_after(kill, pool, second, fill);
-                if (!wrong.empty()) wrong = kill.where + ": " + wrong;
-            });
-            if (auto opened = second.open(); !opened) wrong = opened.error().message;
-            return wrong.empty();
+        Explorer explorer(trial_, first_, [&](sim::Image& image) {
+            if (turn++ % stride == 0) kill_recovery(image, turn, fill);
+            return wrong;
         });
+        explorer.look("power loss");
     }
 
     uint64_t kills = 0;
-    uint64_t images = 0;
     std::string wrong;
 
   private:
     static constexpr uint64_t kStores = 5;  // one of them is cut short
+
+    template <class Fill>
+    void kill_recovery(const sim::Image& image, uint64_t turn, Fill& fill) {
+        SimPool pool(pool_, image.image());
+        Life second(pool, options_);
+        const KillPoints points(second.medium(), kStores, turn, [&](const auto& kill) {
+            ++kills;
+            if (!wrong.empty()) return;
+            go_on_after(kill, pool, second, fill);
+            if (!wrong.empty()) wrong = kill.where + ": " + wrong;
+        });
+        if (auto opened = second.open(); !opened) wrong = opened.error().message;
+    }
 
     template <class Fill>
     void go_on_after(const KillPoints::Kill& kill, SimPool& killed, const Life& second,
@@ -165,25 +158,26 @@ class KilledRecovery {
         SimPool pool(killed, killed.bytes());
         Life third(pool, second);
         kill.put(third.medium(), pool.bytes());
-        History past;
+        History past = history_;
         if (auto opened = third.open(); !opened) {
             wrong = opened.error().message;
             return;
         }
-        wrong = deliver(third, history_, past);
+        wrong = deliver(third, past);
         if (!wrong.empty()) return;
         fill(third, past);
-        Explorer explorer(
-            third, [&](auto& image) { return recover_and_compare(pool, image, past, options_); });
+        Explorer explorer(trial_, third, [&](auto& image) {
+            return recover_and_compare(pool, image, past, options_);
+        });
         explorer.look("power loss");
-        images += explorer.explored.images;
         wrong = explorer.failure;
     }
 
+    Trial& trial_;
     const Life::Options options_;
     SimPool pool_;
     Life first_;
     History history_;
 };
 
-}  // namespace cinnabar::crash_test
+}  // namespace cinnabar::trials

@@ -4,10 +4,11 @@
 #include <memory>
 #include <vector>
 
-#include "crash/harness.hpp"
+#include "base/check.hpp"
 #include "log/reserved_space.hpp"
+#include "trials/trial.hpp"
 
-namespace cinnabar::crash_test {
+namespace cinnabar::trials {
 
 inline constexpr uint64_t kSpan = 2048 - format::kFramesOffset;  // LSNs per segment of these pools
 
@@ -37,7 +38,7 @@ struct OneStream {
 
     void append(size_t length, Durability durability) {
         auto lsn = life.append(history, "s", length, durability);
-        ASSERT_TRUE(lsn) << lsn.error().message;
+        CNB_CHECK(lsn.has_value());
     }
 
     Life::Options options;
@@ -53,4 +54,4 @@ inline Result<Lsn> append_reserved(const std::shared_ptr<StreamCoreBase>& core,
     return core->append({&piece, 1}, length, {.reservation = &reservation});
 }
 
-}  // namespace cinnabar::crash_test
+}  // namespace cinnabar::trials

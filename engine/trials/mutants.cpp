@@ -1,13 +1,9 @@
-#include "crash/mutants.hpp"
-
-#include <sys/wait.h>
-#include <unistd.h>
+#include "trials/mutants.hpp"
 
 #include <algorithm>
 #include <array>
-#include <csignal>
 
-namespace cinnabar::crash_test {
+namespace cinnabar::trials {
 
 namespace {
 
@@ -32,8 +28,6 @@ constexpr Site kFrames[] = {Site::forced_frame_store,  Site::lazy_frame_store,
 constexpr Site kSynced[] = {Site::ceiling_fence, Site::header_a_fence, Site::header_b_fence,
                             Site::attach_fence,  Site::mark_fence,     Site::accept_fence,
                             Site::erase_fence};
-
-constexpr unsigned kSecondsMax = 60;
 
 // In the page domain too.
 constexpr Mutant kPageMutants[] = {Mutant::nothing_accepted, Mutant::failure_forgotten,
@@ -103,7 +97,7 @@ constexpr Known kKnown[] = {
     {"forced_frame_store_swapped_byte", "two_threads",
      "in the byte domain a fence is all that either kind needs, and its own thread fences it"},
     {"lazy_frame_store", "appending"},
-    {"lazy_frame_store_swapped", "two_threads"},
+    {"lazy_frame_store_swapped", "crossing_threads"},
     {"lazy_frame_store_swapped_byte", "three_threads"},
     {"forced_frame_flush", "appending"},
     {"forcer_flush", "two_threads"},
@@ -113,7 +107,7 @@ constexpr Known kKnown[] = {
     {"second_fence", "appending"},
     {"second_fence_byte", "appending"},
     {"page_sync_page", "appending"},
-    {"carried_frame_store", "carrying"},
+    {"carried_frame_store", "carrying_forward"},
     {"carried_frame_store_swapped", "carrying"},
     {"carried_frame_store_swapped_byte", "carrying"},
     {"close_store", "closing"},
@@ -132,7 +126,7 @@ constexpr Known kKnown[] = {
     {"header_a_fence_byte", "appending"},
     {"header_a_fence_page", "appending"},
     {"header_b_store", "appending"},
-    {"header_b_flush", "appending"},
+    {"header_b_flush", "large_segments"},
     {"header_b_fence", "preparing_twice"},
     {"header_b_fence_byte", "appending"},
     {"header_b_fence_page", "appending"},
@@ -150,7 +144,7 @@ constexpr Known kKnown[] = {
     {"attach_fence", "appending"},
     {"attach_fence_byte", "appending"},
     {"attach_fence_page", "appending"},
-    {"mark_store", "recycling"},
+    {"mark_store", "many_lives"},
     {"mark_flush", "recycling"},
     {"mark_fence", "recycling"},
     {"mark_fence_byte", "recycling"},
@@ -181,12 +175,15 @@ constexpr Known kKnown[] = {
     {"holding_header_first", "preparing_twice"},
     {"holding_header_not_accepted", "killed_opening"},
     {"spare_before_fence", "appending"},
-    {"tail_left_open", "crossing_threads"},
+    {"tail_left_open", "group_forcing"},
     {"link_place_given_away", "appending"},
     {"reuse_before_mark", "recycling"},
     {"mark_above_durable", "releasing_too_far"},
     {"register_in_place", "appending"},
     {"pins_not_asked", "reading_what_is_released"},
+    {"promise_not_counted", "full_log"},
+    {"reserve_given_away", "full_log"},
+    {"checkpoint_again", "reserving"},
     {"registers_not_accepted", "killed_releasing"},
     {"renewed_headers_not_accepted", "killed_renewing"},
     {"links_not_accepted", "on_a_weaker_medium"},
@@ -236,46 +233,23 @@ const Known* find_known(std::string_view name) {
     return at == std::end(kKnown) ? nullptr : at;
 }
 
-namespace {
-
-std::string run_broken(const Broken& broken, const Workload& workload, uint64_t seed) {
+void run_broken(const Broken& broken, const Scenario& scenario, uint64_t seed,
+                const sim::ExploreOptions& levels, Outcome& outcome) {
     sim::CrashMedium::switch_on(broken.mutant);
-    try {
-        return workload.run({.life = {.domain = broken.domain,
-                                      .forced_cached = broken.forced_cached,
-                                      .dropped = broken.dropped,
-                                      .swapped = broken.swapped},
-                             .seed = seed});
-    } catch (const std::exception& error) {
-        return std::string("throws ") + error.what();
-    }
+    Trial trial({.domain = broken.domain,
+                 .forced_cached = broken.forced_cached,
+                 .dropped = broken.dropped,
+                 .swapped = broken.swapped},
+                seed, levels);
+    outcome.set_wrong(scenario.run(trial));
+    outcome.explored = trial.explored;
+    outcome.appends = trial.appends;
 }
 
-}  // namespace
-
-std::string notice(const Broken& broken, const Workload& workload, uint64_t seed) {
-    int ends[2];
-    CNB_CHECK(pipe(ends) == 0);
-    const pid_t child = fork();
-    CNB_CHECK(child >= 0);
-    if (child == 0) {
-        alarm(kSecondsMax);
-        const std::string wrong = run_broken(broken, workload, seed);
-        const ssize_t written = write(ends[1], wrong.data(), wrong.size());
-        _exit(written == static_cast<ssize_t>(wrong.size()) ? 0 : 1);
-    }
-    close(ends[1]);
-    std::string wrong;
-    char bytes[512];
-    for (ssize_t got; (got = read(ends[0], bytes, sizeof bytes)) > 0;)
-        wrong.append(bytes, static_cast<size_t>(got));
-    close(ends[0]);
-    int status = 0;
-    CNB_CHECK(waitpid(child, &status, 0) == child);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return wrong;
-    if (!WIFSIGNALED(status)) return "exit code " + std::to_string(WEXITSTATUS(status));
-    if (WTERMSIG(status) == SIGALRM) return std::string(kDoesNotEnd);
-    return std::string("ended by ") + strsignal(WTERMSIG(status));
+std::string notice(const Broken& broken, const Scenario& scenario) {
+    const auto outcomes = run_forked(
+        1, {}, [&](size_t, Outcome& outcome) { run_broken(broken, scenario, 1, {}, outcome); });
+    return outcomes[0].wrong;
 }
 
-}  // namespace cinnabar::crash_test
+}  // namespace cinnabar::trials

@@ -8,12 +8,13 @@
 #include <string_view>
 #include <vector>
 
-#include "crash/workloads.hpp"
+#include "trials/forked.hpp"
+#include "trials/scenarios.hpp"
 
-namespace cinnabar::crash_test {
+namespace cinnabar::trials {
 
 struct Broken {
-    std::string name;
+    std::string name = {};  // none: the whole engine
     std::optional<Site> dropped = {};
     std::optional<Site> swapped = {};
     Mutant mutant = Mutant::none;
@@ -27,21 +28,21 @@ std::vector<Broken> all_broken();
 std::span<const Site> all_sites();
 std::span<const Mutant> all_mutants();
 
-// Of one of them: the workload that notices it; or, of one that is no defect, the workload that
+// Of one of them: the scenario that notices it; or, of one that is no defect, the scenario that
 // comes nearest, and why nothing can go wrong.
 struct Known {
     std::string_view name;
-    std::string_view workload;
+    std::string_view scenario;
     std::string_view harmless = {};
 };
 std::span<const Known> all_known();
 const Known* find_known(std::string_view name);
 
-// Of a run that was stopped after a minute: what that means nobody knows.
-inline constexpr std::string_view kDoesNotEnd = "does not end";
+// Runs a scenario with the engine broken so, in this very process, which stays so.
+void run_broken(const Broken& broken, const Scenario& scenario, uint64_t seed,
+                const sim::ExploreOptions& levels, Outcome& outcome);
 
-// Runs a workload with the engine broken so, in a process of its own: what was wrong, or empty.
-// That the process aborts, or does not end, is wrong as well.
-std::string notice(const Broken& broken, const Workload& workload, uint64_t seed = 1);
+// ... in a process of its own: what was wrong, or empty.
+std::string notice(const Broken& broken, const Scenario& scenario);
 
-}  // namespace cinnabar::crash_test
+}  // namespace cinnabar::trials

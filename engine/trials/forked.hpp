@@ -1,0 +1,41 @@
+// Pieces of work, each in a process of its own, several at a time: one that aborts, or does not
+// end, has an outcome as well, and what it switched on concerns no other.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sim/explore.hpp"
+
+namespace cinnabar::trials {
+
+// What a piece of work writes while it runs; others may look at it then.
+struct Outcome {
+    sim::Explored explored = {};
+    uint64_t appends = 0;
+    double seconds = 0;  // of its process's time
+    char wrong[480] = {};
+
+    void set_wrong(std::string_view text);
+};
+
+// Of work that was stopped: what that means nobody knows.
+inline constexpr std::string_view kDoesNotEnd = "does not end";
+
+struct ForkOptions {
+    unsigned at_once = 1;
+    unsigned seconds_max = 60;  // of each; 0: no bound
+};
+
+// Runs work(i, outcome) for each i below `count`; calls `look` again and again meanwhile, with how
+// many have ended and all outcomes. To be called while this process has one thread.
+using LookAtOutcomes = std::function<void(size_t ended, std::span<const Outcome>)>;
+std::vector<Outcome> run_forked(size_t count, const ForkOptions& options,
+                                const std::function<void(size_t, Outcome&)>& work,
+                                const LookAtOutcomes& look = {});
+
+}  // namespace cinnabar::trials

@@ -1,0 +1,161 @@
+#include "trials/life.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+template class cinnabar::log::Engine<cinnabar::sim::SimWorld>;
+
+namespace cinnabar::trials {
+
+std::vector<std::byte> record_bytes(uint64_t number, size_t length) {
+    std::vector<std::byte> bytes(std::max(length, sizeof number));
+    std::memcpy(bytes.data(), &number, sizeof number);
+    uint64_t word = number;
+    for (size_t at = sizeof number; at < bytes.size(); at += sizeof word) {
+        word = (word + 0x9E3779B97F4A7C15u) * 0xBF58476D1CE4E5B9u;
+        word ^= word >> 29;
+        std::memcpy(bytes.data() + at, &word, std::min(sizeof word, bytes.size() - at));
+    }
+    return bytes;
+}
+
+namespace {
+
+// In pieces, of which the second may be empty.
+std::array<Bytes, 3> gathered(Bytes bytes) {
+    const size_t first = bytes.size() / 3;
+    const size_t second = first + std::min(bytes.size() - first, bytes.size() % 24);
+    return {bytes.first(first), bytes.subspan(first, second - first), bytes.subspan(second)};
+}
+
+}  // namespace
+
+Life::Life(SimPool& pool, const Options& options)
+    : pool_(pool), options_(options), medium_(pool.bytes(), options.domain) {
+    mutate();
+}
+
+Life::Life(SimPool& pool, const Options& options, sim::Image& image) : Life(pool, options) {
+    medium_.on_store(
+        [&image](uint64_t offset, Bytes value) { image.stored(offset, value.size()); });
+}
+
+Life::Life(SimPool& pool, const Life& killed)
+    : pool_(pool), options_(killed.options_), medium_(pool.bytes(), killed.medium_) {
+    mutate();
+}
+
+void Life::mutate() {
+    if (options_.dropped) medium_.drop(*options_.dropped);
+    if (options_.swapped) medium_.swap_kind(*options_.swapped);
+}
+
+void Life::kill() {
+    engine_.reset();
+    medium_.kill();
+}
+
+void Life::lose_power(std::mt19937_64& random) {
+    engine_.reset();
+    medium_.lose_power(random);
+}
+
+Result<void> Life::open(bool read_only) {
+    log::EngineOptions options;
+    options.read_only = read_only;
+    options.spares_max = options_.spares;
+    options.forced_cached = options_.forced_cached;
+    options.parallel_for = sim::run_serially;
+    report_ = {};
+    auto engine = Engine<SimWorld>::open(pool_.space(), medium_, options, report_);
+    if (!engine) return fail(engine.error());
+    engine_ = std::move(*engine);
+    return {};
+}
+
+Result<Lsn> Life::append(History& history, const std::string& stream, size_t length,
+                         Durability durability) {
+    return append(history, stream, length, AppendOptions{.durability = durability});
+}
+
+Result<Lsn> Life::append(History& history, const std::string& stream, size_t length,
+                         const AppendOptions& options) {
+    if (options_.appends != nullptr) ++*options_.appends;
+    StreamHistory& past = history[stream];
+    const uint64_t number = ++past.last_number;
+    const std::vector<std::byte> bytes = record_bytes(number, length);
+    auto core = engine_->stream(stream);
+    // A crash inside the call may keep the record: the history has it from its start.
+    past.appended.push_back({number, bytes.size(), Lsn{core->appended()}});
+    const std::array<Bytes, 3> pieces = gathered(bytes);
+    auto lsn = core->append(pieces, bytes.size(), options);
+    if (!lsn) {
+        if (Lsn{core->appended()} > past.appended.back().lsn) return lsn;  // it may survive
+        past.appended.pop_back();
+        --past.last_number;
+        return lsn;
+    }
+    past.appended.back().lsn = *lsn;
+    past.acknowledged = std::max(past.acknowledged, core->durable());
+    seal(past, stream);
+    return lsn;
+}
+
+template <class Call>
+void Life::for_bytes(const std::string& stream, const Appended& record, Call&& call) {
+    const auto core = engine_->stream(stream);
+    const auto pinned = core->pin(record.lsn.value);
+    if (!pinned) return;
+    const std::byte* frame =
+        pool_.space().segments[pinned->life.segment] + pinned->life.offset_of(record.lsn.value);
+    call(frame, format::padded_bytes(record.length));
+    core->unpin(pinned->ordinal);
+}
+
+void Life::seal(const StreamHistory& past, const std::string& stream) {
+    uint64_t& sealed = sealed_to_[stream];
+    for (auto record = past.appended.rbegin(); record != past.appended.rend(); ++record) {
+        if (record->lsn.value < sealed) break;
+        if (record->lsn.value < past.acknowledged)
+            for_bytes(stream, *record,
+                      [&](const std::byte* from, size_t length) { medium_.seal(from, length); });
+    }
+    sealed = std::max(sealed, past.acknowledged);
+}
+
+void Life::note_durable(History& history, const std::string& stream) {
+    StreamHistory& past = history[stream];
+    past.acknowledged = std::max(past.acknowledged, engine_->stream(stream)->durable());
+    seal(past, stream);
+}
+
+Result<void> Life::release(History& history, ServiceId service, Lsn to, const std::string& stream) {
+    StreamHistory& past = history[stream];
+    for (auto record = past.appended.rbegin(); record != past.appended.rend(); ++record) {
+        if (record->lsn.value < past.released) break;
+        if (record->lsn < to)
+            for_bytes(stream, *record,
+                      [&](const std::byte* from, size_t length) { medium_.unseal(from, length); });
+    }
+    past.low_water = std::max(past.low_water, to.value);
+    auto released = engine_->release(service, to);
+    if (released) past.released = std::max(past.released, to.value);
+    return released;
+}
+
+Result<Records> Life::read(const std::string& stream) {
+    auto reader = ReaderCore::open(engine_->stream(stream), std::nullopt, Frontier::durable);
+    if (!reader) return fail(reader.error());
+    Records records;
+    for (;;) {
+        auto record = (*reader)->next();
+        if (!record) return fail(record.error());
+        if (!*record) return records;
+        const Bytes payload = (*record)->payload;
+        records.emplace_back((*record)->lsn,
+                             std::vector<std::byte>(payload.begin(), payload.end()));
+    }
+}
+
+}  // namespace cinnabar::trials

@@ -1,0 +1,110 @@
+// A small engine over the crash medium, and the history of what it was asked to do.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "log/engine.hpp"
+#include "log/reader_core.hpp"
+#include "sim/image.hpp"
+#include "sim/sim_pool.hpp"
+#include "sim/sim_world.hpp"
+
+namespace cinnabar::log {
+extern template class Engine<sim::SimWorld>;
+}
+
+namespace cinnabar::trials {
+
+using log::Engine;
+using sim::Age;
+using sim::CrashMedium;
+using sim::SimPool;
+using sim::SimWorld;
+
+// The nth record of a stream: its number and filler that depends on it.
+std::vector<std::byte> record_bytes(uint64_t number, size_t length);
+
+struct Appended {
+    uint64_t number = 0;
+    size_t length = 0;
+    Lsn lsn;
+};
+
+// What one stream was asked to hold.
+struct StreamHistory {
+    std::vector<Appended> appended;  // in LSN order, from the oldest that was not released
+    uint64_t acknowledged = 0;       // everything below this LSN was acknowledged durable
+    uint64_t low_water = 0;          // asked for, at least
+    uint64_t released = 0;           // acknowledged
+    uint64_t last_number = 0;
+};
+
+using History = std::map<std::string, StreamHistory>;
+using Records = std::vector<std::pair<Lsn, std::vector<std::byte>>>;
+
+// One life of an engine over a pool.
+class Life {
+  public:
+    struct Options {
+        Domain domain = Domain::cache_line;
+        uint32_t spares = 1;
+        bool forced_cached = false;
+        std::optional<Site> dropped = {};  // mutants
+        std::optional<Site> swapped = {};
+        uint64_t* appends = nullptr;  // counts what is asked for
+    };
+
+    Life(SimPool& pool, const Options& options);
+    // A life over an image: what it stores is taken back with the image's undo().
+    Life(SimPool& pool, const Options& options, sim::Image& image);
+    // The next life after kill -9 of `killed`, over a copy of its memory; also amidst a call of it.
+    Life(SimPool& pool, const Life& killed);
+
+    // The process dies, the machine does not: caches keep what was stored. Open again to recover.
+    void kill();
+    // Power fails, with an image that is drawn from `random`. Open again to recover.
+    void lose_power(std::mt19937_64& random);
+
+    CrashMedium& medium() { return medium_; }
+    const OpenReport& report() const { return report_; }
+    Engine<SimWorld>& engine() { return *engine_; }
+
+    Result<void> open(bool read_only = false);
+
+    // Appends the next record of a stream and keeps the history.
+    Result<Lsn> append(History& history, const std::string& stream, size_t length,
+                       Durability durability);
+    Result<Lsn> append(History& history, const std::string& stream, size_t length,
+                       const AppendOptions& options);
+
+    void note_durable(History& history, const std::string& stream);
+
+    Result<void> release(History& history, ServiceId service, Lsn to,
+                         const std::string& stream = "s");
+
+    // All records of a stream from the low-water mark on, or the error that ended reading.
+    Result<Records> read(const std::string& stream);
+
+  private:
+    void mutate();
+    // What is acknowledged from now on is not pending, and is not stored to before it is released.
+    void seal(const StreamHistory& past, const std::string& stream);
+    template <class Call>
+    void for_bytes(const std::string& stream, const Appended& record, Call&& call);
+
+    SimPool& pool_;
+    Options options_;
+    CrashMedium medium_;
+    OpenReport report_;
+    std::unique_ptr<Engine<SimWorld>> engine_;
+    std::map<std::string, uint64_t> sealed_to_;  // LSN, by stream
+};
+
+}  // namespace cinnabar::trials

@@ -1,0 +1,114 @@
+// Bytes that were there before, and bytes that rot.
+#include "trials/scenario_bodies.hpp"
+
+#include "trials/one_stream.hpp"
+
+namespace cinnabar::trials {
+
+namespace {
+
+// `to` holds the frames of `from`, under its own headers.
+void put_frames(SimPool& to, SimPool& from) {
+    for (size_t i = 0; i < to.space().segments.size(); ++i)
+        std::memcpy(to.space().segments[i] + format::kFramesOffset,
+                    from.space().segments[i] + format::kFramesOffset, kSpan);
+}
+
+// A pool full of records, their numbers from `first` on.
+std::string fill(SimPool& pool, const Life::Options& options, uint64_t first) {
+    pool.add_stream("s", false);
+    Life life(pool, options);
+    if (auto opened = life.open(); !opened) return opened.error().message;
+    History history;
+    history["s"].last_number = first;
+    for (int i = 0; i < 12; ++i)
+        if (!life.append(history, "s", 200, Durability::forced)) return "append";
+    return "";
+}
+
+std::string append_over(Trial& trial, SimPool& pool) {
+    pool.add_stream("s", false);
+    Life life(pool, trial.life);
+    History history;
+    history["s"];
+    Explorer explorer(trial, life, [&](auto& image) {
+        return recover_and_compare(pool, image, history, trial.life);
+    });
+    if (auto opened = life.open(); !opened) return opened.error().message;
+    for (int i = 0; i < 12 && explorer.failure.empty(); ++i)
+        if (!life.append(history, "s", 200, i % 4 == 3 ? Durability::forced : Durability::lazy))
+            return "append";
+    explorer.look("at the end");
+    return explorer.failure;
+}
+
+}  // namespace
+
+// The space was another pool's: the same segments, generations and LSNs.
+std::string in_space_of_another_pool(Trial& trial) {
+    SimPool other({.age = Age::random, .seed = trial.seed + 100});
+    if (std::string wrong = fill(other, trial.life, 5000); !wrong.empty()) return wrong;
+    SimPool pool({.age = Age::random, .seed = trial.seed});
+    put_frames(pool, other);
+    return append_over(trial, pool);
+}
+
+// The space was this pool's, 2^32 generations ago.
+std::string in_space_of_long_ago(Trial& trial) {
+    SimPool before({.age = Age::random, .seed = trial.seed});
+    if (std::string wrong = fill(before, trial.life, 5000); !wrong.empty()) return wrong;
+    SimPool pool({.age = Age::random, .seed = trial.seed});
+    put_frames(pool, before);
+    constexpr uint64_t kGeneration = (uint64_t{1} << 32) + 1;
+    pool.space().catalogue->generation_ceiling.slot[0] = format::register_slot(
+        pool.space().id, format::register_key(format::RegisterRole::generation_ceiling),
+        kGeneration);
+    for (uint32_t i = 0; i < pool.space().segments.size(); ++i) {
+        const auto header = format::segment_header(pool.space().id, i, kGeneration);
+        for (const size_t offset : format::kHeaderOffset)
+            std::memcpy(pool.space().segments[i] + offset, &header, sizeof header);
+    }
+    return append_over(trial, pool);
+}
+
+// Bytes rot or turn up elsewhere, below what is testified: each is said to be what it is.
+std::string damaging(Trial& trial) {
+    struct Damage {
+        const char* verdict;
+        void (*make)(SimPool& pool, std::byte* frame, std::byte* other);
+    };
+    const std::array damages = {
+        Damage{"corrupt_unwritten", [](SimPool&, std::byte* frame,
+                                       std::byte*) { std::memset(frame, 0, format::kLineBytes); }},
+        Damage{"corrupt_sum",
+               [](SimPool&, std::byte* frame, std::byte*) { frame[50] ^= std::byte{4}; }},
+        Damage{"corrupt_foreign",
+               [](SimPool&, std::byte* frame, std::byte* other) {
+                   std::memcpy(frame, other, 3 * format::kLineBytes);
+               }},
+        Damage{"corrupt_register", [](SimPool& pool, std::byte*, std::byte*) {
+                   pool.space().catalogue->marks[0].slot[0].value += 3 * format::kLineBytes;
+               }}};
+    for (const Damage& damage : damages) {
+        OneStream setup(trial.life, {.seed = trial.seed});
+        setup.add_service();
+        if (auto opened = setup.life.open(); !opened) return opened.error().message;
+        for (int i = 0; i < 4; ++i)
+            if (!setup.life.append(setup.history, "s", 150, Durability::forced)) return "append";
+        auto pinned = setup.life.engine().stream("s")->pin(0);
+        const auto at = [&](size_t record) {
+            const uint64_t lsn = setup.history["s"].appended[record].lsn.value;
+            return setup.pool.space().segments[pinned->life.segment] + pinned->life.offset_of(lsn);
+        };
+        damage.make(setup.pool, at(1), at(0));
+        setup.life.engine().stream("s")->unpin(pinned->ordinal);
+        setup.life.kill();
+        auto opened = setup.life.open();
+        std::string said = opened ? compare(setup.life, setup.history) : opened.error().message;
+        if (said.find(damage.verdict) == std::string::npos)
+            return std::string(damage.verdict) + " is called '" + said + "'";
+    }
+    return "";
+}
+
+}  // namespace cinnabar::trials

@@ -1,0 +1,42 @@
+// What must hold of a recovered image. For each stream: what is recovered is an exact prefix of
+// what was appended, in LSN order, with nothing acknowledged missing and nothing else.
+// Each answer is empty, or says what is wrong.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "trials/life.hpp"
+
+namespace cinnabar::trials {
+
+// Of a life that has recovered.
+std::string compare(Life& life, const History& history);
+
+// Of a life that recovered after the crash of another one: the same; and what it delivers, which is
+// acknowledged by that, is what the history goes on from.
+std::string deliver(Life& life, History& history);
+
+// Of the segments of every image, whatever was appended.
+std::string check_structure(const SimPool& pool);
+
+// Recovers `crashed` by `life` and compares.
+std::string recover_and_compare(const SimPool& crashed, Life& life, const History& history);
+
+// Of an image of `pool`, in memory of its own.
+std::string recover_and_compare(const SimPool& pool, std::span<const std::byte> image,
+                                const History& history, const Life::Options& options);
+
+// An image of a crash of `origin`, where it stands, and the life that recovers it.
+struct Crashed {
+    Crashed(const SimPool& origin, sim::Image& image, const Life::Options& options)
+        : pool(SimPool::in_place(origin, image.bytes())), life(pool, options, image) {}
+
+    SimPool pool;
+    Life life;
+};
+
+std::string recover_and_compare(const SimPool& pool, sim::Image& image, const History& history,
+                                const Life::Options& options);
+
+}  // namespace cinnabar::trials

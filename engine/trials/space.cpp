@@ -1,0 +1,223 @@
+// Full logs, space that was promised, and records that are carried forward; many short lives.
+#include <algorithm>
+#include <array>
+#include <map>
+#include <random>
+#include <set>
+
+#include "base/check.hpp"
+#include "trials/one_stream.hpp"
+#include "trials/scenario_bodies.hpp"
+
+namespace cinnabar::trials {
+
+namespace {
+
+Life::Options without_spares(const Trial& trial) {
+    Life::Options options = trial.life;
+    options.spares = 0;
+    return options;
+}
+
+uint64_t segment_bytes(const Trial& trial) {
+    return trial.life.domain == Domain::page ? 4096 : 2048;
+}
+
+void fill_up(Life& life, History& history) {
+    while (life.append(history, "s", 330, Durability::forced)) {
+    }
+    while (life.append(history, "s", 24, Durability::lazy)) {
+    }
+}
+
+// After a crash in a full log: others take what they can get before the outcomes are promised
+// their space again; these are written, and free the log.
+std::string finish(Life& life, History& history, ServiceId keeper) {
+    if (auto opened = life.open(); !opened) return opened.error().message;
+    if (std::string wrong = deliver(life, history); !wrong.empty()) return wrong;
+    fill_up(life, history);
+    auto core = life.engine().stream("s");
+    auto again = StreamCoreBase::reserve(core, 300, 4, true);
+    if (!again) return "reserve: " + again.error().message;
+    for (int i = 0; i < 4; ++i)
+        if (auto lsn = append_reserved(core, *again, 300); !lsn)
+            return "outcome: " + lsn.error().message;
+    if (auto done = life.release(history, keeper, Lsn{core->durable()}); !done)
+        return "release: " + done.error().message;
+    auto ordinary = life.append(history, "s", 300, Durability::forced);
+    return ordinary ? "" : "append: " + ordinary.error().message;
+}
+
+}  // namespace
+
+// What was reserved finds room after every crash, however full the log is (trap L4).
+std::string full_log(Trial& trial) {
+    OneStream setup(without_spares(trial),
+                    {.segment_bytes = segment_bytes(trial), .segments = 8, .seed = trial.seed},
+                    true);
+    const ServiceId keeper = setup.add_service();
+    if (auto opened = setup.life.open(); !opened) return opened.error().message;
+    auto outcome = StreamCoreBase::reserve(setup.life.engine().stream("s"), 300, 4, false);
+    if (!outcome) return "reserve: " + outcome.error().message;
+    Explorer explorer(trial, setup.life, [&](sim::Image& image) {
+        Crashed crashed(setup.pool, image, setup.options);
+        History past = setup.history;
+        return finish(crashed.life, past, keeper);
+    });
+    fill_up(setup.life, setup.history);
+    explorer.look("the log is full");
+    return explorer.failure;
+}
+
+// In a full log with promised space: a checkpoint, outcomes, and the mark that they allow.
+std::string reserving(Trial& trial) {
+    OneStream setup(without_spares(trial),
+                    {.segment_bytes = segment_bytes(trial), .segments = 8, .seed = trial.seed},
+                    true);
+    const ServiceId keeper = setup.add_service();
+    if (auto opened = setup.life.open(); !opened) return opened.error().message;
+    auto outcome = StreamCoreBase::reserve(setup.life.engine().stream("s"), 300, 2, false);
+    if (!outcome) return "reserve: " + outcome.error().message;
+    fill_up(setup.life, setup.history);
+    Explorer explorer(trial, setup.life, setup.prefix_check());
+    const auto append = [&](const AppendOptions& options) {
+        return setup.life.append(setup.history, "s", 300, options);
+    };
+    const AppendOptions as_checkpoint{.service = keeper, .checkpoint = true};
+    auto checkpoint = append(as_checkpoint);
+    if (!checkpoint) return "checkpoint: " + checkpoint.error().message;
+    if (append(as_checkpoint)) return "a second checkpoint is taken from the reserve";
+    for (int i = 0; i < 2; ++i)
+        if (auto lsn = append({.reservation = &*outcome}); !lsn)
+            return "outcome: " + lsn.error().message;
+    if (auto done = setup.life.release(setup.history, keeper, *checkpoint); !done)
+        return "release: " + done.error().message;
+    if (auto lsn = append({}); !lsn) return "append: " + lsn.error().message;
+    explorer.look("at the end");
+    return explorer.failure;
+}
+
+namespace {
+
+// Which records are needed, and how often each is delivered after a crash.
+class Carried {
+  public:
+    explicit Carried(OneStream& setup) : setup_(setup) {}
+
+    std::string check(sim::Image& image) const {
+        Crashed crashed(setup_.pool, image, setup_.options);
+        Life& life = crashed.life;
+        if (auto opened = life.open(); !opened) return opened.error().message;
+        auto reader = ReaderCore::open(life.engine().stream("s"), std::nullopt, Frontier::durable);
+        if (!reader) return reader.error().message;
+        std::set<uint64_t> found;
+        for (;;) {
+            auto record = (*reader)->next();
+            if (!record) return record.error().message;
+            if (!*record) break;
+            const uint64_t origin = (*record)->origin.value;
+            if (!found.insert(origin).second)
+                return "LSN " + std::to_string(origin) + " is delivered twice";
+        }
+        for (const uint64_t origin : needed)
+            if (!found.contains(origin)) return "LSN " + std::to_string(origin) + " is gone";
+        return "";
+    }
+
+    // What is undecided below the end of the oldest segment, to the end of the log.
+    Result<void> carry_oldest() {
+        auto core = setup_.life.engine().stream("s");
+        std::vector<Lsn> oldest;
+        for (const auto& [origin, at] : undecided)
+            if (at.value < core->oldest_end()) oldest.push_back(at);
+        auto copies = core->copies().carry_forward(core, oldest);
+        if (!copies) return fail(copies.error());
+        for (size_t copy = 0; copy < oldest.size(); ++copy)
+            for (auto& [origin, at] : undecided)
+                if (at == oldest[copy]) at = (*copies)[copy];
+        return {};
+    }
+
+    std::set<uint64_t> needed;          // origins that were acknowledged and not released
+    std::map<uint64_t, Lsn> undecided;  // where it stands now, by origin
+
+  private:
+    OneStream& setup_;
+};
+
+}  // namespace
+
+// Crash between the copies and the mark, before, behind: each needed record is delivered once
+// (trap L18).
+std::string carrying_forward(Trial& trial) {
+    OneStream setup(without_spares(trial),
+                    {.segment_bytes = segment_bytes(trial), .segments = 6, .seed = trial.seed});
+    const ServiceId keeper = setup.add_service();
+    if (auto opened = setup.life.open(); !opened) return opened.error().message;
+    Carried carried(setup);
+    Explorer explorer(trial, setup.life, [&](sim::Image& image) { return carried.check(image); });
+    auto core = setup.life.engine().stream("s");
+    for (int i = 0; core->appended() < 8 * segment_bytes(trial) && explorer.failure.empty(); ++i) {
+        setup.append(60 + static_cast<size_t>(i * 37 % 150),
+                     i % 3 == 0 ? Durability::lazy : Durability::forced);
+        const Lsn lsn = setup.history["s"].appended.back().lsn;
+        if (i % 10 == 5 && carried.undecided.size() < 6) carried.undecided[lsn.value] = lsn;
+        if (core->durable() > lsn.value) carried.needed.insert(lsn.value);
+        if (i % 6 != 5 || core->durable() < core->oldest_end()) continue;
+        if (auto done = carried.carry_oldest(); !done) return "carry: " + done.error().message;
+        explorer.look("copied and not released");
+        const uint64_t to = core->oldest_end();
+        std::erase_if(carried.needed, [&](uint64_t origin) {
+            return origin < to && !carried.undecided.contains(origin);
+        });
+        if (auto done = setup.life.release(setup.history, keeper, Lsn{to}); !done)
+            return "release: " + done.error().message;
+        explorer.look("released");
+    }
+    return explorer.failure;
+}
+
+namespace {
+
+// Of a full log: all but the last records that are durable.
+Result<void> release_most(OneStream& setup, ServiceId keeper) {
+    const auto& appended = setup.history["s"].appended;
+    const uint64_t durable = setup.life.engine().stream("s")->durable();
+    auto last = std::ranges::find_if(appended.rbegin(), appended.rend(),
+                                     [&](const Appended& one) { return one.lsn.value < durable; });
+    CNB_CHECK(last != appended.rend());
+    return setup.life.release(setup.history, keeper, last->lsn);
+}
+
+std::string live_once(OneStream& setup, ServiceId keeper, std::mt19937_64& random) {
+    if (auto opened = setup.life.open(); !opened) return "open: " + opened.error().message;
+    if (std::string lost = deliver(setup.life, setup.history); !lost.empty()) return lost;
+    const auto durability = random() % 4 == 0 ? Durability::lazy : Durability::forced;
+    auto lsn = setup.life.append(setup.history, "s", 8 + random() % 150, durability);
+    if (lsn) return "";
+    if (lsn.error().code != Errc::full) return "append: " + lsn.error().message;
+    auto released = release_most(setup, keeper);
+    return released ? "" : "release: " + released.error().message;
+}
+
+}  // namespace
+
+// Ten thousand lives of a record each, in a log that is full now and again: each ends with the
+// power, the next one recovers what that left.
+std::string many_lives(Trial& trial) {
+    OneStream setup(trial.life,
+                    {.segment_bytes = segment_bytes(trial), .segments = 4, .seed = trial.seed});
+    const ServiceId keeper = setup.add_service();
+    std::mt19937_64 random(trial.seed);
+    for (int life = 0; life < 10'000; ++life) {
+        if (std::string wrong = live_once(setup, keeper, random); !wrong.empty())
+            return "life " + std::to_string(life) + ": " + wrong;
+        trial.explored.add({.crash_points = 1,
+                            .images = 1,
+                            .states_log10 = sim::states_log10(setup.life.medium().pending())});
+        setup.life.lose_power(random);
+    }
+    return "";
+}
+
+}  // namespace cinnabar::trials

@@ -1,0 +1,81 @@
+// msync fails, in the page domain.
+#include "trials/scenario_bodies.hpp"
+
+#include "sim/scheduler.hpp"
+
+namespace cinnabar::trials {
+
+// Page domain: a force fails, the process gives up, and the next one finds the records in the page
+// cache. What it delivers must be on the file, though the kernel takes the pages for clean.
+std::string failing(Trial& trial) {
+    SimPool pool({.segment_bytes = 4096, .age = Age::zero, .seed = trial.seed});
+    pool.add_stream("s", false);
+    Life life(pool, trial.life);
+    History history;
+    if (auto opened = life.open(); !opened) return opened.error().message;
+    if (!life.append(history, "s", 300, Durability::forced)) return "append";
+    for (const size_t length : {300, 300, 300, 300, 300, 300, 300, 300, 24})
+        if (!life.append(history, "s", length, Durability::lazy)) return "append";
+    CNB_CHECK(life.engine().stream("s")->appended() == 4096 - format::kFramesOffset);
+    life.medium().fail_next_sync();
+    if (life.engine().stream("s")->force(history["s"].appended.back().lsn)) return "no error";
+    life.kill();
+    if (auto opened = life.open(); !opened) return opened.error().message;
+    life.note_durable(history, "s");
+    Explorer explorer(trial, life, [&](auto& image) {
+        return recover_and_compare(pool, image, history, trial.life);
+    });
+    explorer.look("after recovery");
+    return explorer.failure;
+}
+
+// Page domain: a force fails, and the same process goes on. Records of the failed pages are older
+// than those of pages that can be written (trap L12).
+std::string failing_and_going_on(Trial& trial) {
+    SimPool pool({.segment_bytes = 16384, .age = Age::zero, .seed = trial.seed});
+    pool.add_stream("s", false);
+    Life life(pool, trial.life);
+    History history;
+    if (auto opened = life.open(); !opened) return opened.error().message;
+    for (int i = 0; i < 7; ++i)  // the link's page, but for a line
+        if (!life.append(history, "s", 512 - 32, i == 0 ? Durability::forced : Durability::lazy))
+            return "append";
+    life.medium().fail_next_sync();
+    if (life.engine().stream("s")->force(history["s"].appended.back().lsn)) return "no error";
+    Explorer explorer(trial, life, [&](auto& image) {
+        return recover_and_compare(pool, image, history, trial.life);
+    });
+    (void)life.append(history, "s", 3000, Durability::forced);
+    explorer.look("at the end");
+    return explorer.failure;
+}
+
+// Page domain: two threads force a stream each, and one msync fails (trap L15).
+std::string failing_threads(Trial& trial) {
+    for (uint64_t seed = trial.seed * 1000; seed < trial.seed * 1000 + 12; ++seed) {
+        SimPool pool({.segment_bytes = 4096, .age = Age::zero, .seed = trial.seed});
+        pool.add_stream("s", true);
+        pool.add_stream("t", true);
+        Life life(pool, trial.life);
+        History history;
+        if (auto opened = life.open(); !opened) return opened.error().message;
+        for (const char* stream : {"s", "t"})
+            for (const Durability durability : {Durability::forced, Durability::lazy})
+                if (!life.append(history, stream, 300, durability)) return "append";
+        life.medium().fail_next_sync();
+        const auto force = [&](const std::string& stream) {
+            const Lsn last = history[stream].appended.back().lsn;
+            if (life.engine().stream(stream)->force(last))
+                history[stream].acknowledged = last.value + 1;
+        };
+        sim::run_interleaved(seed, {[&] { force("s"); }, [&] { force("t"); }});
+        Explorer explorer(trial, life, [&](auto& image) {
+            return recover_and_compare(pool, image, history, trial.life);
+        });
+        explorer.look("after both forces");
+        if (!explorer.failure.empty()) return explorer.failure;
+    }
+    return "";
+}
+
+}  // namespace cinnabar::trials

@@ -1,0 +1,47 @@
+#include "trials/trial.hpp"
+
+#include <utility>
+
+namespace cinnabar::trials {
+
+Trial::Trial(const Life::Options& options, uint64_t the_seed, const sim::ExploreOptions& the_levels)
+    : life(options), seed(the_seed), levels(the_levels) {
+    life.appends = &appends;
+}
+
+Explorer::Explorer(Life& life, Check check, const sim::ExploreOptions& levels)
+    : Explorer(nullptr, life, std::move(check), levels) {}
+
+Explorer::Explorer(Trial& trial, Life& life, Check check)
+    : Explorer(&trial, life, std::move(check), trial.levels) {}
+
+Explorer::Explorer(Trial* trial, Life& life, Check check, const sim::ExploreOptions& levels)
+    : trial_(trial),
+      life_(life),
+      check_(std::move(check)),
+      levels_(levels),
+      image_(life.medium().live().size()) {
+    life.medium().on_crash_point(
+        [this](Site site) { look("crash at " + std::string(name_of(site))); });
+}
+
+Explorer::~Explorer() {
+    life_.medium().on_crash_point(nullptr);
+    if (trial_ != nullptr) trial_->explored.add(explored);
+}
+
+void Explorer::look(const std::string& where) {
+    if (!failure.empty()) return;
+    failure = life_.medium().broken_rule();
+    if (!failure.empty()) return;
+    const CrashMedium& medium = life_.medium();
+    sim::ExploreOptions levels = levels_;
+    levels.seed += explored.crash_points;  // others are drawn at each
+    explored.add(sim::explore(medium.live(), medium.pending(), image_, levels, [&] {
+        const std::string wrong = check_(image_);
+        if (!wrong.empty()) failure = where + ": " + wrong;
+        return wrong.empty();
+    }));
+}
+
+}  // namespace cinnabar::trials

@@ -1,0 +1,54 @@
+// One run of something that is crashed: with what, and what came of it. An Explorer looks at the
+// images of the crash points of one life, and counts them in the trial.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "sim/explore.hpp"
+#include "trials/oracle.hpp"
+
+namespace cinnabar::trials {
+
+struct Trial {
+    Trial(const Life::Options& options, uint64_t the_seed, const sim::ExploreOptions& the_levels);
+    Trial(const Trial&) = delete;
+    Trial& operator=(const Trial&) = delete;
+
+    Life::Options life;
+    const uint64_t seed;  // of the pool's old bytes, of lengths, and of how threads take turns
+    const sim::ExploreOptions levels;
+
+    sim::Explored explored = {};  // by all explorers
+    uint64_t appends = 0;         // asked for, in all lives that have the options above
+};
+
+// Checks every image of every crash point of a life, from now on.
+class Explorer {
+  public:
+    using Check = std::function<std::string(sim::Image&)>;
+
+    Explorer(Life& life, Check check, const sim::ExploreOptions& levels = {});
+    Explorer(Trial& trial, Life& life, Check check);
+    Explorer(const Explorer&) = delete;
+    Explorer& operator=(const Explorer&) = delete;
+    ~Explorer();
+
+    // Also where no fence is due, for example at the end.
+    void look(const std::string& where);
+
+    sim::Explored explored;
+    std::string failure;
+
+  private:
+    Explorer(Trial* trial, Life& life, Check check, const sim::ExploreOptions& levels);
+
+    Trial* trial_;
+    Life& life_;
+    Check check_;
+    const sim::ExploreOptions levels_;
+    sim::Image image_;
+};
+
+}  // namespace cinnabar::trials

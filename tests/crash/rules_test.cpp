@@ -1,0 +1,72 @@
+// Rules that need no image, over the whole engine: what is acknowledged is not pending and not
+// stored to; no line is stored to in both ways; which flushes and fences had nothing to do.
+#include <set>
+
+#include "crash/harness.hpp"
+#include "trials/one_stream.hpp"
+#include "trials/scenarios.hpp"
+
+namespace cinnabar::crash_test {
+
+namespace {
+
+class Rules : public testing::TestWithParam<std::tuple<Domain, bool>> {};
+
+// Forced and lazy records, releases, recycling, and lives that end in a power loss.
+TEST_P(Rules, AreKept) {
+    const auto& [domain, cached] = GetParam();
+    OneStream setup({.domain = domain, .forced_cached = cached},
+                    {.segment_bytes = 4096, .segments = 4, .seed = seed_of_this_run()});
+    const ServiceId keeper = setup.add_service();
+    std::mt19937_64 random(seed_of_this_run());
+    for (int life = 0; life < 100; ++life) {
+        ASSERT_TRUE(setup.life.open());
+        ASSERT_EQ(deliver(setup.life, setup.history), "");
+        for (int i = 0; i < 20; ++i) {
+            const auto lsn =
+                setup.life.append(setup.history, "s", 1 + random() % 300,
+                                  random() % 3 == 0 ? Durability::lazy : Durability::forced);
+            ASSERT_TRUE(lsn) << lsn.error().message;
+            ASSERT_EQ(setup.life.medium().broken_rule(), "") << "life " << life;
+            if (i % 7 != 6) continue;
+            ASSERT_TRUE(setup.life.engine().stream("s")->force(*lsn));
+            ASSERT_TRUE(setup.life.release(setup.history, keeper, *lsn));
+        }
+        setup.life.lose_power(random);
+    }
+    const auto& counts = setup.life.medium().counts();
+    EXPECT_EQ(counts.lines_mixed, 0u);
+    // Recovery flushes what a killed life may have left unflushed; a forcer flushes lazy records
+    // that their writer has flushed in part. Nobody else does in vain what another did.
+    const std::set<Site> may = {Site::accept_flush, Site::accept_fence, Site::erase_flush,
+                                Site::erase_fence, Site::forcer_flush};
+    for (const auto& [site, times] : counts.idle) {
+        EXPECT_TRUE(may.contains(site)) << name_of(site) << ", " << times << " times";
+        std::cout << name_of(site) << ": " << times << " with nothing to do\n";
+    }
+    std::cout << counts.stores << " stores, " << counts.flushes << " flushes, " << counts.fences
+              << " fences\n";
+}
+INSTANTIATE_TEST_SUITE_P(Domains, Rules,
+                         testing::Values(std::tuple(Domain::cache_line, false),
+                                         std::tuple(Domain::cache_line, true),
+                                         std::tuple(Domain::byte, false),
+                                         std::tuple(Domain::page, true)),
+                         [](const auto& of) {
+                             return std::string(name_of(std::get<0>(of.param))) +
+                                    (std::get<1>(of.param) ? "_cached" : "");
+                         });
+
+// They notice an acknowledgement that comes too early before any image is looked at.
+TEST(Rules, NoticeWhatIsAcknowledgedAndPending) {
+    for (const Site site : {Site::forced_fence, Site::forced_frame_flush}) {
+        OneStream setup({.forced_cached = true, .dropped = site});
+        ASSERT_TRUE(setup.life.open());
+        ASSERT_TRUE(setup.life.append(setup.history, "s", 100, Durability::forced));
+        EXPECT_NE(setup.life.medium().broken_rule().find("is pending"), std::string::npos);
+    }
+}
+
+}  // namespace
+
+}  // namespace cinnabar::crash_test

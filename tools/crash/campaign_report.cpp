@@ -1,0 +1,219 @@
+#include "campaign_report.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+namespace cinnabar::tool {
+
+namespace {
+
+using trials::CampaignRun;
+
+struct Sum {
+    sim::Explored explored = {};
+    uint64_t appends = 0;
+    uint64_t violations = 0;
+    double process_s = 0;
+
+    void add(const CampaignRun& run) {
+        explored.add(run.outcome.explored);
+        appends += run.outcome.appends;
+        violations += run.is_violation() ? 1 : 0;
+        process_s += run.outcome.seconds;
+    }
+    double images_per_s() const {
+        return process_s > 0 ? static_cast<double>(explored.images) / process_s : 0;
+    }
+};
+
+template <class Which>
+uint64_t count(const CampaignReport& report, Which which) {
+    return static_cast<uint64_t>(std::ranges::count_if(report.runs, which));
+}
+
+uint64_t defects(const CampaignReport& report) {
+    return count(report, [](const CampaignRun& run) { return run.is_defect() && run.is_named(); });
+}
+uint64_t defects_caught(const CampaignReport& report) {
+    return count(report, [](const CampaignRun& run) {
+        return run.is_defect() && run.is_named() && !run.is_violation();
+    });
+}
+// Of engines without a defect: as they are, or changed in a way that harms nothing.
+uint64_t false_alarms(const CampaignReport& report) {
+    return count(report, [](const CampaignRun& run) { return !run.is_defect() && run.noticed(); });
+}
+
+double rounded(double value) {
+    return std::round(value * 100) / 100;
+}
+
+void put_sum(Json& out, const Sum& sum) {
+    out["images_distinct"] = sum.explored.images;
+    out["images_repeated"] = sum.explored.repeated;
+    out["states_represented_log10"] = rounded(sum.explored.states_log10);
+    out["not_tried_log10"] = rounded(sum.explored.not_tried_log10());
+    out["images_per_s"] = std::round(sum.images_per_s());
+    out["crash_points"] = sum.explored.crash_points;
+    out["crash_points_cut_short"] = sum.explored.cut_short;
+    out["appends"] = sum.appends;
+    out["violations"] = sum.violations;
+}
+
+std::string kind_of(const CampaignRun& run) {
+    return std::string(name_of(run.broken.domain)) + (run.broken.forced_cached ? ", cached" : "");
+}
+
+Json json_of(const CampaignRun& run) {
+    Json out;
+    out["domain"] = name_of(run.broken.domain);
+    out["forced_cached"] = run.broken.forced_cached;
+    Sum sum;
+    sum.add(run);
+    put_sum(out, sum);
+    out["process_s"] = rounded(run.outcome.seconds);
+    out["wrong"] = run.noticed() ? Json(run.outcome.wrong) : Json();
+    return out;
+}
+
+Json mutant_json(const CampaignRun& run) {
+    return {{"name", run.broken.name},
+            {"scenario", run.scenario->name},
+            {"defect", run.is_defect()},
+            {"noticed", run.noticed()},
+            {"what", run.noticed() ? Json(run.outcome.wrong) : Json()}};
+}
+
+std::string format(const char* layout, auto... values) {
+    char line[256];
+    std::snprintf(line, sizeof line, layout, values...);
+    return line;
+}
+
+std::string table_line(const CampaignRun& run) {
+    const sim::Explored& explored = run.outcome.explored;
+    return format("%-26s %-18s %7s %11s %8.1f %8.1f %8s\n", std::string(run.scenario->name).c_str(),
+                  kind_of(run).c_str(), grouped(explored.crash_points).c_str(),
+                  grouped(explored.images).c_str(), explored.states_log10,
+                  explored.not_tried_log10(), grouped(run.outcome.appends).c_str());
+}
+
+std::string again(const CampaignReport& report, const CampaignRun& run) {
+    std::string words = "cinnabar crash log --scenario " + std::string(run.scenario->name);
+    if (run.is_mutant()) return words + " --mutants";
+    if (!report.broken.empty()) words += " --break " + report.broken;
+    words += " --seed " + std::to_string(report.seed);
+    if (report.images_max != 0) words += " --images " + std::to_string(report.images_max);
+    return words;
+}
+
+std::string violation(const CampaignReport& report, const CampaignRun& run) {
+    std::string who = std::string(run.scenario->name) + ", " + kind_of(run);
+    std::string what = run.outcome.wrong;
+    if (run.is_mutant()) who += ", mutant " + run.broken.name;
+    if (!run.noticed()) what = "does not notice a defect";
+    return "VIOLATION: " + who + ": " + what + "\n  again: " + again(report, run) + "\n";
+}
+
+}  // namespace
+
+bool CampaignReport::any_violation() const {
+    return std::ranges::any_of(runs, &CampaignRun::is_violation);
+}
+
+std::string grouped(uint64_t number) {
+    std::string text = std::to_string(number);
+    for (size_t at = text.size(); at > 3;) text.insert(at -= 3, " ");
+    return text;
+}
+
+Json json_of(const CampaignReport& report) {
+    Json out = document();
+    out["seed"] = report.seed;
+    out["broken"] = report.broken.empty() ? Json() : Json(report.broken);
+    out["images_max_per_crash_point"] = report.images_max == 0 ? Json() : Json(report.images_max);
+    Sum all;
+    out["scenarios"] = out["mutant_runs"] = Json::array();
+    for (const trials::Scenario& scenario : trials::scenarios()) {
+        Sum sum;
+        Json runs = Json::array();
+        for (const CampaignRun& run : report.runs) {
+            if (run.is_mutant() || run.scenario != &scenario) continue;
+            sum.add(run);
+            all.add(run);
+            runs.push_back(json_of(run));
+        }
+        if (runs.empty()) continue;
+        Json entry{{"name", scenario.name}, {"what", scenario.what}};
+        put_sum(entry, sum);
+        entry["runs"] = std::move(runs);
+        out["scenarios"].push_back(std::move(entry));
+    }
+    for (const CampaignRun& run : report.runs)
+        if (run.is_mutant()) out["mutant_runs"].push_back(mutant_json(run));
+    put_sum(out, all);
+    out["mutants"] = defects(report);
+    out["mutants_caught"] = defects_caught(report);
+    out["changes_without_defect"] =
+        count(report, [](const CampaignRun& run) { return run.is_named() && !run.is_defect(); });
+    out["false_alarms"] = false_alarms(report);
+    out["elapsed_s"] = rounded(report.seconds);
+    return out;
+}
+
+std::string matrix_of(const CampaignReport& report) {
+    constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    const std::span<const trials::Scenario> all = trials::scenarios();
+    std::string text, mutant, row;
+    const auto end_row = [&] {
+        if (!mutant.empty())
+            text +=
+                mutant + std::string(36 - std::min(mutant.size(), size_t{35}), ' ') + row + "\n";
+    };
+    for (size_t i = 0; i < all.size(); ++i)
+        text += std::string(1, kLetters.at(i)) + " " + std::string(all[i].name) + ": " +
+                std::string(all[i].what) + "\n";
+    for (const CampaignRun& run : report.runs) {
+        if (!run.is_mutant()) continue;
+        if (run.broken.name != mutant) {
+            end_row();
+            mutant = run.broken.name;
+            row.assign(all.size(), '.');
+        }
+        const auto at = static_cast<size_t>(run.scenario - all.data());
+        if (run.noticed()) row[at] = kLetters.at(at);
+    }
+    end_row();
+    return text;
+}
+
+std::string text_of(const CampaignReport& report) {
+    std::string text = format("%-26s %-18s %7s %11s %8s %8s %8s\n", "scenario", "domain", "crashes",
+                              "images", "of 10^", "left 10^", "appends");
+    Sum all;
+    for (const CampaignRun& run : report.runs) {
+        if (run.is_mutant()) continue;
+        all.add(run);
+        text += table_line(run);
+    }
+    if (all.explored.crash_points == 0) text.clear();
+    for (const CampaignRun& run : report.runs)
+        if (run.is_violation()) text += violation(report, run);
+    if (all.explored.crash_points != 0)
+        text += grouped(all.explored.images) + " distinct images at " +
+                grouped(all.explored.crash_points) + " crash points, " +
+                count_text(all.violations, "violation") + "; " +
+                grouped(static_cast<uint64_t>(all.images_per_s())) +
+                " images per second and core; " +
+                format("10^%.1f not tried\n", all.explored.not_tried_log10());
+    const uint64_t mutants = count(report, [](const CampaignRun& run) { return run.is_named(); });
+    if (mutants != 0)
+        text += grouped(mutants) + " mutants: " + grouped(defects_caught(report)) + " of " +
+                grouped(defects(report)) + " defects noticed, the others are none; " +
+                grouped(false_alarms(report)) + " false alarms\n";
+    return text + format("seed %llu, %.1f s\n", static_cast<unsigned long long>(report.seed),
+                         report.seconds);
+}
+
+}  // namespace cinnabar::tool

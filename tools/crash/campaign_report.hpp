@@ -1,0 +1,34 @@
+// What a campaign came to, for people and for programs.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "output.hpp"
+#include "trials/campaign.hpp"
+
+namespace cinnabar::tool {
+
+struct CampaignReport {
+    std::vector<trials::CampaignRun> runs;
+    std::string broken;  // the engine was, so
+    uint64_t seed = 1;
+    uint64_t images_max = 0;  // at each crash point; 0: what the levels have
+    double seconds = 0;
+
+    bool any_violation() const;
+};
+
+Json json_of(const CampaignReport& report);
+
+// The table, a sentence for each violation, and what it comes to.
+std::string text_of(const CampaignReport& report);
+
+// A row for each mutant, with the letter of each scenario that noticed it.
+std::string matrix_of(const CampaignReport& report);
+
+// "1 234 567"
+std::string grouped(uint64_t number);
+
+}  // namespace cinnabar::tool

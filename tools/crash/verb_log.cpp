@@ -1,0 +1,148 @@
+// cinnabar crash log: the log's own scenarios and mutants.
+#include <chrono>
+#include <memory>
+
+#include "campaign_report.hpp"
+#include "crash_verbs.hpp"
+#include "force/force_bench.hpp"
+#include "pool_options.hpp"
+#include "results.hpp"
+
+namespace cinnabar::tool {
+
+namespace {
+
+struct LogVerb {
+    std::string scenario;
+    uint64_t seed = 1;
+    uint64_t images = 0;
+    std::string broken;
+    bool mutants = false;
+    bool matrix = false;
+    std::string json_file;
+};
+
+// CLI11 takes -1 for a great unsigned number.
+auto number_from(uint64_t least) {
+    return [least](const std::string& text) {
+        const auto number = parse_number(text, "a number", UINT64_MAX);
+        if (!number) return number.error().message;
+        return *number < least ? "'" + text + "' is below " + std::to_string(least) : std::string();
+    };
+}
+
+std::string scenario_names() {
+    std::string names;
+    for (const trials::Scenario& scenario : trials::scenarios())
+        names += (names.empty() ? "" : ", ") + std::string(scenario.name);
+    return names;
+}
+
+std::string scenario_lines() {
+    std::string lines = "Scenarios:\n";
+    for (const trials::Scenario& scenario : trials::scenarios())
+        lines += "  " + std::string(scenario.name) +
+                 std::string(28 - std::min(scenario.name.size(), size_t{27}), ' ') +
+                 std::string(scenario.what) + "\n";
+    return lines;
+}
+
+// How far the runs are, while they are under way.
+trials::LookAtOutcomes progress_on(bench::TerminalProgress& progress) {
+    return [&progress, next = std::chrono::steady_clock::now()](
+               size_t ended, std::span<const trials::Outcome> outcomes) mutable {
+        const auto now = std::chrono::steady_clock::now();
+        if (now < next) return;
+        next = now + std::chrono::milliseconds(200);
+        uint64_t images = 0;
+        for (const trials::Outcome& outcome : outcomes) images += outcome.explored.images;
+        progress.at(static_cast<double>(ended) / static_cast<double>(outcomes.size()),
+                    std::to_string(ended) + " of " + std::to_string(outcomes.size()) + " runs, " +
+                        grouped(images) + " images");
+    };
+}
+
+// Without --scenario and --mutants everything; else what they name.
+trials::CampaignOptions options_of(const LogVerb& verb, const trials::Scenario* scenario) {
+    trials::CampaignOptions options;
+    options.scenario = scenario;
+    options.broken = verb.broken;
+    options.whole = !verb.matrix && (scenario != nullptr || !verb.mutants);
+    options.mutants = verb.matrix || verb.mutants || (scenario == nullptr && verb.broken.empty());
+    options.matrix = verb.matrix;
+    options.seed = verb.seed;
+    options.images = verb.images;
+    return options;
+}
+
+ExitCode crash_log(const LogVerb& verb) {
+    const bool json = verb.json_file == "-";
+    const trials::Scenario* scenario =
+        verb.scenario.empty() ? nullptr : trials::find_scenario(verb.scenario);
+    if (scenario == nullptr && !verb.scenario.empty())
+        return end_with(
+            Error{Errc::invalid_argument,
+                  "there is no scenario '" + verb.scenario + "'; there are: " + scenario_names(),
+                  {},
+                  {}},
+            json);
+    if (!verb.broken.empty() && trials::find_known(verb.broken) == nullptr)
+        return end_with(
+            Error{Errc::invalid_argument,
+                  "there is no mutant '" + verb.broken + "'; engine/doc/CRASH.md lists them",
+                  {},
+                  {}},
+            json);
+    if (auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
+    trials::CampaignOptions options = options_of(verb, scenario);
+    CampaignReport report;
+    report.broken = verb.broken;
+    report.seed = verb.seed;
+    report.images_max = verb.images;
+    const auto begin = std::chrono::steady_clock::now();
+    {
+        bench::TerminalProgress progress;
+        options.look = progress_on(progress);
+        report.runs = trials::run_campaign(options);
+    }
+    report.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    if (!json && verb.matrix) put(matrix_of(report));
+    if (!json) put(text_of(report));
+    const ExitCode code = write_results(json_of(report).dump(1) + "\n", verb.json_file);
+    if (code != ExitCode::ok) return code;
+    if (report.any_violation()) say("violations were found; the results say where");
+    return end_with(report.any_violation() ? ExitCode::violation : ExitCode::ok, json);
+}
+
+}  // namespace
+
+void add_crash_log(CLI::App& program, Chosen& chosen) {
+    auto* app = program.add_subcommand(
+        "log",
+        "Crash the log engine in every scenario, and prove the tests by its mutants: less "
+        "than a minute on two cores");
+    app->footer(scenario_lines() + "\n" + app->get_footer());
+    auto verb = std::make_shared<LogVerb>();
+    app->add_option("--scenario", verb->scenario, "This one alone, over the whole engine")
+        ->type_name("NAME");
+    app->add_option("--seed", verb->seed, "Of old bytes, lengths, turns of threads [1]")
+        ->check(number_from(0))
+        ->type_name("S");
+    app->add_option("--images", verb->images,
+                    "At most N at each crash point: first those of the levels, then drawn ones "
+                    "[those of the levels]")
+        ->check(number_from(1))
+        ->type_name("N");
+    app->add_flag("--mutants", verb->mutants,
+                  "The mutants alone; with --scenario also those that it must notice");
+    app->add_flag("--matrix", verb->matrix,
+                  "Every mutant in every scenario, or in the one given: minutes");
+    app->add_option("--break", verb->broken,
+                    "Break the engine so, to see what a violation looks like; NAME is a mutant's")
+        ->type_name("NAME");
+    add_results_option(*app, verb->json_file);
+    run_when_chosen(*app, chosen, [verb] { return crash_log(*verb); });
+}
+
+}  // namespace cinnabar::tool
