@@ -5,11 +5,15 @@
 //   CINNABAR_CRASH_FILE          the file that the workload maps
 //   CINNABAR_CRASH_FOLDER        where images lie, and what is said below
 //   CINNABAR_CRASH_RECOVER       the command, for a shell; the path of an image comes behind it
+//   CINNABAR_CRASH_PAGES         where pages for the browser lie then, or nothing
+//   CINNABAR_CRASH_REPLAY, _IMAGE   the line of the one image that is wanted, and its file; or
+//                                nothing
 //   CINNABAR_CRASH_SEED, _IMAGES, _RANDOM, _MILLISECONDS, _MEMORY, _VIOLATIONS
 //                                the members of crash::Options, as numbers
 //
 // In the folder: "acknowledged" holds what the workload has printed so far and is the command's
-// standard input; "report.json" and "report.txt" are written when the workload ends.
+// standard input; "report.json" and "report.txt" are written when the workload ends; for a replay
+// "refused.txt" with the reason where there is no image.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -24,6 +28,7 @@
 #include <string>
 
 #include "crash/foreign.hpp"
+#include "crash/image_file.hpp"
 #include "crash/run.hpp"
 
 namespace cinnabar::crash {
@@ -44,6 +49,7 @@ void set_number(const char* name, uint64_t& number) {
 Options options_of_environment() {
     Options options;
     options.image_folder = setting("FOLDER");
+    options.page_folder = setting("PAGES");
     set_number("SEED", options.seed);
     set_number("IMAGES", options.images_per_crash_point_max);
     set_number("RANDOM", options.random_images);
@@ -111,7 +117,7 @@ std::string verdict_on(std::string_view end, const std::string& acknowledged) {
     return "the recovery command ended by " + std::string(end);
 }
 
-void write_file(const std::string& path, const std::string& text) {
+void write_file(const std::string& path, std::string_view text) {
     std::FILE* file = std::fopen(path.c_str(), "we");
     if (file == nullptr) return;
     std::fwrite(text.data(), 1, text.size(), file);
@@ -127,7 +133,12 @@ class Preloaded {
           test_(test()) {}
 
     void start() {
-        if (!run_.start()) return;
+        if (!replay_.empty()) {
+            if (const auto known = run_.look_for(replay_); !known)
+                return refuse(known.error().message);
+        } else if (!run_.start()) {
+            return;
+        }
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
         Foreign::watch(foreign_.get());
     }
@@ -138,6 +149,7 @@ class Preloaded {
         std::fflush(stdout);
         if (foreign_->active()) run_.at_end();
         Foreign::watch(nullptr);
+        if (!replay_.empty()) return write_replayed();
         const Report report = run_.finish();
         if (!foreign_->found() && report.clean()) return;
         write_file(options_.image_folder + "/report.txt", report.text());
@@ -145,6 +157,19 @@ class Preloaded {
     }
 
   private:
+    void refuse(const std::string& reason) const {
+        write_file(options_.image_folder + "/refused.txt", reason);
+    }
+
+    // A program that the workload starts, and that maps no such file, has no image either.
+    void write_replayed() {
+        if (!foreign_->found()) return;
+        const auto image = run_.found();
+        if (!image) return refuse(image.error().message);
+        const std::string path = setting("IMAGE");
+        if (!write_image(path, *image)) refuse("'" + path + "' cannot be written");
+    }
+
     Test test() const {
         const std::string command = setting("RECOVER");
         Test test;
@@ -161,6 +186,7 @@ class Preloaded {
     const pid_t process_ = ::getpid();
     const Options options_;
     const std::string acknowledged_;
+    const std::string replay_ = setting("REPLAY");
     const Test test_;
     Run run_{test_, options_};
     std::unique_ptr<Foreign> foreign_;

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/check.hpp"
+#include "base/crc32c.hpp"
 #include "sim/scheduler.hpp"
 
 namespace cinnabar::crash {
@@ -53,6 +54,7 @@ Recorder::Recorder(std::span<const std::byte> memory, std::span<const std::byte>
                    Domain domain)
     : memory_(memory), seen_(copy_of(before)), medium_({seen_.get(), before.size()}, domain) {
     CNB_CHECK(memory.size() == before.size());
+    shape_ = crc32c(shape_, before.data(), before.size());
 }
 
 Site Recorder::place(const std::string& text) {
@@ -65,38 +67,97 @@ Site Recorder::place(const std::string& text) {
 
 void Recorder::notice(Site place) {
     if (readable_ && !readable_()) return;
+    std::vector<Range> changes;
     for (uint64_t page = 0; page < memory_.size(); page += kPageBytes) {
         const size_t length = std::min(kPageBytes, memory_.size() - page);
         if (std::memcmp(seen_.get() + page, memory_.data() + page, length) != 0)
-            notice(page, length, place);
+            find_changes({page, length}, changes);
     }
+    if (!changes.empty()) noticed(std::move(changes), place);
 }
 
 void Recorder::notice(uint64_t offset, size_t length, Site place) {
-    for (uint64_t line = offset / kLineBytes * kLineBytes; line < offset + length;
+    std::vector<Range> changes;
+    find_changes({offset, length}, changes);
+    if (!changes.empty()) noticed(std::move(changes), place);
+}
+
+void Recorder::noticed(std::vector<Range> changes, Site place) {
+    const Site before = this->place("before " + text_of(place));
+    std::vector<Range> later;
+    if (is_fixed(before)) {
+        const auto comes_first = [&](const Range& range) {
+            return !fix_->lines_after.contains(range.offset / kLineBytes);
+        };
+        const auto middle = std::stable_partition(changes.begin(), changes.end(), comes_first);
+        later.assign(middle, changes.end());
+        changes.erase(middle, changes.end());
+    }
+    store(changes, Kind::bag, before);
+    if (is_fixed(before)) force_inserted(changes, before);
+    if (!later.empty()) store(later, Kind::bag, before);
+}
+
+void Recorder::find_changes(Range range, std::vector<Range>& changes) const {
+    for (uint64_t line = range.offset / kLineBytes * kLineBytes; line < range.offset + range.length;
          line += kLineBytes) {
         const std::byte* now = memory_.data() + line;
         const std::byte* before = seen_.get() + line;
         size_t first = 0, end = kLineBytes;  // of the words that differ
         while (first < end && std::memcmp(now + first, before + first, 8) == 0) first += 8;
         while (first < end && std::memcmp(now + end - 8, before + end - 8, 8) == 0) end -= 8;
-        if (first < end)
-            stored(line + first, end - first, Kind::bag, this->place("before " + text_of(place)));
+        if (first < end) changes.push_back({line + first, end - first});
     }
 }
 
 void Recorder::stored(uint64_t offset, size_t length, Kind kind, Site place) {
     if (length == 0) return;
-    remark_mixing(offset, length, kind, place);
-    const uint64_t first = offset / 8 * 8;
-    const size_t words = (offset + length + 7) / 8 * 8 - first;
-    std::byte* to = seen_.get() + first;
-    const std::byte* from = memory_.data() + first;
-    if (kind == Kind::non_temporal) return medium_.copy_nt(place, to, from, words);
-    if (kind == Kind::bag || words != 8) return medium_.copy(place, to, from, words);
+    store({{offset, length}}, kind, place);
+    if (is_fixed(place)) force_inserted({{offset, length}}, place);
+}
+
+void Recorder::store(const std::vector<Range>& ranges, Kind kind, Site place) {
+    for (const Range& range : ranges) {
+        remark_mixing(range.offset, range.length, kind, place);
+        const uint64_t first = range.offset / 8 * 8;
+        store_to_medium({first, (range.offset + range.length + 7) / 8 * 8 - first}, kind, place);
+    }
+    tell(Trace::Kind::store, ranges, place);
+}
+
+void Recorder::store_to_medium(Range words, Kind kind, Site place) {
+    std::byte* to = seen_.get() + words.offset;
+    const std::byte* from = memory_.data() + words.offset;
+    if (kind == Kind::non_temporal) return medium_.copy_nt(place, to, from, words.length);
+    if (kind == Kind::bag || words.length != 8) return medium_.copy(place, to, from, words.length);
     uint64_t value = 0;
     std::memcpy(&value, from, sizeof value);
     medium_.store8(place, reinterpret_cast<uint64_t*>(to), value);
+}
+
+void Recorder::force_inserted(const std::vector<Range>& ranges, Site place) {
+    for (const Range& range : ranges) {
+        const std::byte* at = seen_.get() + range.offset;
+        if (medium_.domain() == Domain::page)
+            (void)medium_.sync(place, at, range.length);
+        else
+            medium_.flush(place, at, range.length);
+    }
+    if (medium_.domain() != Domain::page) medium_.fence(place);
+}
+
+void Recorder::tell(Trace::Kind kind, const std::vector<Range>& ranges, Site place) {
+    const std::string& text = text_of(place);
+    std::vector<uint64_t> lines;
+    shape_ = crc32c(shape_, &kind, sizeof kind);
+    shape_ = crc32c(shape_, text.data(), text.size());
+    for (const Range& range : ranges) {
+        shape_ = crc32c(shape_, &range, sizeof range);
+        for (uint64_t line = range.offset / kLineBytes;
+             line * kLineBytes < range.offset + range.length; ++line)
+            lines.push_back(line);
+    }
+    if (trace_ != nullptr) trace_->add(kind, text, lines, medium_.pending(), medium_.domain());
 }
 
 void Recorder::remark_mixing(uint64_t offset, size_t length, Kind kind, Site place) {
@@ -130,12 +191,14 @@ void Recorder::flush(uint64_t offset, size_t length, Site place) {
     if (medium_.domain() == Domain::cache_line && !is_flush_needed(offset, length))
         remark("flush of lines that need none", place);
     medium_.flush(place, seen_.get() + offset, length);
+    tell(Trace::Kind::flush, {{offset, length}}, place);
 }
 
 void Recorder::fence(Site place) {
     notice(place);
     if (!is_fence_needed()) remark("fence with nothing to wait for", place);
     medium_.fence(place);
+    tell(Trace::Kind::fence, {}, place);
 }
 
 void Recorder::sync(uint64_t offset, size_t length, Site place) {
@@ -143,10 +206,17 @@ void Recorder::sync(uint64_t offset, size_t length, Site place) {
     if (length == 0) return;
     if (medium_.pending().empty()) remark("sync with nothing to write", place);
     (void)medium_.sync(place, seen_.get() + offset, length);  // fails only where it is told to
+    tell(Trace::Kind::sync, {}, place);
+}
+
+void Recorder::begun(Site place) {
+    notice(place);
+    tell(Trace::Kind::begin, {}, place);
 }
 
 void Recorder::acknowledged(Site place) {
     notice(place);
+    tell(Trace::Kind::acknowledge, {}, place);
     for (const auto& [line, pending] : medium_.pending()) {
         const Unit* newest = &pending.units.back();
         if (medium_.domain() == Domain::page)

@@ -15,6 +15,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,9 +26,17 @@
 
 #include "cinnabar/crash.hpp"
 #include "cinnabar/types.hpp"
+#include "crash/trace.hpp"
 #include "sim/crash_medium.hpp"
 
 namespace cinnabar::crash {
+
+// A flush and a fence (or a sync) that the workload does not make, tried in its place: behind the
+// stores of one call. Of what one call has stored or noticed, these lines come after it.
+struct Fix {
+    std::string where;
+    std::set<uint64_t> lines_after;
+};
 
 class Recorder {
   public:
@@ -49,7 +59,15 @@ class Recorder {
     void flush(uint64_t offset, size_t length, Site place);
     void fence(Site place);
     void sync(uint64_t offset, size_t length, Site place);
+    void begun(Site place);
     void acknowledged(Site place);
+
+    void insert(Fix fix) { fix_ = std::move(fix); }
+    // Tells it of every call from now on; it outlives the recorder.
+    void trace(Trace& trace) { trace_ = &trace; }
+    // A number for all that was called so far, from where, and with which ranges; and for what the
+    // memory held at the start. Not for the values that were stored.
+    uint32_t shape() const { return shape_; }
 
     // The memory is looked at only where this says so.
     void read_while(std::function<bool()> readable) { readable_ = std::move(readable); }
@@ -75,6 +93,18 @@ class Recorder {
 
     void remark(const char* rule, Site place) { ++remarks_[{rule, place}]; }
     void remark_mixing(uint64_t offset, size_t length, Kind kind, Site place);
+    struct Range {
+        uint64_t offset;
+        size_t length;
+    };
+    void find_changes(Range range, std::vector<Range>& changes) const;
+    void noticed(std::vector<Range> changes, Site place);
+    void store(const std::vector<Range>& ranges, Kind kind, Site place);
+    void store_to_medium(Range words, Kind kind, Site place);
+    bool is_fixed(Site place) const { return fix_ && text_of(place) == fix_->where; }
+    void force_inserted(const std::vector<Range>& ranges, Site place);
+    // For the shape and the trace.
+    void tell(Trace::Kind kind, const std::vector<Range>& ranges, Site place);
     bool is_flush_needed(uint64_t offset, size_t length) const;
     bool is_fence_needed() const;
 
@@ -89,6 +119,9 @@ class Recorder {
     std::map<std::pair<std::string_view, Site>, uint64_t> remarks_;
     std::vector<std::string> misuses_;
     std::atomic<bool> other_thread_{false};
+    std::optional<Fix> fix_;
+    Trace* trace_ = nullptr;
+    uint32_t shape_ = 0;
 };
 
 }  // namespace cinnabar::crash

@@ -75,6 +75,9 @@ std::string text_of(const Violation& violation) {
     if (violation.crash_point == 0) return text;
     text += "  crash at: " + violation.where + ", " + count(violation.images, "image") + "\n";
     text += "  lost: " + (violation.lost.empty() ? "nothing" : violation.lost) + "\n";
+    text += "  survived: " + (violation.survived.empty() ? "nothing" : violation.survived) + "\n";
+    if (!violation.order.empty()) text += "  order: " + violation.order + "\n";
+    if (!violation.fix.empty()) text += "  tried: " + violation.fix + "\n";
     return text + "  replay: " + violation.replay + "\n";
 }
 
@@ -130,9 +133,11 @@ std::string Report::json() const {
                     .add("what", one.what)
                     .add("crash_point", one.crash_point)
                     .add("where", one.where)
-                    .add("image", one.image)
                     .add("images", one.images)
                     .add("lost", one.lost)
+                    .add("survived", one.survived)
+                    .add("order", one.order)
+                    .add("fix", one.fix)
                     .add("replay", one.replay);
             }));
     out.raw("remarks", json_array(remarks, [](const Remark& one) {

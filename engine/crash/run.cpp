@@ -6,16 +6,16 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 
-#include "base/crc32c.hpp"
 #include "crash/hooked_stores.hpp"
+#include "crash/reduce.hpp"
 
 namespace cinnabar::crash {
 
 namespace {
 
 constexpr uint64_t kCheckedEvery = 16;  // images, for one that is recovered more than once
-constexpr uint32_t kSumSeed = ~uint32_t{0};
 
 using Clock = std::chrono::steady_clock;
 
@@ -46,24 +46,6 @@ double images_about(const sim::PendingLines& pending) {
 
 }  // namespace
 
-std::string Replay::text() const {
-    char line[128];
-    std::snprintf(line, sizeof line,
-                  "seed=%" PRIu64 " crash_point=%" PRIu64 " image=%" PRIu64 " sum=%08" PRIx32, seed,
-                  crash_point, image, sum);
-    return line;
-}
-
-std::optional<Replay> Replay::parse(std::string_view text) {
-    Replay replay;
-    const int fields =
-        std::sscanf(std::string(text).c_str(),
-                    "seed=%" SCNu64 " crash_point=%" SCNu64 " image=%" SCNu64 " sum=%" SCNx32,
-                    &replay.seed, &replay.crash_point, &replay.image, &replay.sum);
-    if (fields != 4 || replay.text() != text) return std::nullopt;
-    return replay;
-}
-
 Result<void> Run::check(const Test& test, const Options& options) {
     if (!test.workload) return invalid("needs a workload");
     if (!test.check) return invalid("needs an oracle: set check");
@@ -78,22 +60,35 @@ Result<void> Run::check(const Test& test, const Options& options) {
         return invalid("has to give a recovery some time: recovery_time_max is 0 or less");
     if (options.recovery_memory_bytes_max == 0)
         return invalid("has to give a recovery some memory: recovery_memory_bytes_max is 0");
+    std::error_code ignored;
+    for (const std::string& folder : {options.image_folder, options.page_folder})
+        if (!folder.empty() && !std::filesystem::is_directory(folder, ignored))
+            return invalid("has nowhere to put files: '" + folder +
+                           "' is no folder; make it first");
     return {};
 }
 
-void Run::look_for(const Replay& replay, std::vector<std::byte>& found) {
-    wanted_ = replay;
-    captured_to_ = &found;
+Result<void> Run::look_for(std::string_view replay) {
+    wanted_ = Replay::parse(replay);
+    if (!wanted_)
+        return invalid("does not understand '" + std::string(replay) +
+                       "'; the replay line of a violation looks like '" + Replay{}.text() + "'");
+    if (wanted_->build != build_of_program())
+        return invalid("is of another build of the program than '" + wanted_->text() + "'");
+    return {};
 }
 
 Result<void> Run::watch(Recorder& recorder) {
     recorder_ = &recorder;
+    domain_ = recorder.medium().domain();
     report_.region_bytes = recorder.size();
+    if (inserted_) recorder.insert(*inserted_);
+    if (!options_.page_folder.empty()) recorder.trace(trace_.emplace());
     if (wanted_) {
         captured_memory_.resize(recorder.size());
         image_.emplace(captured_memory_);
     } else {
-        const auto memory = workers_.image(recorder.size());
+        const auto memory = workers_->image(recorder.size());
         if (!memory) return fail(memory.error());
         image_.emplace(*memory);
     }
@@ -110,7 +105,7 @@ void Run::run_workload() {
             recorder_->acknowledged(place);
             acknowledged_since_ = true;
         } else {
-            recorder_->notice(place);
+            recorder_->begun(place);
         }
         crash_point(event);
     };
@@ -138,122 +133,74 @@ void Run::crash_point(const std::string& where) {
 
 void Run::explore(const std::string& where) {
     ++number_;
-    images_ = tried_ = 0;
+    if (wanted_) return wanted_->crash_point == number_ ? capture() : void();
+    tried_ = 0;
     verdicts_.clear();
+    known_.clear();
     const auto max = static_cast<double>(options_.images_per_crash_point_max);
     share_ = max / (images_about(recorder_->medium().pending()) +
                     static_cast<double>(options_.random_images));
-    if (wanted_ && wanted_->crash_point != number_) return;
     const sim::ExploreOptions options{.pair_lines_max = options_.pair_lines_max,
                                       .cover_pairs = true,
                                       .random_images = options_.random_images,
                                       .seed = options_.seed + number_};
+    bool is_first = true;
     sim::Explored explored =
         sim::explore(recorder_->medium().live(), recorder_->medium().pending(), *image_, options,
-                     [&] { return wanted_ ? capture() : visit(where); });
+                     [&] { return visit(std::exchange(is_first, false), where); });
     explored.images = tried_;
     explored_.add(explored);
 }
 
-bool Run::capture() {
-    if (++images_ != wanted_->image) return true;
-    captured_to_->assign(captured_memory_.begin(), captured_memory_.end());
-    captured_ = true;
-    return false;
-}
-
-bool Run::visit(const std::string& where) {
-    const bool is_first = ++images_ == 1;
-    if (is_first || share_ >= 1 || std::generate_canonical<double, 32>(draw_) < share_)
-        try_image(where);
+bool Run::visit(bool is_first, const std::string& where) {
+    if (is_first || share_ >= 1 || std::generate_canonical<double, 32>(draw_) < share_) {
+        ++tried_;
+        ++report_.images_distinct;
+        const Verdict verdict = judge(report_.images_distinct % kCheckedEvery == 1);
+        if (!verdict.what.empty()) add_image(verdict, where);
+    }
     report_.stopped = bad_images_ >= options_.violations_max;
     return !report_.stopped && tried_ < options_.images_per_crash_point_max;
 }
 
-void Run::try_image(const std::string& where) {
-    ++tried_;
-    ++report_.images_distinct;
-    const Outcome outcome = workers_.recover(report_.images_distinct % kCheckedEvery == 1);
-    if (outcome.recovered) {
-        auto kind = ViolationKind::wrong;
-        const std::string& wrong = verdict_on(outcome.text, kind);
-        if (!wrong.empty()) add_image(kind, wrong, where);
-    } else {
-        add_image(outcome.kind, outcome.text, where);
+Run::Verdict Run::judge(bool check) {
+    const Outcome outcome = workers_->recover(check);
+    if (!outcome.recovered) return {outcome.kind, outcome.text, {}};
+    const auto known = verdicts_.find(outcome.text);
+    if (known != verdicts_.end()) return known->second;
+    return verdicts_[outcome.text] = judge_digest(outcome.text, history_);
+}
+
+Run::Verdict Run::judge_digest(const std::string& digest, const History& history) const {
+    Verdict verdict{ViolationKind::wrong, {}, digest};
+    const auto thrown = thrown_by([&] { verdict.what = test_.check(digest, history); });
+    if (!thrown) return verdict;
+    return {ViolationKind::oracle_threw, "the oracle threw: " + *thrown, digest};
+}
+
+void Run::capture() {
+    const sim::PendingLines& pending = recorder_->medium().pending();
+    const auto lines = wanted_->lines_of(pending);
+    if (recorder_->shape() != wanted_->workload || !lines) {
+        capture_ = invalid("does not come to '" + wanted_->text() +
+                           "': up to this crash point it has stored elsewhere, or from elsewhere, "
+                           "than the workload of that line, or began over other bytes");
+        return;
     }
+    image_->begin(recorder_->medium().live(), pending);
+    Reducer(pending, *image_, {}, 0).put(wanted_->all_survives, *lines);
+    capture_ = Result<void>();
+    if (sum_of(image_->image()) != wanted_->sum)
+        capture_ = invalid("comes to another image than '" + wanted_->text() +
+                           "': it stores other values now, such as times or random numbers");
 }
 
-const std::string& Run::verdict_on(const std::string& digest, ViolationKind& kind) {
-    auto known = verdicts_.find(digest);
-    if (known == verdicts_.end()) {
-        auto verdict = std::pair(ViolationKind::wrong, std::string());
-        const auto thrown = thrown_by([&] { verdict.second = test_.check(digest, history_); });
-        if (thrown) verdict = {ViolationKind::oracle_threw, "the oracle threw: " + *thrown};
-        known = verdicts_.emplace(digest, std::move(verdict)).first;
-    }
-    kind = known->second.first;
-    return known->second.second;
-}
-
-void Run::add(ViolationKind kind, std::string what) {
-    Violation violation;
-    violation.kind = kind;
-    violation.what = std::move(what);
-    report_.violations.push_back(std::move(violation));
-}
-
-void Run::add_image(ViolationKind kind, const std::string& what, const std::string& where) {
-    ++bad_images_;
-    for (Violation& known : report_.violations)
-        if (known.kind == kind && known.what == what && known.crash_point == number_) {
-            ++known.images;
-            return;
-        }
-    const auto image = image_->image();
-    Violation violation;
-    violation.kind = kind;
-    violation.what = what;
-    violation.crash_point = number_;
-    violation.where = where;
-    violation.image = images_;
-    violation.replay =
-        Replay{options_.seed, number_, images_, crc32c(kSumSeed, image.data(), image.size())}
-            .text();
-    violation.lost = lost();
-    report_.violations.push_back(std::move(violation));
-    keep_image();
-}
-
-// The stores that are not in the image, with all that lies behind them in their lines.
-std::string Run::lost() const {
-    constexpr size_t lines_max = 8;
-    std::string text;
-    size_t lines = 0;
-    for (const auto& [line, pending] : recorder_->medium().pending()) {
-        const sim::Line value = image_->line(line);
-        if (value == pending.newest()) continue;
-        if (++lines > lines_max) return text + "; and more";
-        text += (text.empty() ? "offset " : "; offset ") + std::to_string(line * sim::kLineBytes);
-        Site last = Site::none;
-        for (const sim::Unit& unit : pending.units) {
-            sim::Line with = value;
-            unit.apply_to(with);
-            if (with == value || unit.site == last) continue;
-            text += ", " + recorder_->text_of(unit.site);
-            last = unit.site;
-        }
-    }
-    return text;
-}
-
-void Run::keep_image() const {
-    if (options_.image_folder.empty()) return;
-    const std::string path = options_.image_folder + "/violation-" +
-                             std::to_string(report_.violations.size()) + ".image";
-    std::FILE* file = std::fopen(path.c_str(), "we");
-    if (file == nullptr) return;
-    std::fwrite(image_->image().data(), 1, image_->image().size(), file);
-    std::fclose(file);
+Result<std::vector<std::byte>> Run::found() const {
+    if (!capture_)
+        return invalid("ends before the crash point of '" + wanted_->text() +
+                       "': that line is of another workload");
+    if (!*capture_) return fail(capture_->error());
+    return captured_memory_;
 }
 
 Report Run::finish() {
@@ -261,12 +208,13 @@ Report Run::finish() {
         report_.remarks = recorder_->remarks();
         for (const std::string& what : recorder_->misuses()) add(ViolationKind::misuse, what);
     }
+    write_pages();
     report_.operations = history_.operations().size();
     report_.crash_points = explored_.crash_points;
     report_.images_repeated = explored_.repeated;
     report_.states_log10 = explored_.states_log10;
     report_.not_tried_log10 = explored_.not_tried_log10();
-    report_.recoveries = workers_.recoveries();
+    report_.recoveries = workers_->recoveries();
     if (report_.seconds > 0)
         report_.images_per_s = static_cast<double>(report_.images_distinct) / report_.seconds;
     return std::move(report_);
@@ -291,37 +239,33 @@ Result<Report> Run::on(Region& region, const Test& test, const Options& options)
     Recorder recorder(region.bytes(), region.bytes(), region.domain());
     if (const auto watched = run.watch(recorder); !watched) return fail(watched.error());
     lend(region, run, recorder);
+    run.try_fixes([&](Run& again) -> Result<Report> {
+        Recorder another(region.bytes(), region.bytes(), region.domain());
+        if (const auto watched = again.watch(another); !watched) return fail(watched.error());
+        lend(region, again, another);
+        return again.finish();
+    });
     return run.finish();
 }
 
-Result<std::vector<std::byte>> Run::find(Region& region, const Test& test, const Options& options,
-                                         const Replay& replay) {
+Result<std::vector<std::byte>> Run::find(Region& region, const Test& test,
+                                         std::string_view replay) {
+    const Options options;
     if (const auto valid = check(test, options); !valid) return fail(valid.error());
-    std::vector<std::byte> image;
     Run run(test, options);
-    run.look_for(replay, image);
+    if (const auto known = run.look_for(replay); !known) return fail(known.error());
     Recorder recorder(region.bytes(), region.bytes(), region.domain());
     if (const auto watched = run.watch(recorder); !watched) return fail(watched.error());
     lend(region, run, recorder);
-    if (!run.captured_ || crc32c(kSumSeed, image.data(), image.size()) != replay.sum)
-        return invalid("did not come to the image of '" + replay.text() +
-                       "' again: the workload, its build or the options are others");
-    return image;
+    return run.found();
 }
 
 Result<Report> run(Region& region, const Test& test, const Options& options) {
     return Run::on(region, test, options);
 }
 
-Result<std::vector<std::byte>> image_of(Region& region, const Test& test, const Options& options,
-                                        std::string_view replay) {
-    const auto parsed = Replay::parse(replay);
-    if (!parsed)
-        return invalid("does not understand '" + std::string(replay) +
-                       "'; the replay line of a violation looks like '" + Replay{}.text() + "'");
-    Options of_replay = options;
-    of_replay.seed = parsed->seed;
-    return Run::find(region, test, of_replay, *parsed);
+Result<std::vector<std::byte>> image_of(Region& region, const Test& test, std::string_view replay) {
+    return Run::find(region, test, replay);
 }
 
 }  // namespace cinnabar::crash

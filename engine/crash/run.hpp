@@ -10,39 +10,36 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cinnabar/crash.hpp"
+#include "crash/finding.hpp"
 #include "crash/recorder.hpp"
+#include "crash/reduce.hpp"
+#include "crash/replay.hpp"
 #include "crash/workers.hpp"
 #include "sim/explore.hpp"
 #include "sim/image.hpp"
 
 namespace cinnabar::crash {
 
-// Names one image of a run.
-struct Replay {
-    uint64_t seed = 1;
-    uint64_t crash_point = 0;
-    uint64_t image = 0;
-    uint32_t sum = 0;  // of the image
-
-    std::string text() const;
-    static std::optional<Replay> parse(std::string_view text);
-};
-
 class Run {
   public:
     // Both outlive it.
     Run(const Test& test, const Options& options)
-        : test_(test), options_(options), draw_(options.seed) {}
+        : Run(test, options, std::make_shared<Workers>(test, options)) {}
 
     // Errors: invalid_argument.
     static Result<void> check(const Test& test, const Options& options);
     // Processes for recoveries; before the workload has done anything. Errors: io.
-    Result<void> start() { return workers_.start(); }
-    // Instead of recovering images, keeps this one and looks at no other.
-    void look_for(const Replay& replay, std::vector<std::byte>& found);
+    Result<void> start() { return workers_->start(); }
+    // Instead of recovering images, keeps the one that the line names, and looks at no other.
+    // Errors: invalid_argument (no such line; it is of another build).
+    Result<void> look_for(std::string_view replay);
+    // The image, after the workload has ended. Errors: invalid_argument (it is of another
+    // workload).
+    Result<std::vector<std::byte>> found() const;
 
     // The workload's region, from now on: each of its fences is a crash point. Errors: io.
     Result<void> watch(Recorder& recorder);
@@ -52,28 +49,50 @@ class Run {
     // A crash may happen here: "fence at file:line".
     void crash_point(const std::string& where);
     void add(ViolationKind kind, std::string what);
+    // After the workload: `repeat` runs it once more, from where it began, under another run, which
+    // it finishes; nothing where that cannot be.
+    using Repeat = std::function<Result<Report>(Run&)>;
+    void try_fixes(const Repeat& repeat);
+    // Pages are written by now.
     Report finish();
 
     // Lends the region's and the history's private parts to a run.
     static Result<Report> on(Region& region, const Test& test, const Options& options);
     static Result<std::vector<std::byte>> find(Region& region, const Test& test,
-                                               const Options& options, const Replay& replay);
+                                               std::string_view replay);
 
   private:
+    struct Verdict {
+        ViolationKind kind = ViolationKind::wrong;
+        std::string what;  // nothing: the image is recovered as it should be
+        std::string digest;
+    };
+
+    // With the workers of another run: copies of the process from before its workload.
+    Run(const Test& test, const Options& options, std::shared_ptr<Workers> workers)
+        : test_(test), options_(options), workers_(std::move(workers)), draw_(options.seed) {}
     static void lend(Region& region, Run& run, Recorder& recorder);
     void explore(const std::string& where);
-    bool visit(const std::string& where);
-    void try_image(const std::string& where);
-    bool capture();
-    bool is_done() const { return report_.stopped || captured_; }
-    const std::string& verdict_on(const std::string& digest, ViolationKind& kind);
-    void add_image(ViolationKind kind, const std::string& what, const std::string& where);
-    std::string lost() const;
+    bool visit(bool is_first, const std::string& where);
+    void capture();
+    bool is_done() const { return report_.stopped || capture_.has_value(); }
+    Verdict judge(bool check);
+    Verdict judge_digest(const std::string& digest, const History& history) const;
+    // In run_violation.cpp: what becomes of an image that fails.
+    void add_image(const Verdict& verdict, const std::string& where);
+    Lines standing() const;
+    void reduce(Violation& violation, Finding& finding);
+    void explain(Violation& violation, Finding& finding, Reducer& reducer);
+    std::optional<Finding::Store> survivor_of(const Finding::Store& lost) const;
+    std::optional<size_t> broken_promise(Reducer& reducer);
+    void say_what_is_left(Violation& violation, const Fix& fix, const Result<Report>& report) const;
+    void keep_for_page(Finding& finding) const;
     void keep_image() const;
+    void write_pages() const;
 
     const Test& test_;
     const Options& options_;
-    Workers workers_{test_, options_};
+    std::shared_ptr<Workers> workers_;
     Recorder* recorder_ = nullptr;
     std::optional<sim::Image> image_;
     History history_;
@@ -81,20 +100,25 @@ class Run {
     sim::Explored explored_;
     // Of the crash point that is explored.
     uint64_t number_ = 0;
-    uint64_t images_ = 0;  // shown by the explorer
-    uint64_t tried_ = 0;   // of these
-    double share_ = 1;     // of those that are shown, to try
+    uint64_t tried_ = 0;  // of the images that the explorer shows
+    double share_ = 1;    // of those that are shown, to try
     std::mt19937_64 draw_;
-    std::map<std::string, std::pair<ViolationKind, std::string>> verdicts_;  // by digest
+    std::map<std::string, Verdict> verdicts_;                        // by digest
+    std::map<std::pair<ViolationKind, std::string>, size_t> known_;  // numbers of violations
     // Of the last one.
     std::optional<uint64_t> stores_then_;
     bool acknowledged_since_ = false;
     uint64_t bad_images_ = 0;
 
+    std::map<size_t, Finding> findings_;       // by the number of the violation, from 0
+    std::optional<Finding::Store> too_early_;  // survived when nothing that it needs was stored
+    std::optional<Fix> inserted_;
+    std::optional<Trace> trace_;
+    Domain domain_ = Domain::cache_line;
+
     std::optional<Replay> wanted_;
-    std::vector<std::byte>* captured_to_ = nullptr;
     std::vector<std::byte> captured_memory_;
-    bool captured_ = false;
+    std::optional<Result<void>> capture_;  // what came of it
 };
 
 }  // namespace cinnabar::crash

@@ -96,6 +96,7 @@ void Workers::be_zygote() {
 }
 
 Result<std::span<std::byte>> Workers::image(size_t bytes) {
+    if (memory_.size() == bytes) return memory_;
     if (::ftruncate(image_, static_cast<off_t>(bytes)) != 0) return failed("no memory for images");
     void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, image_, 0);
     if (memory == MAP_FAILED) return failed("no memory for images");

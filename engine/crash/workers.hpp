@@ -36,7 +36,7 @@ class Workers {
 
     // Errors: io.
     Result<void> start();
-    // The memory where the next image stands when recover is called. Once. Errors: io.
+    // The memory where the next image stands when recover is called. Of one size. Errors: io.
     Result<std::span<std::byte>> image(size_t bytes);
     // With `check`: recovers what the recovery left too, and the image a second time.
     Outcome recover(bool check);

@@ -69,6 +69,8 @@ TEST(BadInput, OptionsThatCannotBe) {
     refused(right, {.recovery_time_max = std::chrono::milliseconds(0)}, "recovery_time_max");
     refused(right, {.recovery_memory_bytes_max = 0}, "recovery_memory_bytes_max");
     refused(right, {.violations_max = 0}, "violations_max");
+    refused(right, {.image_folder = "/no/such"}, "'/no/such' is no folder");
+    refused(right, {.page_folder = "/no/such"}, "'/no/such' is no folder");
     crash::Test test = right;
     test.workload = nullptr;
     refused(test, {}, "needs a workload");

@@ -55,6 +55,43 @@ class CrashRun(unittest.TestCase):
                                 text=True)
         self.assertEqual(judged.returncode, 1, "the image that was kept fails again")
 
+    def replayed(self, code, line, how="count_first"):
+        """The image that the line names, of a new file, and what was said."""
+        os.remove(self.file)
+        image = os.path.join(self.images, "again")
+        done = self.ledger(code, how, "right", "--replay", line, "--image", image)
+        if code != OK:
+            self.assertFalse(os.path.exists(image))
+            return None, done.stderr
+        with open(image, "rb") as file:
+            return file.read(), done.stderr
+
+    def test_replay(self):
+        done = self.ledger(VIOLATION, "count_first", "right", "--json", "-")
+        violation = json.loads(done.stdout)["violations"][0]
+        with open(os.path.join(self.images, "violation-1.image"), "rb") as file:
+            kept = file.read()
+        image, said = self.replayed(OK, violation["replay"])
+        self.assertEqual(image, kept)
+        self.assertIn("the image is in", said)
+        self.assertIn("stored elsewhere", self.replayed(USAGE, violation["replay"], "right")[1])
+        other = violation["replay"].replace("build=", "build=1", 1)
+        self.assertIn("does not understand", self.replayed(USAGE, other)[1])
+        other = "build=12345678" + violation["replay"][14:]
+        self.assertIn("another build of the program", self.replayed(USAGE, other)[1])
+        done = self.run_words("--file", self.file, "--image-dir", self.images, "--recover-cmd",
+                              "true", "--replay", violation["replay"], "--", "true")
+        self.assertEqual(done.returncode, USAGE, "--replay without --image")
+
+    def test_page(self):
+        done = self.ledger(VIOLATION, "count_first", "right", "--page", self.images)
+        self.assertIn("order: ", done.stdout)
+        with open(os.path.join(self.images, "violation-1.html"), encoding="utf-8") as file:
+            self.assertIn("pmem_persist by ledger", file.read())
+        done = self.run_words("--file", self.file, "--image-dir", self.images, "--recover-cmd",
+                              "true", "--page", self.images + "/none", "--", "true")
+        self.assertIn("pages lie in it", done.stderr)
+
     def test_recovery_that_hangs_or_dies(self):
         done = self.ledger(VIOLATION, "right", "hangs", "--milliseconds", "2000",
                            "--violations", "1")

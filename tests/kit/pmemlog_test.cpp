@@ -93,6 +93,10 @@ TEST(Pmemlog, ARecordInTwoAppendsIsFound) {
     EXPECT_NE(report.violations[0].what.find("and then comes 'rec"), std::string::npos)
         << report.text();
     EXPECT_NE(report.violations[0].where.find("libpmemlog.so.1"), std::string::npos);
+    EXPECT_TRUE(
+        report.violations[0].order.ends_with("comes too early: nothing of what was stored "
+                                             "by then is lost"))
+        << report.text();
 }
 
 // A log whose creation a crash cut short is no log, and says so.

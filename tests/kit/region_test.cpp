@@ -260,7 +260,7 @@ TEST(Region, AReplayGivesTheImage) {
     const crash::Report report = crash::run(region, test, options).value();
     ASSERT_FALSE(report.clean());
     for (const crash::Violation& violation : report.violations) {
-        auto image = crash::image_of(region, test, {}, violation.replay);
+        auto image = crash::image_of(region, test, violation.replay);
         ASSERT_TRUE(image.has_value()) << image.error().message;
         const std::string digest = recover_notebook(*image);
         EXPECT_NE(violation.what.find(digest.substr(digest.rfind('\n', digest.size() - 2) + 1, 4)),
@@ -268,8 +268,8 @@ TEST(Region, AReplayGivesTheImage) {
     }
     // Another workload does not come to it.
     const crash::Test other = notebook_test(region, Wrong::nothing);
-    EXPECT_FALSE(crash::image_of(region, other, {}, report.violations[0].replay).has_value());
-    EXPECT_FALSE(crash::image_of(region, test, {}, "seed=1").has_value());
+    EXPECT_FALSE(crash::image_of(region, other, report.violations[0].replay).has_value());
+    EXPECT_FALSE(crash::image_of(region, test, "seed=1").has_value());
 }
 
 // Recovery writes, and what it writes is taken back before the next image.

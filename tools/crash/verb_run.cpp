@@ -29,6 +29,9 @@ struct RunVerb {
     std::string image_folder;
     std::string recover_command;
     std::string json_file;
+    std::string page_folder;
+    std::string replay;
+    std::string replayed_file;
     uint64_t seed = 1;
     uint64_t images = 1000;
     uint64_t random_images = 100;
@@ -40,12 +43,19 @@ struct RunVerb {
     std::string in_folder(const char* name) const { return image_folder + "/" + name; }
 };
 
-Result<void> check(const RunVerb& verb) {
+bool is_folder(const std::string& path) {
     struct stat status = {};
-    if (::stat(verb.image_folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
+    return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+Result<void> check(const RunVerb& verb) {
+    if (!is_folder(verb.image_folder))
         return fail(Errc::not_found, "'" + verb.image_folder +
                                          "' is no folder; make it first, best in memory, as in "
                                          "/dev/shm: images lie in it");
+    if (!verb.page_folder.empty() && !is_folder(verb.page_folder))
+        return fail(Errc::not_found,
+                    "'" + verb.page_folder + "' is no folder; make it first: pages lie in it");
     for (const uint64_t number :
          {verb.images, verb.milliseconds, verb.memory_bytes, verb.violations})
         if (number == 0)
@@ -74,6 +84,9 @@ void set(const char* name, const std::string& value) {
     set("FILE", verb.file);
     set("FOLDER", verb.image_folder);
     set("RECOVER", verb.recover_command);
+    set("PAGES", verb.page_folder);
+    set("REPLAY", verb.replay);
+    set("IMAGE", verb.replayed_file);
     set("SEED", std::to_string(verb.seed));
     set("IMAGES", std::to_string(verb.images));
     set("RANDOM", std::to_string(verb.random_images));
@@ -96,7 +109,9 @@ void set(const char* name, const std::string& value) {
 
 // How the workload's process ended, as waitpid says it.
 Result<int> run_workload(const RunVerb& verb, const std::string& preload) {
-    for (const char* name : {"report.json", "report.txt"}) ::unlink(verb.in_folder(name).c_str());
+    for (const char* name : {"report.json", "report.txt", "refused.txt"})
+        ::unlink(verb.in_folder(name).c_str());
+    if (!verb.replay.empty()) ::unlink(verb.replayed_file.c_str());
     const std::string acknowledged = verb.in_folder("acknowledged");
     const int output =
         ::open(acknowledged.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
@@ -137,6 +152,16 @@ ExitCode no_report(const RunVerb& verb, const std::string& wrong) {
         false);
 }
 
+// The image that --replay names is there, or why it is not.
+ExitCode deliver_replayed(const RunVerb& verb, const std::string& wrong) {
+    if (const auto refused = text_of_file(verb.in_folder("refused.txt")))
+        return end_with(Error{Errc::invalid_argument, *refused, {}, {}}, false);
+    std::error_code ignored;
+    if (!std::filesystem::exists(verb.replayed_file, ignored)) return no_report(verb, wrong);
+    say("the image is in '" + verb.replayed_file + "'");
+    return ExitCode::ok;
+}
+
 ExitCode crash_run(const RunVerb& verb) {
     if (const auto valid = check(verb); !valid) return end_with(valid.error(), false);
     if (const auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
@@ -145,6 +170,7 @@ ExitCode crash_run(const RunVerb& verb) {
     const auto status = run_workload(verb, *preload);
     if (!status) return end_with(status.error(), false);
     const std::string wrong = wrong_end(*status);
+    if (!verb.replay.empty()) return deliver_replayed(verb, wrong);
     const auto json = text_of_file(verb.in_folder("report.json"));
     const auto text = text_of_file(verb.in_folder("report.txt"));
     if (!json || !text) return no_report(verb, wrong);
@@ -191,10 +217,25 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
     // Not without FILE, as elsewhere: '--' would then end the option's words, and not all options.
     app->add_option("--json", verb->json_file, "Write the report to FILE ('-': standard output)")
         ->type_name("FILE");
+    app->add_option("--page", verb->page_folder, "Put a page for the browser there, per violation")
+        ->type_name("DIR");
+    auto* replay = app->add_option("--replay", verb->replay,
+                                   "Recover nothing; give the image that this line of a report "
+                                   "names, of the same file and workload")
+                       ->type_name("LINE");
+    auto* image = app->add_option("--image", verb->replayed_file, "Where that image is put")
+                      ->type_name("FILE");
+    replay->needs(image);
+    image->needs(replay);
     app->add_option("workload", verb->workload, "Behind '--': the program, and its words")
         ->required()
         ->type_name("WORKLOAD");
-    run_when_chosen(*app, chosen, [verb] { return crash_run(*verb); });
+    run_when_chosen(*app, chosen, [verb] {
+        // The workload may go elsewhere.
+        for (std::string* path : {&verb->page_folder, &verb->replayed_file})
+            if (!path->empty()) *path = std::filesystem::absolute(*path).string();
+        return crash_run(*verb);
+    });
 }
 
 }  // namespace cinnabar::tool

@@ -174,9 +174,15 @@ struct Options {
     std::chrono::milliseconds recovery_time_max{10'000};
     uint64_t recovery_memory_bytes_max = uint64_t{1} << 30;  // of address space, beyond the start's
     uint64_t violations_max = 10;  // images; after so many no further one is tried
+    // For the smallest image that fails as well, in each of two directions; 0: as it was found.
+    uint64_t reduction_images_max = 200;
+    uint64_t fixes_max = 3;  // further runs, with a flush and a fence put in; 0: none
     // Where set, a folder that is there: files of images lie in it ("image"), and one of each
-    // violation stays ("violation-N.image").
+    // violation stays ("violation-N.image"), with holes for pages of zeros.
     std::string image_folder = {};
+    // Where set, a folder that is there: a page for the browser of each violation lies in it then
+    // ("violation-N.html"). The run remembers all that the workload does, in memory.
+    std::string page_folder = {};
 };
 
 enum class ViolationKind : uint8_t {
@@ -198,11 +204,17 @@ struct Violation {
     std::string what;
     uint64_t crash_point = 0;  // its number, from 1; 0 where no image is to blame
     std::string where;         // the crash point: "fence at file:line", which has not taken effect
-    uint64_t image = 0;        // the number of the first such image at its crash point, from 1
-    uint64_t images = 1;       // how many images of the crash point are so
-    std::string replay;        // for image_of
-    // The lines of the image that a crash left older than the workload had made them.
+    uint64_t images = 1;       // that were tried and come to this one when reduced
+    // The smallest image that was found to fail so at this crash point, for image_of.
+    std::string replay;
+    // Its lines of the region, with the call that stored there: what has to be lost where all else
+    // survives, and what has to survive where all else is lost. Recoveries that hang, or are not
+    // deterministic, are not reduced: `lost` names all that the image misses.
     std::string lost;
+    std::string survived;
+    std::string order;  // of the two calls: which one has to be durable before which
+    // What a run came to in which a flush and a fence followed the first of them.
+    std::string fix;
 };
 
 // What no image shows, or does not need to: found by watching alone. No violation by itself.
@@ -220,11 +232,12 @@ struct Report {
     uint64_t crash_points = 0;
     uint64_t images_distinct = 0;  // at its crash point each is another one
     uint64_t images_repeated = 0;  // reached again, and not recovered again
-    uint64_t recoveries = 0;       // more than images: one in sixteen is recovered three times
-    double states_log10 = 0;       // of 1 + the images that the fault model allows
-    double not_tried_log10 = 0;    // of 1 + those that were not tried; 0: all were
-    bool stopped = false;          // before its end, by violations_max
-    double seconds = 0;            // in recoveries and their checks
+    // More than images: one in sixteen is recovered three times; reductions and fixes count too.
+    uint64_t recoveries = 0;
+    double states_log10 = 0;     // of 1 + the images that the fault model allows
+    double not_tried_log10 = 0;  // of 1 + those that were not tried; 0: all were
+    bool stopped = false;        // before its end, by violations_max
+    double seconds = 0;          // in recoveries and their checks
     double images_per_s = 0;
 
     bool clean() const { return violations.empty(); }
@@ -232,15 +245,17 @@ struct Report {
     std::string json() const;  // one document; "schema": 1
 };
 
-// Runs the workload once, and at each crash point (before each fence, where an operation begins or
-// is acknowledged, at the end) recovers images. Errors: invalid_argument (a function is missing, a
-// budget of zero), io (no process, no memory); everything else is in the report.
+// Runs the workload, and at each crash point (before each fence, where an operation begins or is
+// acknowledged, at the end) recovers images. Where violations were found it runs once more for each
+// fix that is tried, over what the region held at the start. Errors: invalid_argument (a function
+// is missing, a budget is zero, a folder is not there), io (no process, no memory); everything else
+// is in the report.
 Result<Report> run(Region& region, const Test& test, const Options& options = {});
 
-// The image that `replay` of a violation names: the workload runs once more, with the same options.
-// Errors: invalid_argument (the workload did not come to that image again).
-Result<std::vector<std::byte>> image_of(Region& region, const Test& test, const Options& options,
-                                        std::string_view replay);
+// The image that `replay` of a violation names, bit by bit: the workload runs once more. Errors:
+// invalid_argument (no such line; it is of another build of the program, or of another workload;
+// the workload stored other values).
+Result<std::vector<std::byte>> image_of(Region& region, const Test& test, std::string_view replay);
 
 // The same for code that is not yours: a structure in a file that the workload, and the libraries
 // that it calls, map into memory, store to plainly and make durable by libpmem's functions. Only
@@ -251,7 +266,11 @@ Result<std::vector<std::byte>> image_of(Region& region, const Test& test, const 
 // stored to. All that changes between two calls of libpmem is one bag. A file that is there counts
 // as durable, one that is created as zeros; names and sizes of files are not modelled. Stores to a
 // mapping without such calls, and write(2), are seen at the next call. The domain is cache_line.
-// The file is left as the workload leaves it.
+// The file is left as the workload leaves it. Before a fix is tried it becomes again what it was,
+// or is removed; in a folder no fix is tried.
 Result<Report> run_file(const std::string& path, const Test& test, const Options& options = {});
+// image_of() of such a run. The file has to be what it was then.
+Result<std::vector<std::byte>> image_of_file(const std::string& path, const Test& test,
+                                             std::string_view replay);
 
 }  // namespace cinnabar::crash

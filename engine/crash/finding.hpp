@@ -1,0 +1,47 @@
+// What the reduction of a violation came to: which stores are to blame, and what was tried.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "crash/recorder.hpp"
+#include "crash/replay.hpp"
+
+namespace cinnabar::crash {
+
+struct Finding {
+    struct Store {
+        uint64_t line = 0;
+        uint64_t sequence = 0;  // in program order
+        std::string where;
+    };
+
+    Lines lost;      // these are enough to fail, where all else that is pending survives
+    Lines survived;  // and these where nothing else does
+    std::optional<Store> lost_store;
+    std::optional<Store> surviving_store;
+    std::optional<Fix> fix;
+
+    // For the page: what the crash found pending, of some lines, and what it left there.
+    size_t events = 0;  // of the trace
+    sim::PendingLines pending;
+    Lines image;
+};
+
+// Of `lost` the store that was made first, and of `survived` the one that was made last: if the
+// first had been durable before the last was made, the image could not be.
+std::optional<Finding::Store> first_lost(const Recorder& recorder, const Lines& lost);
+std::optional<Finding::Store> last_surviving(const Recorder& recorder, const Lines& survived);
+
+// "offset 64, store at list.cpp:41; offset 128, ...": a call for each line.
+std::string lost_text(const Recorder& recorder, const Lines& lost);
+std::string surviving_text(const Recorder& recorder, const Lines& survived);
+
+// "store at list.cpp:41 (offset 64)"
+std::string text_of(const Finding::Store& store);
+// "a flush and a fence behind store at list.cpp:41"
+std::string text_of(const Fix& fix, Domain domain);
+
+}  // namespace cinnabar::crash

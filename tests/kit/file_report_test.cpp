@@ -1,0 +1,116 @@
+// Violations of a structure in a file, under libpmem's functions: a fix is tried over the file as
+// it was, and so is a replay.
+#include <gtest/gtest.h>
+#include <libpmem.h>
+
+#include <algorithm>
+#include <cinnabar/crash.hpp>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+
+#include "kit/folder.hpp"
+
+namespace kit_test {
+namespace {
+
+namespace crash = cinnabar::crash;
+
+constexpr size_t kFileBytes = 16384;
+
+// A count in the first line and a word in each that it counts, made durable together.
+void append(uint64_t* words, uint64_t number) {
+    words[0] = number;
+    words[number * 8] = number;
+    pmem_persist(words, kFileBytes);
+}
+
+crash::Test file_test(const std::string& path) {
+    return {.workload =
+                [path](crash::History& history) {
+                    size_t length = 0;
+                    void* at = pmem_map_file(path.c_str(), kFileBytes, PMEM_FILE_CREATE, 0600,
+                                             &length, nullptr);
+                    for (uint64_t number = 1; number <= 3; ++number) {
+                        const size_t operation = history.begin(std::to_string(number));
+                        append(static_cast<uint64_t*>(at), number);
+                        history.acknowledge(operation);
+                    }
+                    pmem_unmap(at, length);
+                },
+            .recover =
+                [](std::span<std::byte> image) {
+                    const auto* words = reinterpret_cast<const uint64_t*>(image.data());
+                    std::string lines;
+                    for (uint64_t number = 1; number <= words[0]; ++number)
+                        lines += std::to_string(words[number * 8]) + "\n";
+                    return lines;
+                },
+            .check = crash::prefix_of_appends()};
+}
+
+std::string bytes_of(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+TEST(FileReport, AFixIsTriedOverTheFileAsItWas) {
+    const Folder folder;
+    const std::string path = folder.file("words");
+    const crash::Report report = crash::run_file(path, file_test(path)).value();
+    ASSERT_FALSE(report.clean());
+    const crash::Violation& first = report.violations[0];
+    EXPECT_TRUE(first.order.starts_with("of what is stored before pmem_persist by "))
+        << first.order;
+    EXPECT_TRUE(first.order.ends_with(", offset 64 must be durable before offset 0"));
+    EXPECT_EQ(first.fix, "with a flush and a fence between the two nothing is found");
+}
+
+TEST(FileReport, AReplayOverTheFileAsItWasIsTheKeptImage) {
+    const Folder folder;
+    const std::string path = folder.file("words");
+    const crash::Test test = file_test(path);
+    const crash::Options options{.image_folder = folder.path()};
+    const crash::Report report = crash::run_file(path, test, options).value();
+    ASSERT_FALSE(report.clean());
+    const std::string& replay = report.violations[0].replay;
+    const auto over_another = crash::image_of_file(path, test, replay);
+    ASSERT_FALSE(over_another.has_value());
+    EXPECT_NE(over_another.error().message.find("began over other bytes"), std::string::npos);
+    std::filesystem::remove(path);
+    const auto image = crash::image_of_file(path, test, replay);
+    ASSERT_TRUE(image.has_value()) << image.error().message;
+    const std::string kept = bytes_of(folder.file("violation-1.image"));
+    EXPECT_TRUE(std::ranges::equal(std::as_bytes(std::span(kept)), *image));
+}
+
+// What stood in the file before counts as durable, and stands there again when a fix is tried.
+TEST(FileReport, AFileThatIsThereIsPutBack) {
+    const Folder folder;
+    const std::string path = folder.file("words");
+    const crash::Test test = file_test(path);
+    crash::Test once = test;
+    once.check = [](std::string_view, const crash::History&) { return std::string(); };
+    (void)crash::run_file(path, once).value();
+    crash::Test over = test;
+    // Were the file not put back, the count would be 3 at the second run's start.
+    over.workload = [&](crash::History& history) {
+        const uint64_t count = static_cast<unsigned char>(bytes_of(path)[0]);
+        if (count != 3) throw std::runtime_error("it begins with " + std::to_string(count));
+        size_t length = 0;
+        void* at = pmem_map_file(path.c_str(), 0, 0, 0, &length, nullptr);
+        for (uint64_t number = 1; number <= 3; ++number)
+            history.acknowledge(history.begin(std::to_string(number)));
+        history.begin("4");
+        append(static_cast<uint64_t*>(at), 4);
+        pmem_unmap(at, length);
+    };
+    const crash::Report report = crash::run_file(path, over).value();
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    EXPECT_EQ(report.violations[0].fix, "with a flush and a fence between the two nothing is found")
+        << report.text();
+}
+
+}  // namespace
+}  // namespace kit_test

@@ -1,0 +1,417 @@
+// What a violation says of itself: the smallest image, the calls to blame, the fix that was tried,
+// the replay line, the image and the page that are kept.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <iterator>
+#include <regex>
+
+#include "kit/folder.hpp"
+#include "kit/notebook.hpp"
+
+namespace kit_test {
+namespace {
+
+namespace crash = cinnabar::crash;
+using cinnabar::Domain;
+
+constexpr size_t kBytes = 1 << 20;
+
+crash::Region new_region(Domain domain = Domain::cache_line) {
+    return crash::Region::create(kBytes, domain).value();
+}
+
+bool matches(const std::string& text, const std::string& pattern) {
+    return std::regex_match(text, std::regex(pattern));
+}
+
+std::string text_of_file(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+size_t count_of(const std::string& text, const std::string& part) {
+    size_t count = 0;
+    for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+        ++count;
+    return count;
+}
+
+// The line numbers of the two stores of a notebook, as they are in its source.
+const std::string kNote = "store at notebook.hpp:43", kCount = "store at notebook.hpp:53";
+
+TEST(CrashReport, NamesThePairOfCallsAndWhatMendsIt) {
+    for (const Wrong wrong : {Wrong::note_not_flushed, Wrong::counted_in_one_fence}) {
+        crash::Region region = new_region();
+        const auto report = crash::run(region, notebook_test(region, wrong)).value();
+        ASSERT_FALSE(report.clean());
+        const crash::Violation& first = report.violations[0];
+        EXPECT_EQ(first.lost, "offset 64, " + kNote);
+        EXPECT_EQ(first.survived, "offset 0, " + kCount);
+        std::string order = kNote;
+        order.append(" (offset 64) must be durable before ").append(kCount).append(" (offset 0)");
+        EXPECT_EQ(first.order, order);
+        EXPECT_EQ(first.fix, "with a flush and a fence behind " + kNote + " nothing is found");
+        // One word of the note's line is enough.
+        EXPECT_TRUE(matches(first.replay, ".* survives=all but=64:[1.]*0[1.]* sum=.*"))
+            << first.replay;
+        EXPECT_NE(report.text().find("  order: " + first.order), std::string::npos);
+        EXPECT_NE(report.json().find("\"fix\": \"" + first.fix), std::string::npos);
+    }
+}
+
+TEST(CrashReport, SaysWhenAFenceDoesNotMendIt) {
+    crash::Region region = new_region();
+    const auto report = crash::run(region, notebook_test(region, Wrong::count_before_note)).value();
+    ASSERT_GE(report.violations.size(), 2u);
+    EXPECT_EQ(report.violations[0].order, kCount +
+                                              " (offset 0) comes too early: nothing of what "
+                                              "was stored by then is lost");
+    EXPECT_EQ(report.violations[0].fix, "");
+    EXPECT_EQ(report.violations[1].order, kNote + " (offset 64) must be durable before " + kCount +
+                                              " (offset 0), which is called first");
+    EXPECT_EQ(report.violations[1].fix,
+              "with a flush and a fence behind " + kNote + " it is found all the same");
+}
+
+TEST(CrashReport, SaysWhenAnAcknowledgementComesTooEarly) {
+    crash::Region region = new_region();
+    const auto report = crash::run(region, notebook_test(region, Wrong::no_fence)).value();
+    ASSERT_FALSE(report.clean());
+    EXPECT_EQ(report.violations[0].order,
+              kNote + " (offset 64) must be durable before operation 0 is acknowledged");
+    EXPECT_EQ(report.violations[0].fix, "with a flush and a fence behind " + kNote +
+                                            " this is gone, and another is found: " + kCount +
+                                            " (offset 0) must be durable before operation 0 is "
+                                            "acknowledged");
+}
+
+// A record of `lines` lines that are each made durable with the count, and not before it.
+crash::Test record_test(crash::Region& region, size_t lines, bool count_first = false) {
+    const auto workload = [&region, lines, count_first](crash::History& history) {
+        auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+        history.begin("all");
+        if (count_first) region.store(&words[0], uint64_t{lines});
+        for (size_t line = 1; line <= lines; ++line) region.store(&words[line * 8], uint64_t{line});
+        if (!count_first) region.store(&words[0], uint64_t{lines});
+        region.persist(words, (lines + 1) * 64);
+    };
+    const auto recover = [](std::span<std::byte> image) {
+        const auto* words = reinterpret_cast<const uint64_t*>(image.data());
+        for (size_t line = 1; line <= words[0]; ++line)
+            if (words[line * 8] != line) return "line " + std::to_string(line);
+        return std::string(words[0] == 0 ? "" : "all");
+    };
+    return {.workload = workload, .recover = recover, .check = crash::prefix_of_appends()};
+}
+
+TEST(CrashReport, ReducesAnImageOfManyLines) {
+    crash::Region region = new_region();
+    // The first image that fails: the count survives, and no other line.
+    const crash::Test test = record_test(region, 200, true);
+    const crash::Options one{.violations_max = 1};
+    const auto report = crash::run(region, test, one).value();
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    EXPECT_TRUE(
+        matches(report.violations[0].replay, ".* survives=(all|nothing) but=[0-9]+:[01] sum=.*"))
+        << report.violations[0].replay;
+    EXPECT_EQ(count_of(report.violations[0].lost, "offset"), 1u) << report.violations[0].lost;
+    EXPECT_TRUE(report.violations[0].survived.starts_with("offset 0, store at")) << report.text();
+    EXPECT_EQ(count_of(report.violations[0].survived, "offset"), 1u);
+    EXPECT_NE(report.violations[0].order.find(", which is called first"), std::string::npos)
+        << report.text();
+    crash::Options plain = one;
+    plain.reduction_images_max = 0;
+    const auto as_found = crash::run(region, test, plain).value();
+    EXPECT_NE(as_found.violations[0].lost.find("; and 192 lines more"), std::string::npos)
+        << as_found.text();
+    EXPECT_EQ(as_found.violations[0].order, "");
+    const auto image = crash::image_of(region, test, as_found.violations[0].replay);
+    EXPECT_TRUE(image.has_value()) << image.error().message;
+}
+
+// One call that tears: no order of calls mends that.
+TEST(CrashReport, ATornCallIsNamed) {
+    crash::Region region = new_region();
+    crash::Test test = record_test(region, 1);
+    test.workload = [&](crash::History& history) {
+        const std::array<uint64_t, 16> both{1, 0, 0, 0, 0, 0, 0, 0, 1};
+        history.begin("all");
+        region.copy(region.bytes().data(), both.data(), sizeof both);
+        region.persist(region.bytes().data(), sizeof both);
+    };
+    const auto report = crash::run(region, test).value();
+    ASSERT_FALSE(report.clean());
+    EXPECT_TRUE(matches(report.violations[0].order, "store at .* \\(offset 64\\) is torn: .*"))
+        << report.text();
+    EXPECT_EQ(report.violations[0].fix, "");
+}
+
+// Plain stores of which the next call sees that they were made, and no order.
+TEST(CrashReport, PlainStoresAreOrderedByAFenceBetweenThem) {
+    crash::Region region = new_region();
+    crash::Test test = record_test(region, 1);
+    auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+    test.workload = [&](crash::History& history) {
+        history.begin("all");
+        words[0] = words[8] = 1;
+        region.persist(words, 128);
+    };
+    const auto report = crash::run(region, test).value();
+    ASSERT_FALSE(report.clean());
+    EXPECT_TRUE(matches(report.violations[0].order,
+                        "of what is stored before flush at report_test.cpp:[0-9]+, offset 64 must "
+                        "be durable before offset 0"))
+        << report.text();
+    EXPECT_EQ(report.violations[0].fix,
+              "with a flush and a fence between the two nothing is found");
+}
+
+// Of two stores to a line that are lost, and two that survive, the pair that leaves most room.
+TEST(CrashReport, OfSeveralStoresTheFirstLostAndTheLastThatSurvived) {
+    crash::Region region = new_region();
+    auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+    unsigned line = 0;
+    const crash::Test test{.workload =
+                               [&](crash::History&) {
+                                   line = __LINE__ + 1;  // of the first store; each has its own
+                                   region.store(&words[0], uint64_t{1});
+                                   region.store(&words[1], uint64_t{1});
+                                   region.store(&words[8], uint64_t{1});
+                                   region.store(&words[9], uint64_t{1});
+                                   region.store(&words[16], uint64_t{1});
+                                   region.store(&words[24], uint64_t{1});
+                                   region.persist(words, 256);
+                               },
+                           .recover =
+                               [](std::span<std::byte> image) {
+                                   const auto* found =
+                                       reinterpret_cast<const uint64_t*>(image.data());
+                                   const bool wrong = found[0] == 0 && found[9] == 1 &&
+                                                      found[16] == 0 && found[24] == 1;
+                                   return std::string(wrong ? "wrong" : "");
+                               },
+                           .check = [](std::string_view digest,
+                                       const crash::History&) { return std::string(digest); }};
+    const auto report = crash::run(region, test).value();
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    const auto place = [&](unsigned store, const char* offset) {
+        return "store at report_test.cpp:" + std::to_string(line + store) + " (offset " + offset +
+               ")";
+    };
+    EXPECT_EQ(report.violations[0].order,
+              place(0, "0") + " must be durable before " + place(5, "192"));
+    EXPECT_EQ(report.violations[0].lost,
+              "offset 0, store at report_test.cpp:" + std::to_string(line) +
+                  "; offset 128, store at report_test.cpp:" + std::to_string(line + 4));
+    EXPECT_EQ(report.violations[0].survived,
+              "offset 64, store at report_test.cpp:" + std::to_string(line + 3) +
+                  "; offset 192, store at report_test.cpp:" + std::to_string(line + 5));
+}
+
+// The operation whose record is lost is to blame, not the last one that was acknowledged.
+TEST(CrashReport, TheBrokenPromiseIsFound) {
+    crash::Region region = new_region();
+    auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+    const crash::Test test{
+        .workload =
+            [&](crash::History& history) {
+                for (uint64_t i = 0; i < 3; ++i) {
+                    const size_t operation = history.begin(std::to_string(i));
+                    region.store(&words[i * 8], i + 1);
+                    if (i != 1) region.persist(&words[i * 8], 8);
+                    history.acknowledge(operation);
+                }
+            },
+        .recover =
+            [](std::span<std::byte> image) {
+                std::string lines;
+                for (uint64_t i = 0; i < 3; ++i)
+                    if (reinterpret_cast<const uint64_t*>(image.data())[i * 8] != 0)
+                        lines += std::to_string(i) + "\n";
+                return lines;
+            },
+        .check = crash::acknowledged_subset()};
+    const auto report = crash::run(region, test).value();
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    EXPECT_TRUE(
+        report.violations[0].order.ends_with(" must be durable before operation 1 is "
+                                             "acknowledged"))
+        << report.text();
+    EXPECT_GT(report.violations[0].images, 3u);  // of later crash points too
+}
+
+// Reducing leaves the search as it was.
+TEST(CrashReport, ReductionChangesNoOtherImage) {
+    const auto images = [](uint64_t reduction_images_max) {
+        crash::Region region = new_region();
+        crash::Options options;
+        options.violations_max = 1'000'000;
+        options.reduction_images_max = reduction_images_max;
+        options.fixes_max = 0;
+        options.random_images = 0;
+        const auto report = crash::run(region, record_test(region, 6, true), options).value();
+        uint64_t failing = 0;
+        for (const crash::Violation& violation : report.violations) failing += violation.images;
+        return std::pair(report.images_distinct, failing);
+    };
+    EXPECT_EQ(images(200), images(0));
+}
+
+TEST(CrashReport, FixesInEveryDomain) {
+    for (const Domain domain : {Domain::byte, Domain::cache_line, Domain::page}) {
+        crash::Region region = new_region(domain);
+        const auto report = crash::run(region, record_test(region, 1)).value();
+        ASSERT_FALSE(report.clean()) << name_of(domain);
+        const std::string words = domain == Domain::page   ? "a sync"
+                                  : domain == Domain::byte ? "a fence"
+                                                           : "a flush and a fence";
+        EXPECT_TRUE(
+            matches(report.violations[0].fix, "with " + words +
+                                                  " behind store at report_test.cpp:[0-9]+ nothing "
+                                                  "is found"))
+            << report.text();
+    }
+}
+
+TEST(CrashReport, TheReplayIsTheKeptImageBitByBit) {
+    const Folder folder;
+    crash::Region region = new_region();
+    region.bytes()[kBytes - 1] = std::byte{7};  // neither is all of it zeros
+    const crash::Test test = notebook_test(region, Wrong::counted_in_one_fence);
+    const crash::Options options{.image_folder = folder.path()};
+    const auto report = crash::run(region, test, options).value();
+    ASSERT_GE(report.violations.size(), 2u);
+    for (size_t i = 0; i < report.violations.size(); ++i) {
+        const std::string path = folder.file("violation-" + std::to_string(i + 1) + ".image");
+        const std::string kept = text_of_file(path);
+        const auto image = crash::image_of(region, test, report.violations[i].replay);
+        ASSERT_TRUE(image.has_value()) << image.error().message;
+        EXPECT_TRUE(std::ranges::equal(std::as_bytes(std::span(kept)), *image));
+        struct stat status = {};
+        ASSERT_EQ(::stat(path.c_str(), &status), 0);
+        EXPECT_EQ(static_cast<size_t>(status.st_size), kBytes);
+        EXPECT_LE(status.st_blocks * 512, 16384);  // the rest are holes
+    }
+}
+
+TEST(CrashReport, AReplayOfSomethingElseIsRefused) {
+    crash::Region region = new_region();
+    const crash::Test test = notebook_test(region, Wrong::counted_in_one_fence);
+    const auto report = crash::run(region, test).value();
+    ASSERT_FALSE(report.clean());
+    const std::string replay = report.violations[0].replay;
+    const auto refused = [&](const crash::Test& other, const std::string& line,
+                             const std::string& words) {
+        const auto image = crash::image_of(region, other, line);
+        ASSERT_FALSE(image.has_value()) << line;
+        EXPECT_EQ(image.error().code, cinnabar::Errc::invalid_argument);
+        EXPECT_NE(image.error().message.find(words), std::string::npos) << image.error().message;
+    };
+    ASSERT_TRUE(crash::image_of(region, test, replay).has_value());
+    const auto with = [&](const char* pattern, const char* instead) {
+        return std::regex_replace(replay, std::regex(pattern), instead);
+    };
+    refused(test, with("build=[0-9a-f]+", "build=12345678"), "another build of the program");
+    refused(test, with("workload=[0-9a-f]+", "workload=12345678"), "stored elsewhere");
+    refused(test, with("crash_point=[0-9]+", "crash_point=4000"), "ends before the crash point");
+    refused(test, with("but=64", "but=640"), "stored elsewhere");
+    refused(test, with("but=64:1", "but=64:9"), "stored elsewhere");
+    refused(test, with("sum=[0-9a-f]+", "sum=12345678"), "stores other values now");
+    refused(notebook_test(region, Wrong::nothing), replay, "stored elsewhere");
+    refused(notebook_test(region, Wrong::note_not_flushed), replay, "stored elsewhere");
+    crash::Test renamed = test;
+    renamed.workload = [&](crash::History& history) {
+        NotebookWriter writer(region, Wrong::counted_in_one_fence);
+        for (const char* text : {"NOTE number 0", "NOTE number 1"}) {
+            const size_t note = history.begin(text);
+            writer.add(text);
+            history.acknowledge(note);
+        }
+    };
+    refused(renamed, replay, "stores other values now");
+    region.bytes()[kBytes - 1] = std::byte{7};
+    refused(test, replay, "began over other bytes");
+    for (const char* line : {"", "seed=1", "build=1", "build=00000000 workload=00000000"})
+        refused(test, line, "does not understand");
+    refused(test, replay + " ", "does not understand");
+    refused(test, with("but=[^ ]+", "but=64:1.1"), "does not understand");
+    refused(test, with("but=[^ ]+", "but=64:99999999999999999999"), "does not understand");
+}
+
+// The same calls, with other ranges.
+TEST(CrashReport, AReplayOfOtherRangesIsRefused) {
+    crash::Region region = new_region();
+    uint64_t at = 8;
+    crash::Test test = record_test(region, 1);
+    test.workload = [&](crash::History&) {
+        auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+        region.store(&words[at], uint64_t{0});
+        region.store(&words[0], uint64_t{1});
+        region.persist(words, 4096);
+    };
+    const auto report = crash::run(region, test).value();
+    ASSERT_FALSE(report.clean());
+    const std::string replay = report.violations[0].replay;
+    EXPECT_TRUE(crash::image_of(region, test, replay).has_value());
+    at = 16;
+    const auto image = crash::image_of(region, test, replay);
+    ASSERT_FALSE(image.has_value());
+    EXPECT_NE(image.error().message.find("stored elsewhere"), std::string::npos);
+}
+
+TEST(CrashReport, APageHasALaneForEachLineThatMatters) {
+    const Folder folder;
+    crash::Region region = new_region();
+    const crash::Options options{.page_folder = folder.path()};
+    const auto report =
+        crash::run(region, notebook_test(region, Wrong::count_before_note), options).value();
+    ASSERT_GE(report.violations.size(), 3u);
+    const std::string page = text_of_file(folder.file("violation-3.html"));
+    const crash::Violation& third = report.violations[2];  // in the second operation
+    EXPECT_EQ(count_of(page, "<g class=\"lane\">"), 3u);   // the count and two notes
+    EXPECT_EQ(count_of(page, "<line class=\"fence\""), 3u);
+    EXPECT_EQ(count_of(page, "<line class=\"crash\""), 1u);
+    EXPECT_EQ(count_of(page, "<circle class=\"store\""), 4u + 1u);  // one in the legend
+    EXPECT_EQ(count_of(page, "<rect class=\"dirty\""), 4u + 1u);
+    EXPECT_EQ(count_of(page, "<rect class=\"in_flight\""), 4u + 1u);
+    EXPECT_EQ(count_of(page, "<rect class=\"durable\""), 3u + 1u);
+    EXPECT_EQ(count_of(page, "begin of operation"), 2u);
+    EXPECT_EQ(count_of(page, "acknowledged operation"), 1u);
+    EXPECT_EQ(count_of(page, "class=\"word\""), 8u);
+    EXPECT_NE(page.find(third.replay), std::string::npos);
+    EXPECT_NE(page.find(third.order), std::string::npos);
+    EXPECT_NE(page.find(third.fix), std::string::npos);
+    EXPECT_EQ(page.find("<script"), std::string::npos);
+    EXPECT_NE(page.find("128: 0xd '"), std::string::npos);  // the length that was stored there
+}
+
+TEST(CrashReport, APageIsBounded) {
+    const Folder folder;
+    crash::Region region = new_region();
+    const crash::Options options{
+        .images_per_crash_point_max = 40, .violations_max = 1, .page_folder = folder.path()};
+    (void)crash::run(region, record_test(region, 200), options).value();
+    const std::string page = text_of_file(folder.file("violation-1.html"));
+    EXPECT_EQ(count_of(page, "<g class=\"lane\">"), 40u);
+    EXPECT_LT(page.size(), size_t{200'000});
+}
+
+TEST(CrashReport, WhatAWorkloadSaysIsNoMarkup) {
+    const Folder folder;
+    crash::Region region = new_region();
+    crash::Test test = record_test(region, 1);
+    test.check = [](std::string_view, const crash::History&) {
+        return std::string("<script>alert('&')</script>");
+    };
+    (void)crash::run(region, test, {.page_folder = folder.path()}).value();
+    const std::string page = text_of_file(folder.file("violation-1.html"));
+    EXPECT_EQ(page.find("<script"), std::string::npos);
+    EXPECT_NE(page.find("&lt;script&gt;alert('&amp;')"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace kit_test
