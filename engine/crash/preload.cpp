@@ -98,13 +98,17 @@ std::string run_command(const std::string& command, const std::string& image,
     return "exit " + std::to_string(code) + (code == 1 && !text.empty() ? ": " + text : "");
 }
 
+uint64_t bytes_of(const std::string& path) {
+    struct stat status = {};
+    return ::stat(path.c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
+}
+
 std::string verdict_on(std::string_view end, const std::string& acknowledged) {
     if (end == "exit 0") return {};
     if (end.starts_with("exit 1: ")) return std::string(end.substr(8));
     if (end == "exit 1") return "the recovery command found a violation, and said nothing";
     if (end == "exit 2") {
-        struct stat status = {};
-        if (::stat(acknowledged.c_str(), &status) == 0 && status.st_size == 0) return {};
+        if (bytes_of(acknowledged) == 0) return {};
         return "the recovery command refused the image, and something is acknowledged already";
     }
     if (end == "exit 127") return "the recovery command is not found";
@@ -128,6 +132,7 @@ class Preloaded {
 
     void start() {
         if (!run_.start()) return;
+        run_.count_acknowledged([this] { return bytes_of(acknowledged_); });
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
         Foreign::watch(foreign_.get());
     }

@@ -10,9 +10,14 @@ Result<Report> run_file(const std::string& path, const Test& test, const Options
     Run run(test, options);
     if (const auto started = run.start(); !started) return fail(started.error());
     Foreign foreign(path, run);
-    Foreign::watch(&foreign);
-    run.run_workload();
-    Foreign::watch(nullptr);
+    struct Watching {
+        ~Watching() { Foreign::watch(nullptr); }  // whatever ends the run
+    };
+    {
+        const Watching watching;
+        Foreign::watch(&foreign);
+        run.run_workload();
+    }
     if (!foreign.found())
         run.add(ViolationKind::misuse,
                 "the workload called no function of libpmem with an address in '" + path + "'");

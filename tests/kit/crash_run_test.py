@@ -55,6 +55,11 @@ class CrashRun(unittest.TestCase):
                                 text=True)
         self.assertEqual(judged.returncode, 1, "the image that was kept fails again")
 
+    def test_the_last_count_is_not_flushed(self):
+        """Nothing is stored between the last fence and the last acknowledgement."""
+        done = self.ledger(VIOLATION, "no_flush_last")
+        self.assertIn("acknowledged and lost: entry 6", done.stdout)
+
     def test_recovery_that_hangs_or_dies(self):
         done = self.ledger(VIOLATION, "right", "hangs", "--milliseconds", "2000",
                            "--violations", "1")
