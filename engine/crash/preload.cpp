@@ -11,11 +11,15 @@
 // In the folder: "acknowledged" holds what the workload has printed so far and is the command's
 // standard input; "report.json" and "report.txt" are written when the workload ends.
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -51,13 +55,15 @@ Options options_of_environment() {
     set_number("VIOLATIONS", options.violations_max);
     uint64_t milliseconds = static_cast<uint64_t>(options.recovery_time_max.count());
     set_number("MILLISECONDS", milliseconds);
-    options.recovery_time_max = std::chrono::milliseconds(milliseconds);
+    options.recovery_time_max =
+        std::chrono::milliseconds(std::min<uint64_t>(milliseconds, INT64_MAX));
     return options;
 }
 
 // The child: what has been acknowledged as its input, what it says into the pipe.
 [[noreturn]] void become_command(const std::string& command, const std::string& image,
                                  const std::string& acknowledged, int said) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // with the worker, where that one is killed
     const int input = ::open(acknowledged.c_str(), O_RDONLY);
     ::dup2(input, STDIN_FILENO);
     ::dup2(said, STDOUT_FILENO);
