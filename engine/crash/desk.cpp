@@ -37,6 +37,11 @@ void Desk::set(uint32_t to) {
     wake_all(state);
 }
 
+void Desk::begin(Phase next) {
+    phase = next;
+    begun = std::chrono::steady_clock::now();
+}
+
 bool Desk::wait_while(uint32_t is, std::chrono::steady_clock::time_point until) const {
     while (state.load() == is) {
         const auto left = until - std::chrono::steady_clock::now();

@@ -35,6 +35,7 @@ struct Desk {
     size_t length = 0;
     // Of the worker.
     std::atomic<Phase> phase{Phase::first};
+    std::atomic<std::chrono::steady_clock::time_point> begun{};  // the phase
     std::atomic<pid_t> worker{0};
     int end_code = 0;  // as waitid gives them
     int end_status = 0;
@@ -43,6 +44,7 @@ struct Desk {
     // Sets the word, if it is `from`, and wakes who waits for it.
     bool change(uint32_t from, uint32_t to);
     void set(uint32_t to);
+    void begin(Phase next);
     // Until the word is another one, or the time is up; true: it is another one.
     bool wait_while(uint32_t is, std::chrono::steady_clock::time_point until) const;
 };

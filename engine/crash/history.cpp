@@ -98,9 +98,10 @@ std::string check_atomic(std::string_view digest, const History& history) {
 }  // namespace
 
 size_t History::begin(std::string what) {
-    operations_.push_back({std::move(what), false});
-    const size_t operation = operations_.size() - 1;
+    const size_t operation = operations_.size();
+    // Of what was stored until now nothing is the operation's.
     if (tell_) tell_("begin of operation " + std::to_string(operation), false);
+    operations_.push_back({std::move(what), false});
     return operation;
 }
 

@@ -15,11 +15,15 @@
 // standard input; "report.json" and "report.txt" are written when the workload ends; for a replay
 // "refused.txt" with the reason where there is no image.
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -57,13 +61,15 @@ Options options_of_environment() {
     set_number("VIOLATIONS", options.violations_max);
     uint64_t milliseconds = static_cast<uint64_t>(options.recovery_time_max.count());
     set_number("MILLISECONDS", milliseconds);
-    options.recovery_time_max = std::chrono::milliseconds(milliseconds);
+    options.recovery_time_max =
+        std::chrono::milliseconds(std::min<uint64_t>(milliseconds, INT64_MAX));
     return options;
 }
 
 // The child: what has been acknowledged as its input, what it says into the pipe.
 [[noreturn]] void become_command(const std::string& command, const std::string& image,
                                  const std::string& acknowledged, int said) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // with the worker, where that one is killed
     const int input = ::open(acknowledged.c_str(), O_RDONLY);
     ::dup2(input, STDIN_FILENO);
     ::dup2(said, STDOUT_FILENO);
@@ -104,13 +110,17 @@ std::string run_command(const std::string& command, const std::string& image,
     return "exit " + std::to_string(code) + (code == 1 && !text.empty() ? ": " + text : "");
 }
 
+uint64_t bytes_of(const std::string& path) {
+    struct stat status = {};
+    return ::stat(path.c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
+}
+
 std::string verdict_on(std::string_view end, const std::string& acknowledged) {
     if (end == "exit 0") return {};
     if (end.starts_with("exit 1: ")) return std::string(end.substr(8));
     if (end == "exit 1") return "the recovery command found a violation, and said nothing";
     if (end == "exit 2") {
-        struct stat status = {};
-        if (::stat(acknowledged.c_str(), &status) == 0 && status.st_size == 0) return {};
+        if (bytes_of(acknowledged) == 0) return {};
         return "the recovery command refused the image, and something is acknowledged already";
     }
     if (end == "exit 127") return "the recovery command is not found";
@@ -139,6 +149,7 @@ class Preloaded {
         } else if (!run_.start()) {
             return;
         }
+        run_.count_acknowledged([this] { return bytes_of(acknowledged_); });
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
         Foreign::watch(foreign_.get());
     }

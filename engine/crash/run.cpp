@@ -117,15 +117,20 @@ void Run::run_workload() {
 
 void Run::at_end() {
     if (recorder_ == nullptr) return;
-    recorder_->notice(recorder_->place("the end"));
-    crash_point("the end");
+    const auto thrown = thrown_by([this] {
+        recorder_->notice(recorder_->place("the end"));
+        crash_point("the end");
+    });
+    if (thrown) add(ViolationKind::workload_threw, "the last crash point threw: " + *thrown);
 }
 
 void Run::crash_point(const std::string& where) {
     if (is_done()) return;
-    if (stores_then_ == recorder_->stores() && !acknowledged_since_) return;
+    const uint64_t said = said_ ? said_() : 0;
+    if (stores_then_ == recorder_->stores() && !acknowledged_since_ && said == said_then_) return;
     stores_then_ = recorder_->stores();
     acknowledged_since_ = false;
+    said_then_ = said;
     const auto begin = Clock::now();
     explore(where);
     report_.seconds += std::chrono::duration<double>(Clock::now() - begin).count();
@@ -221,15 +226,19 @@ Report Run::finish() {
 }
 
 void Run::lend(Region& region, Run& run, Recorder& recorder) {
-    const std::span<std::byte> memory = region.bytes();
-    const std::vector<std::byte> before(memory.begin(), memory.end());
+    struct Lent {
+        explicit Lent(Region& of) : region(of), before(of.bytes().begin(), of.bytes().end()) {}
+        ~Lent() {  // whatever ends the run
+            region.recorder_ = nullptr;
+            std::memcpy(region.bytes().data(), before.data(), before.size());
+        }
+        Region& region;
+        const std::vector<std::byte> before;
+    };
+    const Lent lent(region);
     region.recorder_ = &recorder;
-    {
-        const HookedStores told(memory, recorder);
-        run.run_workload();
-    }
-    region.recorder_ = nullptr;
-    std::memcpy(memory.data(), before.data(), before.size());
+    const HookedStores told(region.bytes(), recorder);
+    run.run_workload();
 }
 
 Result<Report> Run::on(Region& region, const Test& test, const Options& options) {

@@ -35,9 +35,12 @@ class Before {
 };
 
 void run_watched(const std::string& path, Foreign& foreign, Run& run) {
+    struct Watching {
+        ~Watching() { Foreign::watch(nullptr); }  // whatever ends the run
+    };
+    const Watching watching;
     Foreign::watch(&foreign);
     run.run_workload();
-    Foreign::watch(nullptr);
     if (!foreign.found())
         run.add(ViolationKind::misuse,
                 "the workload called no function of libpmem with an address in '" + path + "'");

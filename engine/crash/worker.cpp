@@ -57,16 +57,16 @@ Outcome differs(ViolationKind kind, const std::string& first, const std::string&
 }
 
 Outcome recover(Desk& desk, Recovery& recovery) {
-    desk.phase = Phase::first;
+    desk.begin(Phase::first);
     recovery.renew();
     const std::string digest = recovery.run();
     if (!desk.check) return {true, {}, digest};
     if (recovery.written()) {
-        desk.phase = Phase::again;
+        desk.begin(Phase::again);
         const std::string again = recovery.run();
         if (again != digest) return differs(ViolationKind::not_idempotent, digest, again);
     }
-    desk.phase = Phase::repeat;
+    desk.begin(Phase::repeat);
     recovery.renew();
     const std::string repeated = recovery.run();
     if (repeated != digest) return differs(ViolationKind::not_deterministic, digest, repeated);
@@ -96,7 +96,9 @@ void set_limits(uint64_t memory_bytes_max) {
         std::fclose(file);
     }
     if (pages == 0) return;
-    const rlim_t bytes = pages * 4096 + memory_bytes_max;
+    const rlim_t start = pages * 4096;
+    if (memory_bytes_max >= RLIM_INFINITY - start) return;
+    const rlim_t bytes = start + memory_bytes_max;
     const struct rlimit limit = {bytes, bytes};
     ::setrlimit(RLIMIT_AS, &limit);
 }

@@ -21,7 +21,8 @@ namespace cinnabar::crash {
 
 namespace {
 
-constexpr std::chrono::seconds kPatience(20);  // for what is no recovery
+constexpr std::chrono::seconds kPatience(20);     // for what is no recovery
+constexpr std::chrono::hours kForever(24 * 365);  // more milliseconds are as many as these
 
 tl::unexpected<Error> failed(const std::string& what) {
     return fail(Errc::io, what + ": " + std::strerror(errno));
@@ -69,11 +70,13 @@ Result<void> Workers::set_up() {
 // worker's number back only with the next order: until then nobody else can have it.
 void Workers::be_zygote() {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::signal(SIGCHLD, SIG_DFL);  // where it is ignored nobody learns how a child ended
     ::close(orders_);
     char order = 0;
-    while (::read(orders_of_zygote_, &order, 1) == 1) {
+    // Handlers of signals are the caller's still: each call may be interrupted.
+    while (TEMP_FAILURE_RETRY(::read(orders_of_zygote_, &order, 1)) == 1) {
         const pid_t before = desk_->worker.load();
-        if (before > 0) ::waitpid(before, nullptr, 0);
+        if (before > 0) TEMP_FAILURE_RETRY(::waitpid(before, nullptr, 0));
         const pid_t worker = ::fork();
         if (worker == 0) {
             ::setpgid(0, 0);
@@ -87,7 +90,7 @@ void Workers::be_zygote() {
         ::setpgid(worker, worker);
         desk_->set(kIdle);
         siginfo_t end = {};
-        ::waitid(P_PID, static_cast<id_t>(worker), &end, WEXITED | WNOWAIT);
+        TEMP_FAILURE_RETRY(::waitid(P_PID, static_cast<id_t>(worker), &end, WEXITED | WNOWAIT));
         desk_->end_code = end.si_code;
         desk_->end_status = end.si_status;
         desk_->set(kDead);
@@ -123,21 +126,40 @@ void Workers::dismiss() {
     if (worker > 0) ::kill(-worker, SIGKILL);  // and all that it has started
 }
 
+// The first worker may have been spoiled by images before, or by a machine with too much to do.
 Outcome Workers::recover(bool check) {
+    const Outcome first = recover_once(check);
+    if (first.recovered) return first;
+    Outcome fresh = recover_once(check);
+    if (!fresh.recovered) return fresh;
+    return {false, ViolationKind::not_deterministic,
+            "first '" + first.text + "', then in a new process it came to an end"};
+}
+
+// Each recovery of the request has the time that one may take.
+bool Workers::wait_for_reply() {
+    const std::chrono::milliseconds time_max =
+        std::min<std::chrono::milliseconds>(options_.recovery_time_max, kForever);
+    for (;;) {
+        const auto begun = desk_->begun.load();
+        if (desk_->wait_while(kRequest, begun + time_max)) return true;
+        if (desk_->begun.load() == begun) return false;
+    }
+}
+
+Outcome Workers::recover_once(bool check) {
     const auto hired = hire();
     if (!hired) return {false, ViolationKind::crashed, hired.error().message};
     recoveries_ += check ? 3 : 1;
     desk_->check = check;
-    desk_->phase = Phase::first;
+    desk_->begin(Phase::first);
     if (!desk_->change(kIdle, kRequest)) return how_it_ended(true);
-    const bool in_time = wait_while(kRequest, options_.recovery_time_max);
-    if (in_time && desk_->state.load() == kReply) {
-        Outcome outcome{desk_->recovered, desk_->kind, {desk_->text, desk_->length}};
-        desk_->change(kReply, kIdle);
-        return outcome;
-    }
+    const bool in_time = wait_for_reply();
+    const bool replied = in_time && desk_->state.load() == kReply;
     Outcome outcome = how_it_ended(in_time);
-    dismiss();
+    if (replied) outcome = {desk_->recovered, desk_->kind, {desk_->text, desk_->length}};
+    if (outcome.recovered && desk_->change(kReply, kIdle)) return outcome;
+    dismiss();  // with what it has left open or locked
     for (uint32_t state = desk_->state.load(); state != kDead; state = desk_->state.load())
         if (!wait_while(state, kPatience)) break;
     return outcome;

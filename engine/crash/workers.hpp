@@ -39,6 +39,7 @@ class Workers {
     // The memory where the next image stands when recover is called. Of one size. Errors: io.
     Result<std::span<std::byte>> image(size_t bytes);
     // With `check`: recovers what the recovery left too, and the image a second time.
+    // What is not recovered is tried once more, by a new worker, before it counts.
     Outcome recover(bool check);
     uint64_t recoveries() const { return recoveries_; }
 
@@ -47,6 +48,8 @@ class Workers {
     [[noreturn]] void be_zygote();
     Result<void> hire();
     void dismiss();
+    Outcome recover_once(bool check);
+    bool wait_for_reply();
     bool wait_while(uint32_t state, std::chrono::milliseconds time_max);
     Outcome how_it_ended(bool in_time) const;
 

@@ -187,10 +187,15 @@ bool CrashMedium::has_on_its_way(size_t thread) const {
 
 void CrashMedium::crash_point(Site site) {
     if (!on_crash_point_ || in_crash_point_) return;
-    in_crash_point_ = true;
+    // Also where an exception ends it: who catches that meets the next crash point.
+    struct Inside {
+        explicit Inside(bool& is) : is_(is) { is_ = true; }
+        ~Inside() { is_ = false; }
+        bool& is_;
+    };
+    const Inside inside(in_crash_point_);
     const Standstill standstill;
     on_crash_point_(site);
-    in_crash_point_ = false;
 }
 
 // The first `units` stores of a line are durable if they were cached, and the thread's own if they

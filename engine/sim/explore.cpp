@@ -128,12 +128,18 @@ class Explorer {
     bool covered_pairs() {
         if (!options_.cover_pairs || representatives_.size() <= options_.pair_lines_max)
             return true;
+        std::vector<const Choices*> lines;  // a line with one content adds no pair
         std::vector<size_t> values;
-        for (const Choices& choices : representatives_) values.push_back(choices.all.size());
+        for (const Choices& choices : representatives_) {
+            if (choices.all.size() == 1) continue;
+            lines.push_back(&choices);
+            values.push_back(choices.all.size());
+        }
+        if (PairCover::pairs(values) > kCoveredPairsMax) return true;
         PairCover cover(std::move(values), options_.seed);
         for (auto row = cover.next(); row; row = cover.next()) {
             for (size_t at = 0; at < row->size(); ++at)
-                image_.put(representatives_[at].line, representatives_[at].all[(*row)[at]]);
+                image_.put(lines[at]->line, lines[at]->all[(*row)[at]]);
             if (!show()) return false;
         }
         return true;

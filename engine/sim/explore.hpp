@@ -15,10 +15,13 @@
 
 namespace cinnabar::sim {
 
+// More pairs of lines' contents are not covered in rows: memory and time grow with their number.
+constexpr size_t kCoveredPairsMax = 4'000'000;
+
 // Of one crash point.
 struct ExploreOptions {
     size_t pair_lines_max = 2;  // two lines: where so many or fewer are pending, each by itself
-    bool cover_pairs = false;   // ... where more are, in rows
+    bool cover_pairs = false;   // ... where more are, in rows; not for more pairs than below
     uint64_t random_images = 0;
     uint64_t images_max = UINT64_MAX;
     uint64_t seed = 1;

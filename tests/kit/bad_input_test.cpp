@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <new>
 #include <stdexcept>
@@ -113,6 +114,86 @@ TEST(BadInput, ARecoveryThatHangs) {
         second);
     expect_violation(report, ViolationKind::hung, "recovery did not end within 1000 ms");
     EXPECT_GT(report.images_distinct, 3u);  // those before were recovered
+}
+
+// Three recoveries of one image, of which each ends in time.
+TEST(BadInput, EachRecoveryHasItsOwnTime) {
+    const crash::Options options{.recovery_time_max = std::chrono::seconds(2)};
+    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.workload = [](crash::History&) {};
+    test.recover = [](std::span<std::byte> image) {
+        image[4095] = std::byte{1};
+        ::usleep(900'000);
+        return recover_notebook(image);
+    };
+    const crash::Report report = report_of(test, region, options);
+    EXPECT_TRUE(report.clean()) << report.text();
+    EXPECT_EQ(report.recoveries, 3u);
+}
+
+TEST(BadInput, LimitsWithoutEnd) {
+    const crash::Report report =
+        report_of(recover_notebook, {.recovery_time_max = std::chrono::milliseconds::max(),
+                                     .recovery_memory_bytes_max = UINT64_MAX});
+    EXPECT_TRUE(report.clean()) << report.text();
+}
+
+// Of images that are refused by an exception nothing stays in the process: files, memory, locks.
+TEST(BadInput, ARecoveryThatThrowsLeavesNothingBehind) {
+    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.recover = [](std::span<std::byte> image) {
+        static bool locked = false;
+        const auto& book = *reinterpret_cast<const Notebook*>(image.data());
+        if (locked) throw std::runtime_error("locked");
+        locked = book.count == 2;
+        if (locked) throw std::runtime_error("two notes");
+        return recover_notebook(image);
+    };
+    const crash::Report report = report_of(test, region, {.violations_max = 1'000'000});
+    ASSERT_FALSE(report.clean());
+    for (const crash::Violation& violation : report.violations)
+        EXPECT_EQ(violation.what, "recovery threw: two notes");
+}
+
+// Its process was spoiled by images before: a new one masters the image.
+TEST(BadInput, AFailureThatANewProcessDoesNotHave) {
+    expect_violation(report_of([](std::span<std::byte> image) {
+                         static int calls = 0;
+                         if (++calls == 12) throw std::runtime_error("tired");
+                         return recover_notebook(image);
+                     }),
+                     ViolationKind::not_deterministic, "first 'recovery threw: tired', then");
+}
+
+// Neither keeps the kit from learning how a recovery ended.
+TEST(BadInput, AProcessThatIgnoresItsChildrenOrIsInterrupted) {
+    struct sigaction before = {};
+    struct sigaction handler = {};
+    handler.sa_handler = [](int) {};  // without SA_RESTART
+    ::sigaction(SIGUSR1, &handler, &before);
+    ::signal(SIGCHLD, SIG_IGN);
+    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.workload = [&](crash::History& history) {
+        std::FILE* children = std::fopen("/proc/thread-self/children", "re");
+        int interrupted = 0;
+        for (int child = 0; children != nullptr && std::fscanf(children, "%d", &child) == 1;)
+            interrupted += ::kill(child, SIGUSR1) == 0 ? 1 : 0;
+        if (children != nullptr) std::fclose(children);
+        if (interrupted == 0) throw std::runtime_error("no process of recoveries to interrupt");
+        ::usleep(50'000);
+        write_notes(NotebookWriter(region, Wrong::nothing), history);
+    };
+    test.recover = [](std::span<std::byte> image) {
+        if (image[0] == std::byte{3}) std::raise(SIGKILL);
+        return recover_notebook(image);
+    };
+    const crash::Report report = report_of(test, region);
+    ::signal(SIGCHLD, SIG_DFL);
+    ::sigaction(SIGUSR1, &before, nullptr);
+    expect_violation(report, ViolationKind::crashed, "recovery died: Killed (signal 9)");
 }
 
 TEST(BadInput, ARecoveryThatAllocatesWithoutEnd) {

@@ -92,6 +92,11 @@ class CrashRun(unittest.TestCase):
                               "true", "--page", self.images + "/none", "--", "true")
         self.assertIn("pages lie in it", done.stderr)
 
+    def test_the_last_count_is_not_flushed(self):
+        """Nothing is stored between the last fence and the last acknowledgement."""
+        done = self.ledger(VIOLATION, "no_flush_last")
+        self.assertIn("acknowledged and lost: entry 6", done.stdout)
+
     def test_recovery_that_hangs_or_dies(self):
         done = self.ledger(VIOLATION, "right", "hangs", "--milliseconds", "2000",
                            "--violations", "1")

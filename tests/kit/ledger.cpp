@@ -4,8 +4,8 @@
 //   ledger write FILE HOW     appends entries and prints the number of each once it is durable
 //   ledger check HOW IMAGE    reads what was printed on its standard input, and judges the image
 //
-// HOW of write: right, count_first, dies, exits_3, forks, elsewhere. Of check: right, hangs,
-// crashes, refuses, exits_9, silent.
+// HOW of write: right, count_first, no_flush_last, dies, exits_3, forks, elsewhere. Of check:
+// right, hangs, crashes, refuses, exits_9, silent.
 #include <libpmem.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,7 +42,8 @@ Ledger* map(const char* path) {
     return static_cast<Ledger*>(at);
 }
 
-void append(Ledger& ledger, uint64_t number, bool count_first) {
+void append(Ledger& ledger, uint64_t number, const std::string& how) {
+    const bool count_first = how == "count_first";
     if (count_first) {
         ledger.count = number;
         pmem_persist(&ledger.count, sizeof ledger.count);
@@ -53,13 +54,14 @@ void append(Ledger& ledger, uint64_t number, bool count_first) {
     pmem_persist(&entry, sizeof entry);
     if (count_first) return;
     ledger.count = number;
+    if (how == "no_flush_last" && number == kEntries) return pmem_drain();
     pmem_persist(&ledger.count, sizeof ledger.count);
 }
 
 int write(const char* path, const std::string& how) {
     Ledger& ledger = *map(how == "elsewhere" ? (std::string(path) + ".other").c_str() : path);
     for (uint64_t number = 1; number <= kEntries; ++number) {
-        append(ledger, number, how == "count_first");
+        append(ledger, number, how);
         std::printf("%d\n", static_cast<int>(number));
         if (how == "dies" && number == 3) std::raise(SIGKILL);
         if (how == "forks" && number == 3) {

@@ -184,6 +184,31 @@ TEST(Region, AnAcknowledgementIsACrashPoint) {
     EXPECT_EQ(report.violations[0].where, "acknowledged operation 0");
 }
 
+// What is stored before an operation begins is not its effect.
+TEST(Region, ABeginIsACrashPointOfItsOwn) {
+    for (const bool leaks : {true, false}) {
+        crash::Region region = new_region();
+        crash::Test test = notebook_test(region, Wrong::nothing);
+        test.workload = [&](crash::History& history) {
+            Notebook& book = *reinterpret_cast<Notebook*>(region.bytes().data());
+            const size_t none = leaks ? 0 : history.begin("");
+            region.store(&book.count, uint64_t{1});
+            const size_t note = leaks ? history.begin("") : none;
+            region.persist(&book.count, sizeof book.count);
+            history.acknowledge(note);
+        };
+        test.check = [](std::string_view digest, const crash::History& history) {
+            const bool early = digest == "\n" && history.operations().empty();
+            return std::string(early ? "early" : "");
+        };
+        const crash::Report report = crash::run(region, test).value();
+        EXPECT_EQ(report.clean(), !leaks) << report.text();
+        if (leaks) {
+            EXPECT_EQ(report.violations[0].where, "begin of operation 0");
+        }
+    }
+}
+
 TEST(Region, TheSeedDecidesWhatIsDrawn) {
     const auto digests = [](uint64_t seed) {
         crash::Region region = new_region();

@@ -54,9 +54,8 @@ class Recorder;
 //
 // Plain stores by the workload are noticed at the next call of the region, by comparing: all that
 // changed since the last call is one bag, of which any subset of words may be there after a crash.
-// Where the order of two stores to a line matters, say store(), or compile the workload with hooks
-// (engine/sim/hooks.hpp): then each plain store is told of, in order. Each call compares the
-// region, at some 10 GB/s: keep it small.
+// Where the order of two stores to a line matters, say store(). Each call compares the region, at
+// some 10 GB/s: keep it small.
 //
 // Calls outside of a run do what they say and record nothing. A range that does not lie within the
 // region is not stored to, and the run reports it as misuse.
@@ -111,7 +110,8 @@ class Region {
     Recorder* recorder_ = nullptr;  // during a run
 };
 
-// What the workload says of itself. Both calls are crash points.
+// What the workload says of itself. Both calls are crash points: just before an operation begins,
+// and just after one is acknowledged.
 class History {
   public:
     struct Operation {
@@ -120,7 +120,7 @@ class History {
     };
 
     // From now on a crash may leave the operation done, undone or, where the structure allows it,
-    // half done. Returns its number, which counts from 0.
+    // half done; what was stored before is not its effect. Returns its number, which counts from 0.
     size_t begin(std::string what);
     // From now on it must survive. A number that was never given, or is acknowledged already, is
     // misuse.
@@ -170,7 +170,10 @@ struct Options {
     // Where the levels have more images than that, so many are drawn evenly from all of them.
     uint64_t images_per_crash_point_max = 20'000;
     uint64_t random_images = 100;  // at each crash point, beside the levels that have an order
-    size_t pair_lines_max = 2;     // lines in pairs: where so many or fewer are pending
+    // Lines in pairs: where so many or fewer are pending each pair by itself; where more are, in
+    // images that have each pair somewhere, and with thousands of them (4 million pairs of their
+    // contents) not at all.
+    size_t pair_lines_max = 2;
     std::chrono::milliseconds recovery_time_max{10'000};
     uint64_t recovery_memory_bytes_max = uint64_t{1} << 30;  // of address space, beyond the start's
     uint64_t violations_max = 10;  // images; after so many no further one is tried

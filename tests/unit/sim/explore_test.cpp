@@ -157,6 +157,40 @@ TEST_F(ExploreTest, PairsAmongManyLinesAreCovered) {
     EXPECT_LT(explored.images, 80u) << "of 729";
 }
 
+// Lines that a store left as they were: in the rows they would cost time and memory for nothing.
+TEST(Explore, LinesWithOneContentAreInNoRow) {
+    constexpr size_t kLines = 16'000;
+    std::vector<std::byte> live(kLines * kLineBytes);
+    Image image(live.size());
+    PendingLines lines;
+    for (uint64_t line = 0; line < kLines; ++line) {
+        lines[line].units = {bag_store(0x01, line % 4000 == 0 ? 1 : 0, Unit::Kind::bag)};
+        put_line(live, line, lines[line].newest());
+    }
+    const auto images = [&](bool cover) {
+        return explore(live, lines, image, {.pair_lines_max = 0, .cover_pairs = cover},
+                       [] { return true; })
+            .images;
+    };
+    EXPECT_GT(images(true), images(false));
+}
+
+// Three thousand lines have 18 million pairs: no rows, and no minutes for them.
+TEST(Explore, TooManyPairsAreNotCovered) {
+    constexpr size_t kLines = 3000;
+    std::vector<std::byte> live(kLines * kLineBytes + 4096 - kLines * kLineBytes % 4096);
+    Image image(live.size());
+    PendingLines lines;
+    for (uint64_t line = 0; line < kLines; ++line) {
+        lines[line].units = {bag_store(0x01, 1)};
+        put_line(live, line, lines[line].newest());
+    }
+    const auto images = [&](bool cover) {
+        return explore(live, lines, image, {.cover_pairs = cover}, [] { return true; }).images;
+    };
+    EXPECT_EQ(images(true), images(false));
+}
+
 TEST_F(ExploreTest, ABudgetCutsTheLevelsShortAndSaysSo) {
     for (uint64_t line = 0; line < 4; ++line) store(line, bag_store(0xFF, line + 1));
     const Explored all = run();
