@@ -9,7 +9,8 @@
 //                                the members of crash::Options, as numbers
 //
 // In the folder: "acknowledged" holds what the workload has printed so far and is the command's
-// standard input; "report.json" and "report.txt" are written when the workload ends.
+// standard input; "report.json" and "report.txt" are written when the workload ends. A report that
+// is there stays: what a later program has to say, that maps the file too, is in "second.txt".
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -121,11 +122,13 @@ std::string verdict_on(std::string_view end, const std::string& acknowledged) {
     return "the recovery command ended by " + std::string(end);
 }
 
-void write_file(const std::string& path, const std::string& text) {
-    std::FILE* file = std::fopen(path.c_str(), "we");
-    if (file == nullptr) return;
+// Never over a file that is there: false.
+bool write_file(const std::string& path, const std::string& text) {
+    std::FILE* file = std::fopen(path.c_str(), "wxe");
+    if (file == nullptr) return false;
     std::fwrite(text.data(), 1, text.size(), file);
     std::fclose(file);
+    return true;
 }
 
 // What lives as long as the workload's process.
@@ -140,6 +143,10 @@ class Preloaded {
         if (!run_.start()) return;
         run_.count_acknowledged([this] { return bytes_of(acknowledged_); });
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
+        if (::access(report_.c_str(), F_OK) == 0)
+            foreign_->refuse(
+                "two programs of the workload map the file, one after the other; "
+                "give each a run of its own");
         Foreign::watch(foreign_.get());
     }
 
@@ -151,8 +158,11 @@ class Preloaded {
         Foreign::watch(nullptr);
         const Report report = run_.finish();
         if (!foreign_->found() && report.clean()) return;
-        write_file(options_.image_folder + "/report.txt", report.text());
-        write_file(options_.image_folder + "/report.json", report.json());
+        if (!write_file(report_, report.json())) {
+            (void)write_file(options_.image_folder + "/second.txt", report.text());
+            return;
+        }
+        (void)write_file(options_.image_folder + "/report.txt", report.text());
     }
 
   private:
@@ -172,6 +182,7 @@ class Preloaded {
     const pid_t process_ = ::getpid();
     const Options options_;
     const std::string acknowledged_;
+    const std::string report_ = options_.image_folder + "/report.json";
     const Test test_;
     Run run_{test_, options_};
     std::unique_ptr<Foreign> foreign_;
