@@ -106,9 +106,9 @@ std::string check_atomic(std::string_view digest, const History& history) {
         const size_t there = take(counts, lines);
         if (there == lines.size()) continue;
         if (there == 0 && operation->acknowledged) return acknowledged_is_missing(operation->what);
-        const std::string words = "of the operation " + quoted(operation->what) + " only " +
-                                  std::to_string(there) + " of " + std::to_string(lines.size()) +
-                                  " records are there";
+        std::string words = "of the operation " + quoted(operation->what) + " only " +
+                            std::to_string(there) + " of " + std::to_string(lines.size()) +
+                            " records are there";
         if (operation->acknowledged) return words;
         if (there != 0 && torn.empty()) torn = words;
     }

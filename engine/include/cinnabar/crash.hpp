@@ -257,9 +257,9 @@ Result<std::vector<std::byte>> image_of(Region& region, const Test& test, const 
 // `path` is the file, which the workload may create, or a folder: then the first file in it that is
 // stored to, and one that was there before is misuse. Only shared mappings count. All that changes
 // between two calls of libpmem is one bag. A file that is there counts as durable, one that is
-// created as zeros; names and sizes of files are not modelled. Stores to a
-// mapping without such calls, and write(2), are seen at the next call. The domain is cache_line.
-// The file is left as the workload leaves it.
+// created as zeros; names and sizes of files are not modelled. Stores to a mapping without such
+// calls, and write(2), are seen at the next call. The domain is cache_line. The file is left as the
+// workload leaves it.
 Result<Report> run_file(const std::string& path, const Test& test, const Options& options = {});
 
 }  // namespace cinnabar::crash
