@@ -67,6 +67,9 @@ Foreign::Foreign(const std::string& path, Run& run) : run_(run) {
         std::ifstream file(path_, std::ios::binary);
         before_.emplace(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
     }
+    if (!is_folder_) return;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path_, ignored))
+        were_there_.insert(entry.path().string());
 }
 
 Foreign::~Foreign() {
@@ -79,13 +82,14 @@ std::optional<Foreign::Mapping> Foreign::mapping_of(const void* address) {
     std::ifstream maps("/proc/self/maps");
     for (std::string line; std::getline(maps, line);) {
         Mapping mapping;
-        char device[32] = {}, inode[32] = {};
+        char access[8] = {}, device[32] = {}, inode[32] = {};
         int path_at = 0;
-        if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %*s %" SCNx64 " %31s %31s %n",
-                        &mapping.begin, &mapping.end, &mapping.offset, device, inode,
-                        &path_at) < 5 ||
+        if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %7s %" SCNx64 " %31s %31s %n",
+                        &mapping.begin, &mapping.end, access, &mapping.offset, device, inode,
+                        &path_at) < 6 ||
             wanted < mapping.begin || wanted >= mapping.end)
             continue;
+        if (access[3] != 's') return std::nullopt;  // private: its stores reach no file
         mapping.device_and_inode = std::string(device) + " " + inode;
         mapping.path = line.substr(static_cast<size_t>(path_at));
         return mapping;
@@ -100,8 +104,7 @@ bool Foreign::is_ours(const Mapping& mapping) const {
 
 bool Foreign::holds(const void* address) {
     if (given_up_ || ::getpid() != process_ || (found() && !recorder_->is_owner())) return false;
-    const auto at = reinterpret_cast<uintptr_t>(address);
-    if (mapping_ && at >= mapping_->begin && at < mapping_->end) return usable();
+    // Asked anew each time: what was mapped here may be unmapped, and something else in its place.
     const auto mapping = mapping_of(address);
     if (!mapping || !is_ours(*mapping)) return false;
     if (!found() && !attach(*mapping)) return false;
@@ -110,6 +113,12 @@ bool Foreign::holds(const void* address) {
 }
 
 bool Foreign::attach(const Mapping& mapping) {
+    if (!refusal_.empty()) return give_up(refusal_), false;
+    if (were_there_.contains(mapping.path)) {
+        give_up("'" + mapping.path + "' was in the folder before the workload, and what it held " +
+                "is not known: remove it, or name the file itself and not its folder");
+        return false;
+    }
     file_ = ::open(mapping.path.c_str(), O_RDONLY | O_CLOEXEC);
     struct stat status = {};
     if (file_ < 0 || ::fstat(file_, &status) != 0) {

@@ -8,8 +8,10 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "crash/recorder.hpp"
@@ -26,7 +28,7 @@ struct Call {
 class Foreign {
   public:
     // Before the workload: what the file holds now is durable. A folder stands for the first file
-    // in it that is found in a mapping.
+    // in it that is found in a mapping; one that was there before is refused.
     Foreign(const std::string& path, Run& run);
     Foreign(const Foreign&) = delete;
     Foreign& operator=(const Foreign&) = delete;
@@ -37,7 +39,9 @@ class Foreign {
     static Foreign* watched();
     static void watch(Foreign* foreign);
 
-    // Is the address in a mapping of the file? The first that is begins the recording.
+    // From now on a mapping of the file is misuse, for that reason.
+    void refuse(std::string why) { refusal_ = std::move(why); }
+    // Is the address in a shared mapping of the file? The first that is begins the recording.
     bool holds(const void* address);
     bool found() const { return recorder_.has_value(); }
     bool active() const { return found() && !given_up_; }
@@ -82,6 +86,8 @@ class Foreign {
     std::string path_;                  // without links
     bool is_folder_ = false;
     std::optional<std::string> before_;  // what the file held; nothing where there was none
+    std::set<std::string> were_there_;   // in the folder
+    std::string refusal_;
     Run& run_;
     std::optional<Recorder> recorder_;
     std::optional<Mapping> mapping_;  // where the file was last seen

@@ -39,13 +39,27 @@ std::string acknowledged_is_missing(std::string_view line) {
     return quoted(line) + " was acknowledged and is missing";
 }
 
+// Of an operation; no text at all is one empty record.
+std::vector<std::string_view> records_of(const History::Operation& operation) {
+    return operation.what.empty() ? std::vector<std::string_view>{""} : lines_of(operation.what);
+}
+
+// The acknowledged ones first: of equal texts one that is in flight takes what they leave.
+std::vector<const History::Operation*> acknowledged_first(const History& history) {
+    std::vector<const History::Operation*> operations;
+    for (const bool acknowledged : {true, false})
+        for (const History::Operation& operation : history.operations())
+            if (operation.acknowledged == acknowledged) operations.push_back(&operation);
+    return operations;
+}
+
 std::string check_subset(std::string_view digest, const History& history) {
     Counts counts = counts_of(digest);
-    for (const History::Operation& operation : history.operations())
-        for (const std::string_view line : lines_of(operation.what)) {
+    for (const History::Operation* operation : acknowledged_first(history))
+        for (const std::string_view line : records_of(*operation)) {
             if (counts[line] > 0)
                 --counts[line];
-            else if (operation.acknowledged)
+            else if (operation->acknowledged)
                 return acknowledged_is_missing(line);
         }
     for (const auto& [line, count] : counts)
@@ -57,7 +71,7 @@ std::string check_prefix(std::string_view digest, const History& history) {
     const std::vector<std::string_view> lines = lines_of(digest);
     size_t at = 0, done = 0;
     for (const History::Operation& operation : history.operations()) {
-        const auto wanted = lines_of(operation.what);
+        const auto wanted = records_of(operation);
         if (at + wanted.size() > lines.size() ||
             !std::equal(wanted.begin(), wanted.end(), lines.begin() + static_cast<long>(at)))
             break;
@@ -74,24 +88,34 @@ std::string check_prefix(std::string_view digest, const History& history) {
     return {};
 }
 
+// How many of the lines are there; takes them away where all are.
+size_t take(Counts& counts, const std::vector<std::string_view>& lines) {
+    size_t there = 0;
+    for (const std::string_view line : lines)
+        if (counts[line]-- > 0) ++there;
+    if (there != lines.size())
+        for (const std::string_view line : lines) ++counts[line];
+    return there;
+}
+
 std::string check_atomic(std::string_view digest, const History& history) {
     Counts counts = counts_of(digest);
-    for (const History::Operation& operation : history.operations()) {
-        size_t there = 0;
-        const auto lines = lines_of(operation.what);
-        for (const std::string_view line : lines)
-            if (counts[line] > 0) {
-                --counts[line];
-                ++there;
-            }
-        if (there != 0 && there != lines.size())
-            return "of the operation " + quoted(operation.what) + " only " + std::to_string(there) +
-                   " of " + std::to_string(lines.size()) + " records are there";
-        if (there == 0 && operation.acknowledged && !lines.empty())
-            return acknowledged_is_missing(operation.what);
+    std::string torn;  // the first that is there in part, if nothing else explains its lines
+    for (const History::Operation* operation : acknowledged_first(history)) {
+        const auto lines = records_of(*operation);
+        const size_t there = take(counts, lines);
+        if (there == lines.size()) continue;
+        if (there == 0 && operation->acknowledged) return acknowledged_is_missing(operation->what);
+        std::string words = "of the operation " + quoted(operation->what) + " only " +
+                            std::to_string(there) + " of " + std::to_string(lines.size()) +
+                            " records are there";
+        if (operation->acknowledged) return words;
+        if (there != 0 && torn.empty()) torn = words;
     }
     for (const auto& [line, count] : counts)
-        if (count > 0) return quoted(line) + " was recovered and never written, or not so often";
+        if (count > 0)
+            return torn.empty() ? quoted(line) + " was recovered and never written, or not so often"
+                                : torn;
     return {};
 }
 

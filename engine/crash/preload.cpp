@@ -12,8 +12,9 @@
 //                                the members of crash::Options, as numbers
 //
 // In the folder: "acknowledged" holds what the workload has printed so far and is the command's
-// standard input; "report.json" and "report.txt" are written when the workload ends; for a replay
-// "refused.txt" with the reason where there is no image.
+// standard input; "report.json" and "report.txt" are written when the workload ends. A report that
+// is there stays: what a later program has to say, that maps the file too, is in "second.txt". For
+// a replay "refused.txt" has the reason where there is no image.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -127,11 +128,13 @@ std::string verdict_on(std::string_view end, const std::string& acknowledged) {
     return "the recovery command ended by " + std::string(end);
 }
 
-void write_file(const std::string& path, std::string_view text) {
-    std::FILE* file = std::fopen(path.c_str(), "we");
-    if (file == nullptr) return;
+// Never over a file that is there: false.
+bool write_file(const std::string& path, std::string_view text) {
+    std::FILE* file = std::fopen(path.c_str(), "wxe");
+    if (file == nullptr) return false;
     std::fwrite(text.data(), 1, text.size(), file);
     std::fclose(file);
+    return true;
 }
 
 // What lives as long as the workload's process.
@@ -151,6 +154,10 @@ class Preloaded {
         }
         run_.count_acknowledged([this] { return bytes_of(acknowledged_); });
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
+        if (::access(report_.c_str(), F_OK) == 0)
+            foreign_->refuse(
+                "two programs of the workload map the file, one after the other; "
+                "give each a run of its own");
         Foreign::watch(foreign_.get());
     }
 
@@ -163,13 +170,16 @@ class Preloaded {
         if (!replay_.empty()) return write_replayed();
         const Report report = run_.finish();
         if (!foreign_->found() && report.clean()) return;
-        write_file(options_.image_folder + "/report.txt", report.text());
-        write_file(options_.image_folder + "/report.json", report.json());
+        if (!write_file(report_, report.json())) {
+            (void)write_file(options_.image_folder + "/second.txt", report.text());
+            return;
+        }
+        (void)write_file(options_.image_folder + "/report.txt", report.text());
     }
 
   private:
     void refuse(const std::string& reason) const {
-        write_file(options_.image_folder + "/refused.txt", reason);
+        (void)write_file(options_.image_folder + "/refused.txt", reason);
     }
 
     // A program that the workload starts, and that maps no such file, has no image either.
@@ -198,6 +208,7 @@ class Preloaded {
     const Options options_;
     const std::string acknowledged_;
     const std::string replay_ = setting("REPLAY");
+    const std::string report_ = options_.image_folder + "/report.json";
     const Test test_;
     Run run_{test_, options_};
     std::unique_ptr<Foreign> foreign_;

@@ -128,7 +128,7 @@ void Workers::dismiss() {
 
 // The first worker may have been spoiled by images before, or by a machine with too much to do.
 Outcome Workers::recover(bool check) {
-    const Outcome first = recover_once(check);
+    Outcome first = recover_once(check);
     if (first.recovered) return first;
     Outcome fresh = recover_once(check);
     if (!fresh.recovered) return fresh;

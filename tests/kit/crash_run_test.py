@@ -128,6 +128,19 @@ class CrashRun(unittest.TestCase):
         done = self.run_crash(IO, ["/no/such/program"], "true")
         self.assertIn("'/no/such/program' cannot be run", done.stderr)
 
+    def test_two_programs(self):
+        """The later one neither hides what the earlier one did, nor is it taken for looked at."""
+        write = f"{LEDGER} write {self.file}"
+        both = [f"{write} count_first; {write} right", f"{write} right; {write} count_first"]
+        check = f"{LEDGER} check right"
+        done = self.run_crash(VIOLATION, ["sh", "-c", both[0]], check)
+        self.assertIn("not written: entry", done.stdout)
+        os.unlink(self.file)
+        done = self.run_crash(USAGE, ["sh", "-c", both[1]], check)
+        self.assertIn("two programs of the workload map", done.stderr)
+        os.unlink(self.file)
+        self.run_crash(OK, ["sh", "-c", f"true; {write} right; true"], check)
+
     def test_options(self):
         words = ["--file", self.file, "--image-dir", self.images, "--recover-cmd", "true"]
         self.assertEqual(self.run_words(*words).returncode, USAGE)  # no workload

@@ -1,7 +1,10 @@
 // Each of libpmem's functions, as the interposer has it: what it makes durable, and what it does
 // not.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <libpmem.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cinnabar/crash.hpp>
 #include <functional>
@@ -90,6 +93,8 @@ TEST(Libpmem, WhatIsNot) {
         [](char* to) { kText.copy(to, 1024), pmem_persist(to, 1023 - 64); },
         [](char* to) { pmem_memcpy_nodrain(to, kText.data(), 1024); },
         [](char* to) { pmem_memset(to, 'x', 1024, PMEM_F_MEM_NOFLUSH), pmem_drain(); },
+        [](char* to) { kText.copy(to, 1024), pmem_memcpy_persist(to, to, 1024); },
+        [](char* to) { kText.copy(to, 1024), pmem_memmove(to, to, 1024, PMEM_F_MEM_TEMPORAL); },
         [](char* to) { pmem_memset(to, 'x', 1024, PMEM_F_MEM_TEMPORAL | PMEM_F_MEM_NODRAIN); },
     };
     for (size_t i = 0; i < std::size(volatile_yet); ++i)
@@ -123,6 +128,84 @@ TEST(Libpmem, ACallComesAfterWhatWasStoredBefore) {
     const crash::Report report = crash::run_file(path, test).value();
     EXPECT_TRUE(report.clean()) << report.text();
     EXPECT_EQ(report.images_distinct, 3u) << report.text();
+}
+
+// It flushes nothing, and it drains.
+TEST(Libpmem, ACopyOntoItselfIsAFence) {
+    const crash::Report report = report_of([](char* to) {
+        kText.copy(to, 1024);
+        pmem_flush(to, 1024);
+        pmem_memcpy_persist(to, to, 1024);
+    });
+    EXPECT_TRUE(report.clean()) << report.text();
+}
+
+// Maps the file of that path and stores what report_of's workload does.
+void write_pages(const std::string& path, int flags) {
+    const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0 || ::ftruncate(file, 8192) != 0) throw std::runtime_error("no file");
+    void* at = ::mmap(nullptr, 8192, PROT_READ | PROT_WRITE, flags, file, 0);
+    ::close(file);
+    if (at == MAP_FAILED) throw std::runtime_error("no mapping");
+    auto* pages = static_cast<Pages*>(at);
+    pages->written = 1;
+    pmem_persist(&pages->written, sizeof pages->written);
+    ::munmap(at, 8192);
+}
+
+crash::Report report_of_file(const std::string& path,
+                             const std::function<void(crash::History&)>& workload) {
+    const crash::Test test{
+        .workload = workload,
+        .recover =
+            [](std::span<std::byte> image) {
+                return std::to_string(reinterpret_cast<const Pages*>(image.data())->written);
+            },
+        .check = [](std::string_view, const crash::History&) { return std::string(); }};
+    return crash::run_file(path, test).value();
+}
+
+void expect_misuse(const crash::Report& report, const std::string& words) {
+    ASSERT_FALSE(report.clean());
+    EXPECT_EQ(report.violations[0].kind, crash::ViolationKind::misuse);
+    EXPECT_NE(report.violations[0].what.find(words), std::string::npos) << report.text();
+}
+
+TEST(Libpmem, AFileThatWasInTheFolderIsRefused) {
+    const Folder folder;
+    const std::string path = folder.file("pages");
+    const auto workload = [&](crash::History&) { write_pages(path, MAP_SHARED); };
+    const crash::Report created = report_of_file(folder.path(), workload);
+    EXPECT_TRUE(created.clean()) << created.text();
+    expect_misuse(report_of_file(folder.path(), workload), "was in the folder before");
+    const crash::Report by_name = report_of_file(path, workload);
+    EXPECT_TRUE(by_name.clean()) << by_name.text();
+}
+
+TEST(Libpmem, APrivateMappingIsNoRegion) {
+    const Folder folder;
+    const std::string path = folder.file("pages");
+    expect_misuse(report_of_file(path, [&](crash::History&) { write_pages(path, MAP_PRIVATE); }),
+                  "called no function of libpmem with an address in");
+}
+
+// Where the file was mapped something else may lie later: none of its stores are the file's.
+TEST(Libpmem, AnAddressThatIsMappedAnew) {
+    const Folder folder;
+    const std::string path = folder.file("pages");
+    const crash::Report report = report_of_file(path, [&](crash::History&) {
+        size_t length = 0;
+        void* at = pmem_map_file(path.c_str(), 8192, PMEM_FILE_CREATE, 0600, &length, nullptr);
+        if (at == nullptr) throw std::runtime_error(pmem_errormsg());
+        *static_cast<char*>(at) = 'x';
+        pmem_persist(at, 1);
+        void* other = ::mmap(at, length, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        if (other != at) throw std::runtime_error("no mapping");
+        pmem_memset_persist(at, 'x', 1024);
+        pmem_unmap(at, length);
+    });
+    EXPECT_EQ(report.crash_points, 1u) << report.text();
 }
 
 // Memory that is not the file's goes on to libpmem.

@@ -56,6 +56,37 @@ TEST(Oracle, AcknowledgedSubset) {
             {"a\nb\na\n", "'a' was recovered and never written, or not so often"}});
 }
 
+// The operation in flight comes first, and is no excuse for the acknowledged one.
+TEST(Oracle, EqualTextsInFlightAndAcknowledged) {
+    crash::History history;
+    history.begin("a\nb");
+    history.acknowledge(history.begin("a\nb"));
+    for (const crash::Oracle& oracle : {crash::acknowledged_subset(), crash::atomic_records()})
+        expect(oracle, history,
+               {{"a\nb\n", ""},
+                {"a\nb\na\nb\n", ""},
+                {"", "was acknowledged and is missing"},
+                {"a\nb\na\nb\na\nb\n", "or not so often"}});
+    expect(crash::atomic_records(), history, {{"a\nb\na\n", "only 1 of 2 records are there"}});
+}
+
+// What another operation wrote is no part of one that has lines in common with it.
+TEST(Oracle, OperationsWithLinesInCommon) {
+    expect(crash::atomic_records(), history_of({"a\nb", "a\nc", "d\nd"}, 0),
+           {{"a\nc\n", ""},
+            {"a\nb\na\nc\n", ""},
+            {"a\n", "of the operation 'a\\x0ab' only 1 of 2"},
+            {"d\n", "only 1 of 2 records are there"},
+            {"d\nd\n", ""}});
+}
+
+TEST(Oracle, AnEmptyRecordIsALine) {
+    for (const crash::Oracle& oracle :
+         {crash::prefix_of_appends(), crash::acknowledged_subset(), crash::atomic_records()})
+        expect(oracle, history_of({"", "a"}, 1),
+               {{"\n", ""}, {"\na\n", ""}, {"", "acknowledged"}, {"a\n", "acknowledged"}});
+}
+
 TEST(Oracle, AtomicRecords) {
     expect(crash::atomic_records(), history_of({"a\nb", "c\nd\ne"}, 1),
            {{"b\na\n", ""},

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cinnabar/crash.hpp>
 #include <cinnabar/log.hpp>
 #include <cstdio>
@@ -34,6 +35,16 @@ std::string open_created(const std::string& path) {
     return "empty";
 }
 
+// Each says that there is no pool of ours: a header of libpmemobj's that is half there has a format
+// that no version of it writes. "io", "exists" or "locked" would say something else.
+constexpr std::array kRefusals = {"not_a_pool", "wrong_layout", "unsupported_version", "corrupt"};
+
+bool is_refused_rightly(std::string_view digest) {
+    return std::ranges::any_of(kRefusals, [&](const std::string& code) {
+        return digest.starts_with("refused: " + code + ": ");
+    });
+}
+
 TEST(PoolCreation, LeavesAnEmptyPoolOrNone) {
     const Folder folder;
     std::set<std::string, std::less<>> digests;
@@ -53,7 +64,7 @@ TEST(PoolCreation, LeavesAnEmptyPoolOrNone) {
             [&](std::string_view digest, const crash::History& history) {
                 digests.emplace(digest);
                 if (digest == "empty") return std::string();
-                if (history.acknowledged_prefix() == 0 && digest.starts_with("refused"))
+                if (history.acknowledged_prefix() == 0 && is_refused_rightly(digest))
                     return std::string();
                 return std::string(digest);
             }};

@@ -109,7 +109,7 @@ void set(const char* name, const std::string& value) {
 
 // How the workload's process ended, as waitpid says it.
 Result<int> run_workload(const RunVerb& verb, const std::string& preload) {
-    for (const char* name : {"report.json", "report.txt", "refused.txt"})
+    for (const char* name : {"report.json", "report.txt", "second.txt", "refused.txt"})
         ::unlink(verb.in_folder(name).c_str());
     if (!verb.replay.empty()) ::unlink(verb.replayed_file.c_str());
     const std::string acknowledged = verb.in_folder("acknowledged");
@@ -178,6 +178,13 @@ ExitCode crash_run(const RunVerb& verb) {
     if (const ExitCode code = write_results(*json, verb.json_file); code != ExitCode::ok)
         return code;
     if (Json::parse(*json)["violations"].empty()) {
+        if (text_of_file(verb.in_folder("second.txt")))
+            return end_with(Error{Errc::invalid_argument,
+                                  "two programs of the workload map '" + verb.file +
+                                      "', and only one was looked at; give each a run of its own",
+                                  {},
+                                  {}},
+                            false);
         if (wrong.empty()) return end_with(ExitCode::ok, verb.json_file == "-");
         return end_with(Error{Errc::io, wrong, {}, {}}, false);
     }
@@ -198,7 +205,8 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
         "standard input: what is printed counts as acknowledged. CMD ends with 0: right;\n"
         "1: a violation, and its output says what; 2: refused, which is right until something\n"
         "is acknowledged. A signal, another exit code or no end in time are violations.\n"
-        "The workload has one thread that stores, is not linked statically and ends by exit.");
+        "The workload has one thread that stores, is not linked statically and ends by exit. Of\n"
+        "the programs that it starts one maps the file: a second one is an error.");
     app->add_option("--file", verb->file, "The file that the workload maps, or the folder of it")
         ->required()
         ->type_name("PATH");

@@ -141,14 +141,18 @@ class History {
 using Oracle = std::function<std::string(std::string_view digest, const History& history)>;
 
 // The ready oracles. A digest holds the recovered records, a line of text for each, in order; the
-// text of an operation is the record that it adds, or several lines for several records.
+// text of an operation is the record that it adds, or several lines for several records; no text is
+// one empty record. Equal lines count: of two operations that add "a", two lines have to be there,
+// and which of them is whose does not matter.
 //
 // The digest is the first n operations, in order, and n covers everything acknowledged.
 Oracle prefix_of_appends();
 // All lines of acknowledged operations are there, once each, in any order; others only of
 // operations that have begun.
 Oracle acknowledged_subset();
-// Of each operation all lines are there or none; of acknowledged ones all. In any order.
+// Of each operation all lines are there or none; of acknowledged ones all. In any order. Where the
+// lines of one operation are among those of another, what is right may be called wrong: number
+// them.
 Oracle atomic_records();
 // The digest is what `model` says of the first n operations, for an n that covers everything
 // acknowledged: whatever is in flight is done, or not done.
@@ -266,11 +270,12 @@ Result<std::vector<std::byte>> image_of(Region& region, const Test& test, std::s
 // the process, those functions are the kit's.
 //
 // `path` is the file, which the workload may create, or a folder: then the first file in it that is
-// stored to. All that changes between two calls of libpmem is one bag. A file that is there counts
-// as durable, one that is created as zeros; names and sizes of files are not modelled. Stores to a
-// mapping without such calls, and write(2), are seen at the next call. The domain is cache_line.
-// The file is left as the workload leaves it. Before a fix is tried it becomes again what it was,
-// or is removed; in a folder no fix is tried.
+// stored to, and one that was there before is misuse. Only shared mappings count. All that changes
+// between two calls of libpmem is one bag. A file that is there counts as durable, one that is
+// created as zeros; names and sizes of files are not modelled. Stores to a mapping without such
+// calls, and write(2), are seen at the next call. The domain is cache_line. The file is left as the
+// workload leaves it. Before a fix is tried it becomes again what it was, or is removed; in a
+// folder no fix is tried.
 Result<Report> run_file(const std::string& path, const Test& test, const Options& options = {});
 // image_of() of such a run. The file has to be what it was then.
 Result<std::vector<std::byte>> image_of_file(const std::string& path, const Test& test,
