@@ -15,6 +15,10 @@ Domain find_domain(int descriptor) {
     return pmem_has_auto_flush() == 1 ? Domain::byte : Domain::cache_line;
 }
 
+bool libpmem_pretends(const void* mapped) {
+    return pmem_is_pmem(mapped, 1) != 0;
+}
+
 FlushInstruction best_flush_instruction() {
     constexpr unsigned kClflushoptBit = 1u << 23;
     constexpr unsigned kClwbBit = 1u << 24;

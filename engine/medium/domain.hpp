@@ -16,6 +16,10 @@ namespace cinnabar::medium {
 // pretend.
 Domain find_domain(int descriptor);
 
+// Was libpmem told by its environment (PMEM_IS_PMEM_FORCE) to take any mapping for persistent
+// memory? Asked with one that is none. Then libpmemobj flushes it, and writes no page back.
+bool libpmem_pretends(const void* mapped);
+
 enum class FlushInstruction : uint8_t { clflush, clflushopt, clwb };
 
 // The best one that the processor has: clwb keeps the line in the cache, clflushopt does not,

@@ -317,6 +317,13 @@ Result<Pool> Pool::open(const std::filesystem::path& path, const OpenOptions& op
         return fail(Errc::io, impl->name + " was replaced while it was opened; try again");
     // A read-only open takes damage as it is: whoever reads reports it.
     if (!options.read_only) {
+        if (opened->probed.domain == Domain::page && options.emulate == Emulate::no &&
+            medium::libpmem_pretends(impl->space.base))
+            return fail(Errc::invalid_argument,
+                        impl->name +
+                            " is no persistent memory, and PMEM_IS_PMEM_FORCE has libpmemobj take "
+                            "it for that: a new stream would not reach the file; unset the "
+                            "variable, or open the pool emulated");
         impl->replace_damaged_copy(opened->probed);
         if (auto done = check_tables(impl->space, impl->superblock.pool_id, impl->name); !done)
             return fail(done.error());

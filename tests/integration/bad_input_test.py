@@ -107,6 +107,20 @@ class BadInput(ProgramTest):
         os.chmod(self.pool, 0o600)
         self.assertEqual(self.dump(), b"a\n")
 
+    def test_libpmem_is_told_to_pretend(self):
+        """libpmemobj would never write the pages of the tables back."""
+        self.create()
+        self.append(b"a\n")
+        pretend = {"env": dict(os.environ, PMEM_IS_PMEM_FORCE="1")}
+        before = self.file_bytes()
+        for words in (["stream", "add", self.pool, "t"], ["append", self.pool, "--stream", "s"]):
+            done = self.expect(USAGE, *words, stdin=b"b\n", **pretend)
+            self.assertIn(b"PMEM_IS_PMEM_FORCE", done.stderr)
+        self.assertEqual(self.ok("dump", self.pool, "--stream", "s", **pretend), b"a\n")
+        self.assertEqual(self.file_bytes()[8192:], before[8192:], "but for libpmemobj's own header")
+        self.ok("append", self.pool, "--stream", "s", "--emulate", "cache_line", stdin=b"b\n",
+                **pretend)
+
     def test_an_lsn_that_was_never_appended(self):
         self.create()
         self.ok("service", "add", self.pool, "v", "--stream", "s")

@@ -314,9 +314,11 @@ class Log {
     // Opens a pool and recovers every stream: verifies what is not testified durable, makes durable
     // what it accepts, erases what it cuts; only then returns.
     // Errors: not_found, permission, locked (the message names the process), not_a_pool,
-    // wrong_layout, truncated, unsupported_version, cannot_map, io; corrupt (nothing of the log was
-    // written). Of damage in the log itself a read-only open returns no error: it reads what
-    // verifies. What lies before the log no open can do without, and salvage_pool can.
+    // wrong_layout, truncated, unsupported_version, cannot_map, io; invalid_argument (libpmem is
+    // told by PMEM_IS_PMEM_FORCE to take a file for persistent memory, and the open for writing is
+    // not emulated); corrupt (nothing of the log was written). Of damage in the log itself a
+    // read-only open returns no error: it reads what verifies. What lies before the log no open can
+    // do without, and salvage_pool can.
     static Result<Log> open(const std::filesystem::path& path, const OpenOptions& options = {});
 
     Log(Log&&) noexcept;
