@@ -13,8 +13,6 @@ namespace cinnabar::crash {
 namespace {
 
 using sim::kLineBytes;
-using sim::PendingLine;
-using sim::PendingLines;
 using sim::Unit;
 
 constexpr size_t kPageBytes = 4096;
@@ -26,22 +24,6 @@ std::byte* copy_of(std::span<const std::byte> bytes) {
     CNB_CHECK(memory != nullptr, {"bytes", bytes.size()});
     std::memcpy(memory, bytes.data(), bytes.size());
     return memory;
-}
-
-size_t flushed_units(const PendingLine& line) {
-    const auto flushed = line.flushed.find(sim::current_thread());
-    return flushed == line.flushed.end() ? 0 : flushed->second;
-}
-
-bool is_non_temporal(const Unit& unit) {
-    return unit.kind == Unit::Kind::non_temporal;
-}
-
-// Its newest cached store that no flush has covered.
-const Unit* unflushed(const PendingLine& line) {
-    for (size_t i = line.units.size(); i > flushed_units(line); --i)
-        if (!is_non_temporal(line.units[i - 1])) return &line.units[i - 1];
-    return nullptr;
 }
 
 }  // namespace
@@ -118,7 +100,6 @@ void Recorder::stored(uint64_t offset, size_t length, Kind kind, Site place) {
 
 void Recorder::store(const std::vector<Range>& ranges, Kind kind, Site place) {
     for (const Range& range : ranges) {
-        remark_mixing(range.offset, range.length, kind, place);
         const uint64_t first = range.offset / 8 * 8;
         store_to_medium({first, (range.offset + range.length + 7) / 8 * 8 - first}, kind, place);
     }
@@ -160,43 +141,15 @@ void Recorder::tell(Trace::Kind kind, const std::vector<Range>& ranges, Site pla
     if (trace_ != nullptr) trace_->add(kind, text, lines, medium_.pending(), medium_.domain());
 }
 
-void Recorder::remark_mixing(uint64_t offset, size_t length, Kind kind, Site place) {
-    const PendingLines& pending = medium_.pending();
-    for (auto at = pending.lower_bound(offset / kLineBytes);
-         at != pending.end() && at->first <= (offset + length - 1) / kLineBytes; ++at)
-        if (std::ranges::any_of(at->second.units, [&](const Unit& unit) {
-                return is_non_temporal(unit) != (kind == Kind::non_temporal);
-            }))
-            remark("cached and non-temporal stores pending on one line", place);
-}
-
-bool Recorder::is_flush_needed(uint64_t offset, size_t length) const {
-    const PendingLines& pending = medium_.pending();
-    for (auto at = pending.lower_bound(offset / kLineBytes);
-         at != pending.end() && at->first <= (offset + length - 1) / kLineBytes; ++at)
-        if (unflushed(at->second) != nullptr) return true;
-    return false;
-}
-
-bool Recorder::is_fence_needed() const {
-    return std::ranges::any_of(medium_.pending(), [&](const auto& line) {
-        return medium_.domain() != Domain::cache_line || flushed_units(line.second) > 0 ||
-               std::ranges::any_of(line.second.units, is_non_temporal);
-    });
-}
-
 void Recorder::flush(uint64_t offset, size_t length, Site place) {
     notice(place);
     if (length == 0) return;
-    if (medium_.domain() == Domain::cache_line && !is_flush_needed(offset, length))
-        remark("flush of lines that need none", place);
     medium_.flush(place, seen_.get() + offset, length);
     tell(Trace::Kind::flush, {{offset, length}}, place);
 }
 
 void Recorder::fence(Site place) {
     notice(place);
-    if (!is_fence_needed()) remark("fence with nothing to wait for", place);
     medium_.fence(place);
     tell(Trace::Kind::fence, {}, place);
 }
@@ -204,7 +157,6 @@ void Recorder::fence(Site place) {
 void Recorder::sync(uint64_t offset, size_t length, Site place) {
     notice(place);
     if (length == 0) return;
-    if (medium_.pending().empty()) remark("sync with nothing to write", place);
     (void)medium_.sync(place, seen_.get() + offset, length);  // fails only where it is told to
     tell(Trace::Kind::sync, {}, place);
 }
@@ -223,7 +175,7 @@ void Recorder::acknowledged(Site place) {
             remark("acknowledged and not synced", newest->site);
         else if (medium_.domain() == Domain::byte)
             remark("acknowledged without a fence", newest->site);
-        else if (const Unit* unit = unflushed(pending))
+        else if (const Unit* unit = pending.unflushed(sim::current_thread()))
             remark("acknowledged and not flushed", unit->site);
         else
             remark("acknowledged, flushed, and no fence", newest->site);
@@ -252,6 +204,15 @@ std::vector<Remark> Recorder::remarks() const {
     std::vector<Remark> all;
     for (const auto& [rule, times] : remarks_)
         all.push_back({std::string(rule.first), text_of(rule.second), times});
+    const auto add = [&](const char* rule, const std::map<Site, uint64_t>& places) {
+        for (const auto& [place, times] : places) all.push_back({rule, text_of(place), times});
+    };
+    const sim::CrashMedium::Counts& counts = medium_.counts();
+    add("cached and non-temporal stores pending on one line", counts.mixed);
+    add("flush of lines that need none", counts.idle_flushes);
+    add(medium_.domain() == Domain::page ? "sync with nothing to write"
+                                         : "fence with nothing to wait for",
+        counts.idle_fences);
     if (medium_.counts().fences == 0)
         all.push_back({"the workload never forces anything: no fence and no sync", "", 1});
     return all;

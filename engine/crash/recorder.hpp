@@ -92,7 +92,6 @@ class Recorder {
     };
 
     void remark(const char* rule, Site place) { ++remarks_[{rule, place}]; }
-    void remark_mixing(uint64_t offset, size_t length, Kind kind, Site place);
     struct Range {
         uint64_t offset;
         size_t length;
@@ -105,8 +104,6 @@ class Recorder {
     void force_inserted(const std::vector<Range>& ranges, Site place);
     // For the shape and the trace.
     void tell(Trace::Kind kind, const std::vector<Range>& ranges, Site place);
-    bool is_flush_needed(uint64_t offset, size_t length) const;
-    bool is_fence_needed() const;
 
     const std::span<const std::byte> memory_;
     const std::unique_ptr<std::byte, Free> seen_;

@@ -91,9 +91,11 @@ void CrashMedium::store_words(Site site, Unit::Kind kind, std::byte* to, const s
         unit.apply_to(value);
         put_line(live_, line, value);
         dirty_page(line);
-        const bool non_temporal = kind == Unit::Kind::non_temporal;
-        for (const Unit& other : pending.units)
-            if ((other.kind == Unit::Kind::non_temporal) != non_temporal) ++counts_.lines_mixed;
+        if (std::ranges::any_of(pending.units, [&](const Unit& other) {
+                return (other.kind == Unit::Kind::non_temporal) !=
+                       (kind == Unit::Kind::non_temporal);
+            }))
+            ++counts_.mixed[site];
         pending.units.push_back(unit);
     }
 }
@@ -148,11 +150,10 @@ void CrashMedium::flush(Site site, const std::byte* from, size_t length) {
     const auto [first, last] = lines_of(from, length);
     bool idle = true;
     for (auto at = pending_.lower_bound(first); at != pending_.end() && at->first <= last; ++at) {
-        size_t& flushed = at->second.flushed[current_thread()];
-        idle = idle && flushed == at->second.units.size();
-        flushed = at->second.units.size();
+        idle = idle && at->second.unflushed(current_thread()) == nullptr;
+        at->second.flushed[current_thread()] = at->second.units.size();
     }
-    if (idle) ++counts_.idle[site];
+    if (idle) ++counts_.idle_flushes[site];
 }
 
 CrashMedium::Lines CrashMedium::lines_of(const std::byte* from, size_t length) const {
@@ -233,7 +234,7 @@ void CrashMedium::fence(Site site) {
     crash_point(site);
     if (is_dropped(site)) return;
     const size_t thread = current_thread();
-    if (!has_on_its_way(thread)) ++counts_.idle[site];
+    if (!has_on_its_way(thread)) ++counts_.idle_fences[site];
     for (auto at = pending_.begin(); at != pending_.end();) {
         PendingLine& pending = at->second;
         const auto flushed = pending.flushed.find(thread);
@@ -256,6 +257,7 @@ Result<void> CrashMedium::sync(Site site, const std::byte* from, size_t length) 
     const uint64_t last =
         (begin + length - 1) / kPageBytes * (kPageBytes / kLineBytes) + kPageBytes / kLineBytes - 1;
     auto at = pending_.lower_bound(first);
+    if (at == pending_.end() || at->first > last) ++counts_.idle_fences[site];
     while (at != pending_.end() && at->first <= last) {
         PendingLine& pending = at->second;
         if (!pending.written_off) settle(pending, pending.units.size(), current_thread());

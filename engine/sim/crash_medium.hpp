@@ -95,10 +95,12 @@ class CrashMedium {
         uint64_t stores = 0;
         uint64_t flushes = 0;
         uint64_t fences = 0;
-        uint64_t lines_mixed = 0;  // cached and non-temporal stores pending on one line: a mistake
         // Calls that did nothing: a flush of lines that hold nothing new, a fence (or sync) of a
         // thread that has nothing on its way.
-        std::map<Site, uint64_t> idle = {};
+        std::map<Site, uint64_t> idle_flushes = {};
+        std::map<Site, uint64_t> idle_fences = {};
+        // A mistake: stores to lines that others, past the caches or not, are pending on otherwise.
+        std::map<Site, uint64_t> mixed = {};
     };
     const Counts& counts() const { return counts_; }
 

@@ -32,6 +32,13 @@ void Unit::apply_to(Line& line, uint8_t words) const {
         if (mask & words & (1u << word)) line[word] = value[word];
 }
 
+const Unit* PendingLine::unflushed(size_t thread) const {
+    const auto covered = flushed.find(thread);
+    for (size_t i = units.size(); i > (covered == flushed.end() ? 0 : covered->second); --i)
+        if (units[i - 1].kind != Unit::Kind::non_temporal) return &units[i - 1];
+    return nullptr;
+}
+
 Line PendingLine::prefix(size_t count) const {
     Line line = durable;
     for (size_t i = 0; i < count; ++i) units[i].apply_to(line);

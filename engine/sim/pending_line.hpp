@@ -41,6 +41,8 @@ struct PendingLine {
     std::map<size_t, size_t> flushed;  // by thread: units covered by a flush awaiting its fence
     bool written_off = false;          // page domain: a failed write-back left the page "clean"
 
+    // The newest cached store that no flush of the thread covers; nullptr: there is none.
+    const Unit* unflushed(size_t thread) const;
     // With the first `count` stores.
     Line prefix(size_t count) const;
     Line newest() const { return prefix(units.size()); }
