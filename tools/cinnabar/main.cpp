@@ -33,14 +33,7 @@ int run(int argc, char** argv) {
     add_bench(program, chosen);
 #endif
     add_crash(program, chosen);
-    if (const auto wrong = unknown_verb(program, argc, argv))
-        return static_cast<int>(end_with_usage(*wrong, argc, argv));
-    try {
-        program.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        return static_cast<int>(end_with_parse_error(program, error, argc, argv));
-    }
-    return static_cast<int>(chosen());
+    return run_verb(program, chosen, argc, argv);
 }
 
 }  // namespace

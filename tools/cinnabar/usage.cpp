@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <optional>
 #include <sstream>
 #include <string_view>
 
@@ -80,8 +81,7 @@ std::string no_verb(const std::string& before, const std::string& word, const st
            "; there are: " + verbs;
 }
 
-}  // namespace
-
+// A word that is no verb, named with the verbs there are; CLI11 would say that one is missing.
 std::optional<std::string> unknown_verb(const CLI::App& program, int argc, char** argv) {
     const CLI::App* app = &program;
     std::string before = program.get_name();
@@ -104,10 +104,7 @@ std::optional<std::string> unknown_verb(const CLI::App& program, int argc, char*
     return std::nullopt;
 }
 
-ExitCode end_with_usage(const std::string& sentence, int argc, char** argv) {
-    return end_with(Error{Errc::invalid_argument, sentence, {}, {}}, asks_for_json(argc, argv));
-}
-
+// What CLI11 found wrong, or the help or version that it was asked for.
 ExitCode end_with_parse_error(const CLI::App& program, const CLI::ParseError& error, int argc,
                               char** argv) {
     if (error.get_exit_code() != 0)
@@ -117,6 +114,23 @@ ExitCode end_with_parse_error(const CLI::App& program, const CLI::ParseError& er
     program.exit(error, asked_for, asked_for);
     put(asked_for.str());
     return end_with(ExitCode::ok, false);
+}
+
+}  // namespace
+
+ExitCode end_with_usage(const std::string& sentence, int argc, char** argv) {
+    return end_with(Error{Errc::invalid_argument, sentence, {}, {}}, asks_for_json(argc, argv));
+}
+
+int run_verb(CLI::App& program, const Chosen& chosen, int argc, char** argv) {
+    if (const auto wrong = unknown_verb(program, argc, argv))
+        return static_cast<int>(end_with_usage(*wrong, argc, argv));
+    try {
+        program.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return static_cast<int>(end_with_parse_error(program, error, argc, argv));
+    }
+    return static_cast<int>(chosen());
 }
 
 }  // namespace cinnabar::tool

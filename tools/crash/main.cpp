@@ -19,14 +19,7 @@ int run(int argc, char** argv) {
     Chosen chosen;
     add_crash_log(program, chosen);
     add_crash_run(program, chosen);
-    if (const auto wrong = unknown_verb(program, argc, argv))
-        return static_cast<int>(end_with_usage(*wrong, argc, argv));
-    try {
-        program.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        return static_cast<int>(end_with_parse_error(program, error, argc, argv));
-    }
-    return static_cast<int>(chosen());
+    return run_verb(program, chosen, argc, argv);
 }
 
 }  // namespace
