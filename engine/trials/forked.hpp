@@ -13,7 +13,7 @@
 
 namespace cinnabar::trials {
 
-// What a piece of work writes while it runs; others may look at it then.
+// What a piece of work leaves at its end.
 struct Outcome {
     sim::Explored explored = {};
     uint64_t appends = 0;
