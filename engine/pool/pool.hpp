@@ -74,10 +74,10 @@ class Pool {
 
     // not_found, permission, not_a_pool, wrong_layout, truncated, unsupported_version, corrupt
     // (with the range), cannot_map, locked (naming the holder), io, invalid_argument (for writing,
-    // not emulated, where PMEM_IS_PMEM_FORCE keeps libpmemobj from writing pages back). A file whose head is not that
-    // of a pool is corrupt if a superblock verifies in it. A writable open verifies every row and
-    // register and replaces a damaged copy of the superblock; a read-only one takes both as they
-    // are, so that what can be read of a damaged pool can be saved.
+    // not emulated, where PMEM_IS_PMEM_FORCE keeps libpmemobj from writing pages back). A file
+    // whose head is not that of a pool is corrupt if a superblock verifies in it. A writable open
+    // verifies every row and register and replaces a damaged copy of the superblock; a read-only
+    // one takes both as they are, so that what can be read of a damaged pool can be saved.
     static Result<Pool> open(const std::filesystem::path& path, const OpenOptions& options);
 
     Pool(Pool&&) noexcept;
