@@ -57,8 +57,9 @@ void CrashMedium::begin_here() {
     pending_.clear();
 }
 
+// All of them, or these words alone.
 void CrashMedium::store_words(Site site, Unit::Kind kind, std::byte* to, const std::byte* from,
-                              size_t length) {
+                              size_t length, const std::vector<bool>* words) {
     switch_point();
     if (is_dropped(site)) return;
     // A page of a file is written back by msync alone, whichever way it was stored to.
@@ -80,10 +81,12 @@ void CrashMedium::store_words(Site site, Unit::Kind kind, std::byte* to, const s
         unit.thread = current_thread();
         unit.sequence = sequence_++;
         for (; at < end; at += 8) {
+            if (words != nullptr && !(*words)[(at - offset) / 8]) continue;
             const size_t word = at % kLineBytes / 8;
             unit.mask = static_cast<uint8_t>(unit.mask | 1u << word);
             std::memcpy(&unit.value[word], from + (at - offset), 8);
         }
+        if (unit.mask == 0) continue;
         const auto [place, is_new] = pending_.try_emplace(line);
         PendingLine& pending = place->second;
         Line value = line_at(live_, line);
@@ -121,6 +124,11 @@ void CrashMedium::copy(Site site, std::byte* to, const std::byte* from, size_t l
 
 void CrashMedium::copy_nt(Site site, std::byte* to, const std::byte* from, size_t length) {
     store_words(site, Unit::Kind::non_temporal, to, from, length);
+}
+
+void CrashMedium::copy_some(std::byte* to, Bytes from, const std::vector<bool>& words) {
+    CNB_CHECK(words.size() * 8 == from.size(), {"words", words.size()}, {"bytes", from.size()});
+    store_words(Site::none, Unit::Kind::bag, to, from.data(), from.size(), &words);
 }
 
 void CrashMedium::zero(Site site, std::byte* to, size_t length) {

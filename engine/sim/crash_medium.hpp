@@ -61,6 +61,9 @@ class CrashMedium {
     static bool mutant(Mutant mutant) { return mutant == switched_on_; }
     // Beside the concept: non-temporal stores of anything.
     void copy_nt(Site site, std::byte* to, const std::byte* from, size_t length);
+    // ... and a copy of which these words (of 8 bytes, in order) alone were made: a kill cut it
+    // short. What is there is a bag, whichever way it was stored.
+    void copy_some(std::byte* to, Bytes from, const std::vector<bool>& words);
 
     // --- crashing -------------------------------------------------------------------------------
     // What the live memory holds now was there, durable, before the test began.
@@ -119,7 +122,7 @@ class CrashMedium {
   private:
     bool is_dropped(Site site) const { return dropped_ && *dropped_ == site; }
     void store_words(Site site, Unit::Kind kind, std::byte* to, const std::byte* from,
-                     size_t length);
+                     size_t length, const std::vector<bool>* words = nullptr);
     void dirty_page(uint64_t line);
     struct Lines {
         uint64_t first, last;

@@ -18,6 +18,11 @@ void put_name(std::array<char, size>& to, std::string_view name) {
     std::memcpy(to.data(), name.data(), name.size());
 }
 
+// Small segments too begin on a page each: an msync of one is to make no other one durable.
+size_t stride_of(uint64_t segment_bytes) {
+    return (segment_bytes + format::kPageBytes - 1) / format::kPageBytes * format::kPageBytes;
+}
+
 }  // namespace
 
 void SimPool::Free::operator()(std::byte* p) const {
@@ -66,8 +71,7 @@ SimPool::SimPool(const SimPool& other, std::byte* memory) : size_(other.size_) {
 }
 
 void SimPool::allocate(uint64_t segment_bytes, uint64_t segments) {
-    const size_t pages = (segment_bytes * segments + format::kPageBytes - 1) / format::kPageBytes;
-    size_ = sizeof(format::Catalogue) + pages * format::kPageBytes;
+    size_ = sizeof(format::Catalogue) + segments * stride_of(segment_bytes);
     bytes_.reset(static_cast<std::byte*>(std::aligned_alloc(format::kPageBytes, size_)));
     lay_out(bytes_.get(), segment_bytes, segments);
 }
@@ -78,7 +82,7 @@ void SimPool::lay_out(std::byte* memory, uint64_t segment_bytes, uint64_t segmen
     space_.segment_bytes = segment_bytes;
     space_.segments.reserve(segments);
     for (uint64_t i = 0; i < segments; ++i)
-        space_.segments.push_back(memory + sizeof(format::Catalogue) + i * segment_bytes);
+        space_.segments.push_back(memory + sizeof(format::Catalogue) + i * stride_of(segment_bytes));
 }
 
 // Old bytes for every segment, under headers of generation 1 where the age has headers at all.

@@ -12,18 +12,16 @@ namespace cinnabar::trials {
 // of `stride`, whose words are there in part.
 class KillPoints {
   public:
-    struct Word {
-        uint64_t offset = 0;
-        uint64_t value = 0;
-    };
     struct Kill {
         std::string where;
-        std::vector<Word> stored = {};  // by the last store, before it was cut short
+        // Of the last store, which was cut short: what it was to store, and which words it did.
+        uint64_t offset = 0;
+        Bytes value = {};
+        std::vector<bool> words = {};
 
         // The next life, over `memory`, a copy of what the killed one used.
         void put(CrashMedium& next, std::span<std::byte> memory) const {
-            for (const auto& [offset, value] : stored)
-                next.store8(Site::none, reinterpret_cast<uint64_t*>(memory.data() + offset), value);
+            if (!words.empty()) next.copy_some(memory.data() + offset, value, words);
         }
     };
     using Call = std::function<void(const Kill&)>;
@@ -34,8 +32,8 @@ class KillPoints {
         medium.on_store(
             [=, random = std::mt19937_64(seed), turn = seed](uint64_t offset, Bytes value) mutable {
                 if (++turn % stride == 0)
-                    call({"kill amidst a store at " + std::to_string(offset),
-                          some_words(random, offset, value)});
+                    call({"kill amidst a store at " + std::to_string(offset), offset, value,
+                          some_words(random, value.size() / sizeof(uint64_t))});
             });
     }
     KillPoints(const KillPoints&) = delete;
@@ -47,13 +45,9 @@ class KillPoints {
 
   private:
     // Any of them: a copy goes in any order. One word is there or not.
-    static std::vector<Word> some_words(std::mt19937_64& random, uint64_t offset, Bytes value) {
-        std::vector<Word> words;
-        for (size_t at = 0; at < value.size(); at += sizeof(uint64_t)) {
-            if (random() % 2 == 0) continue;
-            words.push_back({offset + at, 0});
-            std::memcpy(&words.back().value, value.data() + at, sizeof(uint64_t));
-        }
+    static std::vector<bool> some_words(std::mt19937_64& random, size_t count) {
+        std::vector<bool> words(count);
+        for (size_t i = 0; i < count; ++i) words[i] = random() % 2 != 0;
         return words;
     }
 
@@ -87,19 +81,21 @@ class KilledLife {
         Explorer explorer(trial_, life, [&](auto& image) {
             return recover_and_compare(pool, image, history, setup_.options);
         });
-        if (auto opened = life.open(); !opened) {
-            wrong = "open: " + opened.error().message;
-            return;
-        }
-        wrong = deliver(life, history);
+        wrong = recover(pool, life);
+        if (wrong.empty()) wrong = deliver(life, history);
+        if (wrong.empty()) wrong = append_some(life, history);
         if (!wrong.empty()) return;
-        for (int i = 0; i < kAppends && explorer.failure.empty(); ++i)
-            if (!life.append(history, "s", 700, Durability::forced)) break;
         explorer.look("at the end");
         wrong = explorer.failure;
     }
 
-    static constexpr int kAppends = 4;
+    static std::string append_some(Life& life, History& history) {
+        for (int i = 0; i < 4; ++i) {
+            auto lsn = life.append(history, "s", 700, Durability::forced);
+            if (!lsn && lsn.error().code != Errc::full) return "append: " + lsn.error().message;
+        }
+        return "";
+    }
 
     Trial& trial_;
     OneStream& setup_;
@@ -153,7 +149,7 @@ class KilledRecovery {
             go_on_after(kill, pool, second, fill);
             if (!wrong.empty()) wrong = kill.where + ": " + wrong;
         });
-        if (auto opened = second.open(); !opened) wrong = opened.error().message;
+        if (std::string failed = recover(pool, second); !failed.empty()) wrong = failed;
         if (wrong.empty()) wrong = compare(second, history_);
     }
 
@@ -164,11 +160,8 @@ class KilledRecovery {
         Life third(pool, second);
         kill.put(third.medium(), pool.bytes());
         History past = history_;
-        if (auto opened = third.open(); !opened) {
-            wrong = opened.error().message;
-            return;
-        }
-        wrong = deliver(third, past);
+        wrong = recover(pool, third);
+        if (wrong.empty()) wrong = deliver(third, past);
         if (!wrong.empty()) return;
         fill(third, past);
         Explorer explorer(trial_, third, [&](auto& image) {

@@ -70,8 +70,9 @@ std::string killed_releasing(Trial& trial) {
     OneStream setup(options, {.segment_bytes = 4096, .segments = 4, .seed = trial.seed});
     const ServiceId keeper = setup.add_service();
     if (auto opened = setup.life.open(); !opened) return opened.error().message;
-    while (setup.life.append(setup.history, "s", 700, Durability::forced)) {
-    }
+    auto lsn = setup.life.append(setup.history, "s", 700, Durability::forced);
+    while (lsn) lsn = setup.life.append(setup.history, "s", 700, Durability::forced);
+    if (lsn.error().code != Errc::full) return "append: " + lsn.error().message;
     const auto& appended = setup.history["s"].appended;
     const Lsn to = appended[appended.size() - 2].lsn;
     std::string wrong;

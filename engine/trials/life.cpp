@@ -37,12 +37,14 @@ Life::Life(SimPool& pool, const Options& options)
 }
 
 Life::Life(SimPool& pool, const Options& options, sim::Image& image) : Life(pool, options) {
+    options_.appends = nullptr;
     medium_.on_store(
         [&image](uint64_t offset, Bytes value) { image.stored(offset, value.size()); });
 }
 
 Life::Life(SimPool& pool, const Life& killed)
     : pool_(pool), options_(killed.options_), medium_(pool.bytes(), killed.medium_) {
+    options_.appends = nullptr;
     mutate();
 }
 
@@ -89,7 +91,7 @@ Result<Lsn> Life::append(History& history, const std::string& stream, size_t len
     const std::vector<std::byte> bytes = record_bytes(number, length);
     auto core = engine_->stream(stream);
     // A crash inside the call may keep the record: the history has it from its start.
-    past.appended.push_back({number, bytes.size(), Lsn{core->appended()}});
+    past.appended.push_back({number, bytes.size(), Lsn{core->appended()}, true});
     const std::array<Bytes, 3> pieces = gathered(bytes);
     auto lsn = core->append(pieces, bytes.size(), options);
     if (!lsn) {
@@ -99,6 +101,7 @@ Result<Lsn> Life::append(History& history, const std::string& stream, size_t len
         return lsn;
     }
     past.appended.back().lsn = *lsn;
+    past.appended.back().in_flight = false;
     past.acknowledged = std::max(past.acknowledged, core->durable());
     seal(past, stream);
     return lsn;

@@ -34,15 +34,16 @@ std::vector<std::byte> record_bytes(uint64_t number, size_t length);
 struct Appended {
     uint64_t number = 0;
     size_t length = 0;
-    Lsn lsn;
+    Lsn lsn;  // while the append is in flight: where it began to look for space
+    bool in_flight = false;  // or it failed: the record may be there, or there further on
 };
 
 // What one stream was asked to hold.
 struct StreamHistory {
     std::vector<Appended> appended;  // in LSN order, from the oldest that was not released
     uint64_t acknowledged = 0;       // everything below this LSN was acknowledged durable
-    uint64_t low_water = 0;          // asked for, at least
-    uint64_t released = 0;           // acknowledged
+    uint64_t released = 0;           // everything below this LSN was, and that was acknowledged
+    uint64_t low_water = 0;          // the same, or what a release in flight asks for
     uint64_t last_number = 0;
 };
 
@@ -58,7 +59,7 @@ class Life {
         bool forced_cached = false;
         std::optional<Site> dropped = {};  // mutants
         std::optional<Site> swapped = {};
-        uint64_t* appends = nullptr;  // counts what is asked for
+        uint64_t* appends = nullptr;  // counts what is asked of lives that are no crash's next one
     };
 
     Life(SimPool& pool, const Options& options);
@@ -72,6 +73,7 @@ class Life {
     // Power fails, with an image that is drawn from `random`. Open again to recover.
     void lose_power(std::mt19937_64& random);
 
+    SimPool& pool() { return pool_; }
     CrashMedium& medium() { return medium_; }
     const OpenReport& report() const { return report_; }
     Engine<SimWorld>& engine() { return *engine_; }

@@ -1,5 +1,7 @@
 #include "trials/oracle.hpp"
 
+#include <algorithm>
+
 #include "log/scan.hpp"
 
 namespace cinnabar::trials {
@@ -10,42 +12,35 @@ std::string lsn_of(const Appended& appended) {
     return std::to_string(appended.lsn.value);
 }
 
-// Which of the appended ones the first of `records` is. A release that was under way may or may not
-// have raised the mark; one that was acknowledged has.
-size_t first_delivered(const StreamHistory& past, const Records& records) {
-    size_t released = 0;
-    while (released < past.appended.size() && past.appended[released].lsn.value < past.low_water)
-        ++released;
-    if (records.empty()) return released;
-    size_t at = 0;
-    while (at < released && past.appended[at].lsn < records.front().first) ++at;
-    return at;
+std::string compare_mark(const StreamHistory& past, uint64_t mark) {
+    if (mark == past.released || mark == past.low_water) return "";
+    return "the low-water mark is " + std::to_string(mark) + ": up to " +
+           std::to_string(past.released) + " was released" +
+           (past.low_water == past.released
+                ? ""
+                : ", and up to " + std::to_string(past.low_water) + " asked for");
 }
 
-std::string compare(const StreamHistory& past, const Records& records) {
-    if (!records.empty() && records.front().first.value < past.released)
-        return "LSN " + std::to_string(records.front().first.value) + " is there again: up to " +
-               std::to_string(past.released) + " was released";
-    size_t at = first_delivered(past, records);
-    uint64_t end = 0;
+std::string compare(const StreamHistory& past, const Records& records, uint64_t mark) {
+    if (std::string wrong = compare_mark(past, mark); !wrong.empty()) return wrong;
+    auto at = std::ranges::lower_bound(past.appended, Lsn{mark}, {}, &Appended::lsn);
+    uint64_t end = mark;
     for (const auto& [lsn, payload] : records) {
-        if (at == past.appended.size())
+        if (at == past.appended.end())
             return "a record at LSN " + std::to_string(lsn.value) + " that was never appended";
-        const Appended& expected = past.appended[at];
-        if (payload != record_bytes(expected.number, expected.length))
+        if (payload != record_bytes(at->number, at->length))
             return "LSN " + std::to_string(lsn.value) + " is not record " +
-                   std::to_string(expected.number);
-        // The last record may have crossed into a new segment before the crash.
-        const bool last = at + 1 == past.appended.size();
-        if (lsn != expected.lsn && !last)
-            return "record " + std::to_string(expected.number) + " stands at LSN " +
-                   std::to_string(lsn.value) + " and was appended at " + lsn_of(expected);
+                   std::to_string(at->number);
+        // One that is in flight may have crossed into a new segment.
+        if (at->in_flight ? lsn < at->lsn : lsn != at->lsn)
+            return "record " + std::to_string(at->number) + " stands at LSN " +
+                   std::to_string(lsn.value) + " and was appended at " + lsn_of(*at);
         end = lsn.value + format::padded_bytes(payload.size());
         ++at;
     }
-    if (at < past.appended.size() && past.appended[at].lsn.value < past.acknowledged)
-        return "acknowledged record " + std::to_string(past.appended[at].number) + " at LSN " +
-               lsn_of(past.appended[at]) + " is gone; the log ends at " + std::to_string(end);
+    if (at != past.appended.end() && at->lsn.value < past.acknowledged)
+        return "acknowledged record " + std::to_string(at->number) + " at LSN " + lsn_of(*at) +
+               " is gone; the log ends at " + std::to_string(end);
     return "";
 }
 
@@ -57,7 +52,8 @@ std::string compare(Life& life, const History& history) {
         if (!records)
             return stream + ": " + std::string(name_of(records.error().code)) + ": " +
                    records.error().message;
-        if (std::string wrong = compare(past, *records); !wrong.empty())
+        const uint64_t mark = life.engine().stream(stream)->low_water();
+        if (std::string wrong = compare(past, *records, mark); !wrong.empty())
             return stream + ": " + wrong;
     }
     return "";
@@ -65,12 +61,17 @@ std::string compare(Life& life, const History& history) {
 
 std::string deliver(Life& life, History& history) {
     if (std::string wrong = compare(life, history); !wrong.empty()) return wrong;
+    if (std::string wrong = check_structure(life.pool()); !wrong.empty()) return wrong;
     for (auto& [stream, past] : history) {
+        past.released = past.low_water = life.engine().stream(stream)->low_water();
         const auto records = life.read(stream);
         const Lsn last = records->empty() ? Lsn{} : records->back().first;
         if (records->empty()) past.appended.clear();
         while (!past.appended.empty() && past.appended.back().lsn > last) past.appended.pop_back();
-        if (!past.appended.empty()) past.appended.back().lsn = last;
+        if (!past.appended.empty()) {
+            past.appended.back().lsn = last;
+            past.appended.back().in_flight = false;
+        }
         past.last_number += 1000;  // what comes is told from what is gone
         life.note_durable(history, stream);
     }
@@ -89,11 +90,16 @@ std::string check_structure(const SimPool& pool) {
     return "";
 }
 
-std::string recover_and_compare(const SimPool& crashed, Life& life, const History& history) {
+std::string recover(const SimPool& crashed, Life& life) {
     if (std::string wrong = check_structure(crashed); !wrong.empty()) return wrong;
     if (auto opened = life.open(); !opened)
         return "open: " + std::string(name_of(opened.error().code)) + ": " + opened.error().message;
-    return compare(life, history);
+    return "";
+}
+
+std::string recover_and_compare(const SimPool& crashed, Life& life, const History& history) {
+    std::string wrong = recover(crashed, life);
+    return wrong.empty() ? compare(life, history) : wrong;
 }
 
 std::string recover_and_compare(const SimPool& pool, std::span<const std::byte> image,

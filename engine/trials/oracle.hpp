@@ -1,5 +1,7 @@
-// What must hold of a recovered image. For each stream: what is recovered is an exact prefix of
-// what was appended, in LSN order, with nothing acknowledged missing and nothing else.
+// What must hold of a recovered image. For each stream: the low-water mark is the one that was
+// acknowledged last, or the one that was asked for then; from there on what is recovered is an
+// exact prefix of what was appended, each at its LSN, with nothing acknowledged missing and nothing
+// else.
 // Each answer is empty, or says what is wrong.
 #pragma once
 
@@ -20,7 +22,10 @@ std::string deliver(Life& life, History& history);
 // Of the segments of every image, whatever was appended.
 std::string check_structure(const SimPool& pool);
 
-// Recovers `crashed` by `life` and compares.
+// Recovers `crashed`, what a crash left, by `life`.
+std::string recover(const SimPool& crashed, Life& life);
+
+// ... and compares.
 std::string recover_and_compare(const SimPool& crashed, Life& life, const History& history);
 
 // Of an image of `pool`, in memory of its own.
@@ -31,6 +36,8 @@ std::string recover_and_compare(const SimPool& pool, std::span<const std::byte> 
 struct Crashed {
     Crashed(const SimPool& origin, sim::Image& image, const Life::Options& options)
         : pool(SimPool::in_place(origin, image.bytes())), life(pool, options, image) {}
+
+    std::string recover() { return trials::recover(pool, life); }
 
     SimPool pool;
     Life life;

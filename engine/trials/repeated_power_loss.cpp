@@ -21,7 +21,7 @@ std::string reviving(Trial& trial) {
             return "append";
     Explorer explorer(trial, life, [&](sim::Image& image) -> std::string {
         Crashed crashed(pool, image, options);
-        if (auto opened = crashed.life.open(); !opened) return opened.error().message;
+        if (std::string wrong = crashed.recover(); !wrong.empty()) return wrong;
         History past = history;
         if (std::string wrong = deliver(crashed.life, past); !wrong.empty()) return wrong;
         Explorer again(trial, crashed.life, [&](auto& second) {
@@ -51,7 +51,7 @@ std::string preparing_twice(Trial& trial) {
             Explorer again(trial, second, [&](auto& both) {
                 return recover_and_compare(torn.pool, both, empty, options);
             });
-            if (auto opened = second.open(); !opened) return "open: " + opened.error().message;
+            if (std::string wrong = torn.recover(); !wrong.empty()) return wrong;
             again.look("at the end");
             return again.failure;
         });
@@ -78,13 +78,13 @@ std::string recovering(Trial& trial) {
     {
         SimPool copy(cut, cut.bytes());
         Life look(copy, options);
-        if (auto opened = look.open(); !opened) return "open: " + opened.error().message;
+        if (std::string wrong = recover(copy, look); !wrong.empty()) return wrong;
         if (std::string lost = deliver(look, past); !lost.empty()) return lost;
     }
     Life second(cut, options);
     Explorer explorer(trial, second,
                       [&](auto& image) { return recover_and_compare(cut, image, past, options); });
-    if (auto opened = second.open(); !opened) return "open: " + opened.error().message;
+    if (std::string wrong = recover(cut, second); !wrong.empty()) return wrong;
     explorer.look("at the end");
     return explorer.failure;
 }

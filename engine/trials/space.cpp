@@ -19,23 +19,24 @@ Life::Options without_spares(const Trial& trial) {
     return options;
 }
 
-uint64_t segment_bytes(const Trial& trial) {
-    return trial.life.domain == Domain::page ? 4096 : 2048;
-}
-
-void fill_up(Life& life, History& history) {
-    while (life.append(history, "s", 330, Durability::forced)) {
+// Nothing but that the log is full may end it.
+std::string fill_up(Life& life, History& history) {
+    for (const auto& [length, durability] :
+         {std::pair(330, Durability::forced), std::pair(24, Durability::lazy)}) {
+        auto lsn = life.append(history, "s", static_cast<size_t>(length), durability);
+        while (lsn) lsn = life.append(history, "s", static_cast<size_t>(length), durability);
+        if (lsn.error().code != Errc::full) return "append: " + lsn.error().message;
     }
-    while (life.append(history, "s", 24, Durability::lazy)) {
-    }
+    return "";
 }
 
 // After a crash in a full log: others take what they can get before the outcomes are promised
 // their space again; these are written, and free the log.
-std::string finish(Life& life, History& history, ServiceId keeper) {
-    if (auto opened = life.open(); !opened) return opened.error().message;
+std::string finish(Crashed& crashed, History& history, ServiceId keeper) {
+    Life& life = crashed.life;
+    if (std::string wrong = crashed.recover(); !wrong.empty()) return wrong;
     if (std::string wrong = deliver(life, history); !wrong.empty()) return wrong;
-    fill_up(life, history);
+    if (std::string wrong = fill_up(life, history); !wrong.empty()) return wrong;
     auto core = life.engine().stream("s");
     auto again = StreamCoreBase::reserve(core, 300, 4, true);
     if (!again) return "reserve: " + again.error().message;
@@ -53,7 +54,7 @@ std::string finish(Life& life, History& history, ServiceId keeper) {
 // What was reserved finds room after every crash, however full the log is (trap L4).
 std::string full_log(Trial& trial) {
     OneStream setup(without_spares(trial),
-                    {.segment_bytes = segment_bytes(trial), .segments = 8, .seed = trial.seed},
+                    {.segments = 8, .seed = trial.seed},
                     true);
     const ServiceId keeper = setup.add_service();
     if (auto opened = setup.life.open(); !opened) return opened.error().message;
@@ -62,9 +63,9 @@ std::string full_log(Trial& trial) {
     Explorer explorer(trial, setup.life, [&](sim::Image& image) {
         Crashed crashed(setup.pool, image, setup.options);
         History past = setup.history;
-        return finish(crashed.life, past, keeper);
+        return finish(crashed, past, keeper);
     });
-    fill_up(setup.life, setup.history);
+    if (std::string wrong = fill_up(setup.life, setup.history); !wrong.empty()) return wrong;
     explorer.look("the log is full");
     return explorer.failure;
 }
@@ -72,13 +73,13 @@ std::string full_log(Trial& trial) {
 // In a full log with promised space: a checkpoint, outcomes, and the mark that they allow.
 std::string reserving(Trial& trial) {
     OneStream setup(without_spares(trial),
-                    {.segment_bytes = segment_bytes(trial), .segments = 8, .seed = trial.seed},
+                    {.segments = 8, .seed = trial.seed},
                     true);
     const ServiceId keeper = setup.add_service();
     if (auto opened = setup.life.open(); !opened) return opened.error().message;
     auto outcome = StreamCoreBase::reserve(setup.life.engine().stream("s"), 300, 2, false);
     if (!outcome) return "reserve: " + outcome.error().message;
-    fill_up(setup.life, setup.history);
+    if (std::string wrong = fill_up(setup.life, setup.history); !wrong.empty()) return wrong;
     Explorer explorer(trial, setup.life, setup.prefix_check());
     const auto append = [&](const AppendOptions& options) {
         return setup.life.append(setup.history, "s", 300, options);
@@ -107,7 +108,7 @@ class Carried {
     std::string check(sim::Image& image) const {
         Crashed crashed(setup_.pool, image, setup_.options);
         Life& life = crashed.life;
-        if (auto opened = life.open(); !opened) return opened.error().message;
+        if (std::string wrong = crashed.recover(); !wrong.empty()) return wrong;
         auto reader = ReaderCore::open(life.engine().stream("s"), std::nullopt, Frontier::durable);
         if (!reader) return reader.error().message;
         std::set<uint64_t> found;
@@ -151,13 +152,13 @@ class Carried {
 // (trap L18).
 std::string carrying_forward(Trial& trial) {
     OneStream setup(without_spares(trial),
-                    {.segment_bytes = segment_bytes(trial), .segments = 6, .seed = trial.seed});
+                    {.segments = 6, .seed = trial.seed});
     const ServiceId keeper = setup.add_service();
     if (auto opened = setup.life.open(); !opened) return opened.error().message;
     Carried carried(setup);
     Explorer explorer(trial, setup.life, [&](sim::Image& image) { return carried.check(image); });
     auto core = setup.life.engine().stream("s");
-    for (int i = 0; core->appended() < 8 * segment_bytes(trial) && explorer.failure.empty(); ++i) {
+    for (int i = 0; core->appended() < 8 * kSpan && explorer.failure.empty(); ++i) {
         setup.append(60 + static_cast<size_t>(i * 37 % 150),
                      i % 3 == 0 ? Durability::lazy : Durability::forced);
         const Lsn lsn = setup.history["s"].appended.back().lsn;
@@ -190,7 +191,7 @@ Result<void> release_most(OneStream& setup, ServiceId keeper) {
 }
 
 std::string live_once(OneStream& setup, ServiceId keeper, std::mt19937_64& random) {
-    if (auto opened = setup.life.open(); !opened) return "open: " + opened.error().message;
+    if (std::string wrong = recover(setup.pool, setup.life); !wrong.empty()) return wrong;
     if (std::string lost = deliver(setup.life, setup.history); !lost.empty()) return lost;
     const auto durability = random() % 4 == 0 ? Durability::lazy : Durability::forced;
     auto lsn = setup.life.append(setup.history, "s", 8 + random() % 150, durability);
@@ -206,7 +207,7 @@ std::string live_once(OneStream& setup, ServiceId keeper, std::mt19937_64& rando
 // power, the next one recovers what that left.
 std::string many_lives(Trial& trial) {
     OneStream setup(trial.life,
-                    {.segment_bytes = segment_bytes(trial), .segments = 4, .seed = trial.seed});
+                    {.segments = 4, .seed = trial.seed});
     const ServiceId keeper = setup.add_service();
     std::mt19937_64 random(trial.seed);
     for (int life = 0; life < 10'000; ++life) {

@@ -8,7 +8,6 @@ namespace cinnabar::trials {
 namespace {
 
 std::string run_threads(ThreadRun::Options options, uint64_t runs, Trial& trial) {
-    if (trial.life.domain == Domain::page) options.pool.segment_bytes = 4096;
     options.pool.seed = trial.seed;
     for (uint64_t i = 0; i < runs; ++i) {
         options.seed = trial.seed * 1000 + i;
