@@ -82,7 +82,8 @@ void SimPool::lay_out(std::byte* memory, uint64_t segment_bytes, uint64_t segmen
     space_.segment_bytes = segment_bytes;
     space_.segments.reserve(segments);
     for (uint64_t i = 0; i < segments; ++i)
-        space_.segments.push_back(memory + sizeof(format::Catalogue) + i * stride_of(segment_bytes));
+        space_.segments.push_back(memory + sizeof(format::Catalogue) +
+                                  i * stride_of(segment_bytes));
 }
 
 // Old bytes for every segment, under headers of generation 1 where the age has headers at all.

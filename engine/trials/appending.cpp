@@ -1,8 +1,8 @@
 // Lives without an accident but the last: append, force, release, recycle, close.
 #include "trials/scenario_bodies.hpp"
 
+#include "sim/scheduler.hpp"
 #include "trials/one_stream.hpp"
-#include "trials/threads.hpp"
 
 namespace cinnabar::trials {
 

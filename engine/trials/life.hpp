@@ -34,7 +34,7 @@ std::vector<std::byte> record_bytes(uint64_t number, size_t length);
 struct Appended {
     uint64_t number = 0;
     size_t length = 0;
-    Lsn lsn;  // while the append is in flight: where it began to look for space
+    Lsn lsn;                 // while the append is in flight: where it began to look for space
     bool in_flight = false;  // or it failed: the record may be there, or there further on
 };
 

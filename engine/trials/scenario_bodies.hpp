@@ -28,6 +28,8 @@ std::string three_threads(Trial& trial);
 std::string group_forcing(Trial& trial);
 std::string overtaken(Trial& trial);
 std::string crossing_threads(Trial& trial);
+std::string killed_threads(Trial& trial);
+std::string reviving_threads(Trial& trial);
 
 // The process is killed, the next one goes on, and power fails.
 std::string killing(Trial& trial);

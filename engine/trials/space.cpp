@@ -53,9 +53,7 @@ std::string finish(Crashed& crashed, History& history, ServiceId keeper) {
 
 // What was reserved finds room after every crash, however full the log is (trap L4).
 std::string full_log(Trial& trial) {
-    OneStream setup(without_spares(trial),
-                    {.segments = 8, .seed = trial.seed},
-                    true);
+    OneStream setup(without_spares(trial), {.segments = 8, .seed = trial.seed}, true);
     const ServiceId keeper = setup.add_service();
     if (auto opened = setup.life.open(); !opened) return opened.error().message;
     auto outcome = StreamCoreBase::reserve(setup.life.engine().stream("s"), 300, 4, false);
@@ -72,9 +70,7 @@ std::string full_log(Trial& trial) {
 
 // In a full log with promised space: a checkpoint, outcomes, and the mark that they allow.
 std::string reserving(Trial& trial) {
-    OneStream setup(without_spares(trial),
-                    {.segments = 8, .seed = trial.seed},
-                    true);
+    OneStream setup(without_spares(trial), {.segments = 8, .seed = trial.seed}, true);
     const ServiceId keeper = setup.add_service();
     if (auto opened = setup.life.open(); !opened) return opened.error().message;
     auto outcome = StreamCoreBase::reserve(setup.life.engine().stream("s"), 300, 2, false);
@@ -151,8 +147,7 @@ class Carried {
 // Crash between the copies and the mark, before, behind: each needed record is delivered once
 // (trap L18).
 std::string carrying_forward(Trial& trial) {
-    OneStream setup(without_spares(trial),
-                    {.segments = 6, .seed = trial.seed});
+    OneStream setup(without_spares(trial), {.segments = 6, .seed = trial.seed});
     const ServiceId keeper = setup.add_service();
     if (auto opened = setup.life.open(); !opened) return opened.error().message;
     Carried carried(setup);
@@ -206,8 +201,7 @@ std::string live_once(OneStream& setup, ServiceId keeper, std::mt19937_64& rando
 // Ten thousand lives of a record each, in a log that is full now and again: each ends with the
 // power, the next one recovers what that left.
 std::string many_lives(Trial& trial) {
-    OneStream setup(trial.life,
-                    {.segments = 4, .seed = trial.seed});
+    OneStream setup(trial.life, {.segments = 4, .seed = trial.seed});
     const ServiceId keeper = setup.add_service();
     std::mt19937_64 random(trial.seed);
     for (int life = 0; life < 10'000; ++life) {

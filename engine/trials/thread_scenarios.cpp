@@ -38,8 +38,12 @@ std::string group_forcing(Trial& trial) {
 
 // Who has taken space and is slow is overtaken by the others (trap L2).
 std::string overtaken(Trial& trial) {
-    return run_threads(
-        {.threads = 3, .records = 12, .lazy_of_8 = 6, .length_max = 32, .crash = false}, 40, trial);
+    return run_threads({.threads = 3,
+                        .records = 12,
+                        .lazy_of_8 = 6,
+                        .length_max = 32,
+                        .end = ThreadRun::End::none},
+                       40, trial);
 }
 
 // Long ones: nearly every record crosses into another segment.
@@ -47,6 +51,22 @@ std::string crossing_threads(Trial& trial) {
     return run_threads(
         {.threads = 3, .records = 4, .lazy_of_8 = 6, .length_max = 480, .pool = {.segments = 6}},
         trial.life.domain == Domain::page ? 4 : 8, trial);
+}
+
+// Killed anywhere; the next life recovers, appends, and loses power anywhere in that.
+std::string killed_threads(Trial& trial) {
+    return run_threads({.threads = 3, .records = 3, .length_max = 200, .end = ThreadRun::End::kill},
+                       2, trial);
+}
+
+// Power is lost, and again in the next life.
+std::string reviving_threads(Trial& trial) {
+    return run_threads({.threads = 3,
+                        .records = 3,
+                        .lazy_of_8 = 5,
+                        .length_max = 90,
+                        .end = ThreadRun::End::power_loss_twice},
+                       2, trial);
 }
 
 }  // namespace cinnabar::trials
