@@ -225,8 +225,8 @@ class SegmentPool {
             medium_.raw().copy(store[i], to, reinterpret_cast<const std::byte*>(&header),
                                sizeof header);
             maintenance.bytes += sizeof header;
-            if (M::mutant(Mutant::spare_before_fence)) continue;
-            if (M::mutant(Mutant::headers_under_one_fence) && i == first) {
+            if (M::mutant(Mutant::spare_before_fence) ||
+                (M::mutant(Mutant::headers_under_one_fence) && i == first)) {
                 medium_.raw().flush(sites[i].flush, to, sizeof header);
                 continue;
             }

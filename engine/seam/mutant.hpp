@@ -60,6 +60,7 @@ namespace cinnabar {
     X(seed_without_generation)                                                         \
     X(seed_without_high_generation)                                                    \
     X(register_sum_not_verified)                                                       \
+    X(header_sum_not_verified)                                                         \
     X(frame_sum_not_verified)                                                          \
     X(foreign_lsn_believed)                                                            \
     X(testimony_not_heeded)

@@ -44,11 +44,22 @@ void CrashMedium::kill() {
     }
 }
 
+// The live memory holds what is drawn, as if it had been so before.
+void CrashMedium::draw(uint64_t line, const PendingLine& pending, std::mt19937_64& random) {
+    const std::vector<Line> states = pending.states();
+    put_line(live_, line, states[random() % states.size()]);
+}
+
+void CrashMedium::drop_unwritten_pages(std::mt19937_64& random) {
+    std::erase_if(pending_, [&](const auto& entry) {
+        const auto& [line, pending] = entry;
+        if (pending.written_off) draw(line, pending, random);
+        return pending.written_off;
+    });
+}
+
 void CrashMedium::lose_power(std::mt19937_64& random) {
-    for (const auto& [line, pending] : pending_) {
-        const std::vector<Line> states = pending.states();
-        put_line(live_, line, states[random() % states.size()]);
-    }
+    for (const auto& [line, pending] : pending_) draw(line, pending, random);
     pending_.clear();
     sealed_.clear();
 }

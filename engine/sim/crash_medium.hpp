@@ -83,6 +83,9 @@ class CrashMedium {
     // could not be written count as clean until they are stored to again: a second sync succeeds
     // and writes nothing. Here these are all pages that are dirty then.
     void fail_next_sync() { fail_sync_ = true; }
+    // The system drops these pages and reads the file again, which holds of each line what `random`
+    // draws: the live bytes change under whoever uses them.
+    void drop_unwritten_pages(std::mt19937_64& random);
 
     // Called before each store, with the offset in the live memory and what will stand there: who
     // runs over an image (sim/image.hpp) takes it back; others kill the process here.
@@ -124,6 +127,7 @@ class CrashMedium {
     void store_words(Site site, Unit::Kind kind, std::byte* to, const std::byte* from,
                      size_t length, const std::vector<bool>* words = nullptr);
     void dirty_page(uint64_t line);
+    void draw(uint64_t line, const PendingLine& pending, std::mt19937_64& random);
     struct Lines {
         uint64_t first, last;
     };

@@ -10,16 +10,23 @@ namespace {
 
 constexpr size_t kPageBytes = 4096;
 
-uint64_t mix(uint64_t x) {
+constexpr uint64_t mix(uint64_t x) {
     x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
     x = (x ^ x >> 27) * 0x94D049BB133111EBu;
     return x ^ x >> 31;
 }
 
+// Odd, one for each word of a line.
+constexpr Line kFactors = [] {
+    Line factors = {};
+    for (size_t word = 0; word < kWordsPerLine; ++word) factors[word] = mix(word + 1) | 1;
+    return factors;
+}();
+
 uint64_t hash_of(uint64_t line, const Line& value) {
     uint64_t sum = mix(line + 1);
-    for (const uint64_t word : value) sum = mix(sum ^ word);
-    return sum;
+    for (size_t word = 0; word < kWordsPerLine; ++word) sum += value[word] * kFactors[word];
+    return mix(sum);
 }
 
 std::byte* allocate(size_t bytes) {
@@ -30,6 +37,13 @@ std::byte* allocate(size_t bytes) {
 }
 
 }  // namespace
+
+uint64_t hash_of(std::span<const std::byte> image) {
+    uint64_t sum = 0;
+    for (uint64_t line = 0; line < image.size() / kLineBytes; ++line)
+        sum ^= hash_of(line, line_at(image, line));
+    return sum;
+}
 
 Image::Image(size_t bytes)
     : owned_image_(allocate(bytes)),
@@ -45,7 +59,7 @@ void Image::begin(std::span<const std::byte> live, const PendingLines& pending) 
     for (const auto& [line, stores] : pending) put_line(image_, line, stores.durable);
     if (!work_.empty()) std::memcpy(work_.data(), image_.data(), image_.size());
     stored_.clear();
-    hash_ = 0;
+    hash_ = hash_of(image_);
 }
 
 void Image::put(uint64_t line, const Line& value) {

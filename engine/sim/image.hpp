@@ -14,6 +14,9 @@
 
 namespace cinnabar::sim {
 
+// Equal for equal images; of others another one, in all likelihood.
+uint64_t hash_of(std::span<const std::byte> image);
+
 class Image {
   public:
     explicit Image(size_t bytes);  // a multiple of the page size
@@ -32,7 +35,6 @@ class Image {
     void stored(uint64_t offset, size_t length);
     void undo();
 
-    // Equal for equal images of one crash.
     uint64_t hash() const { return hash_; }
 
   private:

@@ -16,6 +16,7 @@ namespace cinnabar::trials {
 // What a piece of work leaves at its end.
 struct Outcome {
     sim::Explored explored = {};
+    uint64_t images_distinct = 0;
     uint64_t appends = 0;
     double seconds = 0;  // of its process's time
     char wrong[480] = {};

@@ -2,6 +2,8 @@
 // must be wrong in the same way: so the linker (--wrap, CMakeLists.txt) sends all calls of a
 // function from other files here. A name below that no longer fits makes its mutants survive, which
 // a test notices.
+#include <array>
+#include <cstring>
 #include <optional>
 
 #include "format/codec.hpp"
@@ -23,6 +25,10 @@ ReadRegister real_read_register asm(
     "__real__ZN8cinnabar6format13read_registerERKSt5arrayIhLm16EEjRKNS0_12RegisterLineE");
 ReadRegister wrap_read_register asm(
     "__wrap__ZN8cinnabar6format13read_registerERKSt5arrayIhLm16EEjRKNS0_12RegisterLineE");
+HeaderReading real_read_segment_header(const PoolId&, uint32_t, const std::byte*)  //
+    asm("__real__ZN8cinnabar6format19read_segment_headerERKSt5arrayIhLm16EEjPKSt4byte");
+HeaderReading wrap_read_segment_header(const PoolId&, uint32_t, const std::byte*)  //
+    asm("__wrap__ZN8cinnabar6format19read_segment_headerERKSt5arrayIhLm16EEjPKSt4byte");
 Seen real_look(const SegmentLife&, uint64_t, bool)  //
     asm("__real__ZN8cinnabar6format4lookERKNS0_11SegmentLifeEmb");
 Seen wrap_look(const SegmentLife&, uint64_t, bool)  //
@@ -53,6 +59,22 @@ std::optional<RegisterValue> wrap_read_register(const PoolId& pool, uint32_t key
     if (!is_on(Mutant::register_sum_not_verified)) return real_read_register(pool, key, line);
     const uint32_t greater = line.slot[1].value > line.slot[0].value ? 1 : 0;
     return RegisterValue{line.slot[greater].value, greater};
+}
+
+HeaderReading wrap_read_segment_header(const PoolId& pool, uint32_t segment,
+                                       const std::byte* base) {
+    if (!is_on(Mutant::header_sum_not_verified))
+        return real_read_segment_header(pool, segment, base);
+    std::array<std::byte, kFramesOffset> block;
+    std::memcpy(block.data(), base, block.size());
+    for (const size_t offset : kHeaderOffset) {
+        SegmentHeader copy;
+        std::memcpy(&copy, base + offset, sizeof copy);
+        if (copy.magic != kSegmentMagic) continue;
+        copy.sum = segment_header(pool, copy.segment, copy.generation).sum;
+        std::memcpy(block.data() + offset, &copy, sizeof copy);
+    }
+    return real_read_segment_header(pool, segment, block.data());
 }
 
 Seen wrap_look(const SegmentLife& life, uint64_t offset, bool below_testimony) {

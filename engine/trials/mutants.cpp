@@ -150,7 +150,7 @@ constexpr Known kKnown[] = {
     {"mark_fence_byte", "recycling"},
     {"mark_fence_page", "recycling"},
     {"accept_store_page", "failing"},
-    {"accept_flush", "killed_releasing"},
+    {"accept_flush", "killed_threads"},
     {"accept_fence", "killing"},
     {"accept_fence_byte", "killing"},
     {"accept_fence_page", "failing"},
@@ -191,7 +191,7 @@ constexpr Known kKnown[] = {
     {"nothing_accepted", "killed_appending"},
     {"nothing_accepted_page", "killing"},
     {"weak_testimony_believed", "on_a_weaker_medium"},
-    {"cut_not_erased", "reviving"},
+    {"cut_not_erased", "reviving_threads"},
     {"zeros_not_accepted", "killed_erasing"},
     {"dead_segments_kept", "killed_renewing"},
     {"dead_renewed_oldest_first", "recovering"},
@@ -202,6 +202,7 @@ constexpr Known kKnown[] = {
     {"seed_without_generation", "appending"},
     {"seed_without_high_generation", "in_space_of_long_ago"},
     {"register_sum_not_verified", "damaging"},
+    {"header_sum_not_verified", "damaging"},
     {"frame_sum_not_verified", "damaging"},
     {"foreign_lsn_believed", "damaging"},
     {"testimony_not_heeded", "damaging"},
@@ -243,6 +244,7 @@ void run_broken(const Broken& broken, const Scenario& scenario, uint64_t seed,
                 seed, levels);
     outcome.set_wrong(scenario.run(trial));
     outcome.explored = trial.explored;
+    outcome.images_distinct = trial.seen.size();
     outcome.appends = trial.appends;
 }
 

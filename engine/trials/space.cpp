@@ -211,6 +211,7 @@ std::string many_lives(Trial& trial) {
                             .images = 1,
                             .states_log10 = sim::states_log10(setup.life.medium().pending())});
         setup.life.lose_power(random);
+        trial.seen.insert(sim::hash_of(setup.pool.bytes()));
     }
     return "";
 }

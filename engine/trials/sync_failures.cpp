@@ -1,13 +1,22 @@
 // msync fails, in the page domain.
 #include "trials/scenario_bodies.hpp"
 
+#include <random>
+
 #include "sim/scheduler.hpp"
 
 namespace cinnabar::trials {
 
+namespace {
+
+void drop_pages(const Trial& trial, Life& life) {
+    std::mt19937_64 random(trial.seed);
+    life.medium().drop_unwritten_pages(random);
+}
+
 // Page domain: a force fails, the process gives up, and the next one finds the records in the page
 // cache. What it delivers must be on the file, though the kernel takes the pages for clean.
-std::string failing(Trial& trial) {
+std::string failing_once(Trial& trial, bool drops) {
     SimPool pool({.segment_bytes = 4096, .age = Age::zero, .seed = trial.seed});
     pool.add_stream("s", false);
     Life life(pool, trial.life);
@@ -19,6 +28,7 @@ std::string failing(Trial& trial) {
     CNB_CHECK(life.engine().stream("s")->appended() == 4096 - format::kFramesOffset);
     life.medium().fail_next_sync();
     if (life.engine().stream("s")->force(history["s"].appended.back().lsn)) return "no error";
+    if (drops) drop_pages(trial, life);
     life.kill();
     if (auto opened = life.open(); !opened) return opened.error().message;
     life.note_durable(history, "s");
@@ -31,7 +41,7 @@ std::string failing(Trial& trial) {
 
 // Page domain: a force fails, and the same process goes on. Records of the failed pages are older
 // than those of pages that can be written (trap L12).
-std::string failing_and_going_on(Trial& trial) {
+std::string going_on_once(Trial& trial, bool drops) {
     SimPool pool({.segment_bytes = 16384, .age = Age::zero, .seed = trial.seed});
     pool.add_stream("s", false);
     Life life(pool, trial.life);
@@ -42,12 +52,31 @@ std::string failing_and_going_on(Trial& trial) {
             return "append";
     life.medium().fail_next_sync();
     if (life.engine().stream("s")->force(history["s"].appended.back().lsn)) return "no error";
+    if (drops) drop_pages(trial, life);
     Explorer explorer(trial, life, [&](auto& image) {
         return recover_and_compare(pool, image, history, trial.life);
     });
     (void)life.append(history, "s", 3000, Durability::forced);
     explorer.look("at the end");
     return explorer.failure;
+}
+
+// As it is, and where the system drops the pages that it could not write.
+std::string with_and_without_drops(Trial& trial, std::string (*run)(Trial& trial, bool drops)) {
+    for (const bool drops : {false, true})
+        if (std::string wrong = run(trial, drops); !wrong.empty())
+            return (drops ? "pages are dropped: " : "") + wrong;
+    return "";
+}
+
+}  // namespace
+
+std::string failing(Trial& trial) {
+    return with_and_without_drops(trial, failing_once);
+}
+
+std::string failing_and_going_on(Trial& trial) {
+    return with_and_without_drops(trial, going_on_once);
 }
 
 // Page domain: two threads force a stream each, and one msync fails (trap L15).

@@ -36,6 +36,7 @@ void Explorer::look(const std::string& where) {
     const CrashMedium& medium = life_.medium();
     ++levels_.seed;
     explored.add(sim::explore(medium.live(), medium.pending(), image_, levels_, [&] {
+        if (trial_ != nullptr) trial_->seen.insert(image_.hash());
         const std::string wrong = check_(image_);
         if (!wrong.empty()) failure = where + ": " + wrong;
         return wrong.empty();

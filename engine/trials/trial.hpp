@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <unordered_set>
 
 #include "sim/explore.hpp"
 #include "trials/oracle.hpp"
@@ -20,8 +21,9 @@ struct Trial {
     const uint64_t seed;  // of the pool's old bytes, of lengths, and of how threads take turns
     const sim::ExploreOptions levels;
 
-    sim::Explored explored = {};  // by all explorers
-    uint64_t appends = 0;         // asked for, in all lives, those after a crash too
+    sim::Explored explored = {};             // by all explorers
+    std::unordered_set<uint64_t> seen = {};  // hashes of all images that were shown
+    uint64_t appends = 0;                    // asked for, but for those in a life after a crash
     uint64_t explorers = 0;
 };
 
