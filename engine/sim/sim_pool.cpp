@@ -138,6 +138,14 @@ uint32_t SimPool::add_stream(std::string_view name, bool shared, bool reserve) {
     CNB_CHECK(false);
 }
 
+void SimPool::poison(const std::byte* line) {
+    const Bytes lost(line, format::kLineBytes);
+    space_.find_unreadable = [lost](const std::byte* from, uint64_t length) {
+        const bool is_inside = lost.data() + lost.size() > from && lost.data() < from + length;
+        return is_inside ? std::vector{lost} : std::vector<Bytes>{};
+    };
+}
+
 uint16_t SimPool::add_service(uint32_t stream, std::string_view name) {
     for (uint32_t i = 0; i < format::kServiceRows; ++i) {
         format::ServiceRow& row = space_.catalogue->services[i];

@@ -43,6 +43,9 @@ class SimPool {
     uint32_t add_stream(std::string_view name, bool shared, bool reserve = false);
     uint16_t add_service(uint32_t stream, std::string_view name);
 
+    // The medium has lost this cache line: who asks before he reads is told so.
+    void poison(const std::byte* line);
+
   private:
     struct Free {
         void operator()(std::byte* p) const;

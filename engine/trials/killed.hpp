@@ -6,6 +6,11 @@
 
 namespace cinnabar::trials {
 
+inline std::string verdict_of(const std::string& wrong, uint64_t kills, uint64_t kills_min) {
+    if (!wrong.empty() || kills >= kills_min) return wrong;
+    return "killed " + std::to_string(kills) + " times only";
+}
+
 class KilledLife {
   public:
     // Wherever `work` is killed: open, append into what is free, and every crash point of that.
@@ -13,16 +18,16 @@ class KilledLife {
     KilledLife(Trial& trial, OneStream& setup, uint64_t stride, Work&& work)
         : trial_(trial), setup_(setup) {
         const KillPoints points(setup.life.medium(), stride, trial.seed, [this](const auto& kill) {
-            ++kills;
-            if (!wrong.empty()) return;
+            ++kills_;
+            if (!wrong_.empty()) return;
             go_on_after(kill);
-            if (!wrong.empty()) wrong = kill.where + ": " + wrong;
+            if (!wrong_.empty()) wrong_ = kill.where + ": " + wrong_;
         });
         work();
     }
 
-    uint64_t kills = 0;
-    std::string wrong;
+    // What was wrong, also with so few kills that nothing is shown.
+    std::string verdict(uint64_t kills_min) const { return verdict_of(wrong_, kills_, kills_min); }
 
   private:
     void go_on_after(const KillPoints::Kill& kill) {
@@ -33,12 +38,12 @@ class KilledLife {
         Explorer explorer(trial_, life, [&](auto& image) {
             return recover_and_compare(pool, image, history, setup_.options);
         });
-        wrong = recover(pool, life);
-        if (wrong.empty()) wrong = deliver(life, history);
-        if (wrong.empty()) wrong = append_some(life, history);
-        if (!wrong.empty()) return;
+        wrong_ = recover(pool, life);
+        if (wrong_.empty()) wrong_ = deliver(life, history);
+        if (wrong_.empty()) wrong_ = append_some(life, history);
+        if (!wrong_.empty()) return;
         explorer.look("at the end");
-        wrong = explorer.failure;
+        wrong_ = explorer.failure;
     }
 
     static std::string append_some(Life& life, History& history) {
@@ -51,6 +56,8 @@ class KilledLife {
 
     Trial& trial_;
     OneStream& setup_;
+    uint64_t kills_ = 0;
+    std::string wrong_;
 };
 
 // Power failed and left a hole and frames behind it; recovery is killed; the next life recovers,
@@ -79,14 +86,14 @@ class KilledRecovery {
             first_,
             [&](sim::Image& image) {
                 if (turn++ % stride == 0) kill_recovery(image, turn, fill);
-                return wrong;
+                return wrong_;
             },
             trial_.levels);
         explorer.look("power loss");
     }
 
-    uint64_t kills = 0;
-    std::string wrong;
+    // What was wrong, also with so few kills that nothing is shown.
+    std::string verdict(uint64_t kills_min) const { return verdict_of(wrong_, kills_, kills_min); }
 
   private:
     static constexpr uint64_t kStores = 5;  // one of them is cut short
@@ -96,13 +103,13 @@ class KilledRecovery {
         SimPool pool(pool_, image.image());
         Life second(pool, options_);
         const KillPoints points(second.medium(), kStores, turn, [&](const auto& kill) {
-            ++kills;
-            if (!wrong.empty()) return;
+            ++kills_;
+            if (!wrong_.empty()) return;
             go_on_after(kill, pool, second, fill);
-            if (!wrong.empty()) wrong = kill.where + ": " + wrong;
+            if (!wrong_.empty()) wrong_ = kill.where + ": " + wrong_;
         });
-        if (std::string failed = recover(pool, second); !failed.empty()) wrong = failed;
-        if (wrong.empty()) wrong = compare(second, history_);
+        if (std::string failed = recover(pool, second); !failed.empty()) wrong_ = failed;
+        if (wrong_.empty()) wrong_ = compare(second, history_);
     }
 
     template <class Fill>
@@ -112,15 +119,15 @@ class KilledRecovery {
         Life third(pool, second);
         kill.put(third.medium(), pool.bytes());
         History past = history_;
-        wrong = recover(pool, third);
-        if (wrong.empty()) wrong = deliver(third, past);
-        if (!wrong.empty()) return;
+        wrong_ = recover(pool, third);
+        if (wrong_.empty()) wrong_ = deliver(third, past);
+        if (!wrong_.empty()) return;
         fill(third, past);
         Explorer explorer(trial_, third, [&](auto& image) {
             return recover_and_compare(pool, image, past, options_);
         });
         explorer.look("power loss");
-        wrong = explorer.failure;
+        wrong_ = explorer.failure;
     }
 
     Trial& trial_;
@@ -128,6 +135,8 @@ class KilledRecovery {
     SimPool pool_;
     Life first_;
     History history_;
+    uint64_t kills_ = 0;
+    std::string wrong_;
 };
 
 }  // namespace cinnabar::trials

@@ -43,7 +43,7 @@ std::string killed_appending(Trial& trial) {
                                    i % 3 == 0 ? Durability::forced : Durability::lazy))
                 wrong = "append";
     });
-    return killed.wrong.empty() ? wrong : killed.wrong;
+    return wrong.empty() ? killed.verdict(10) : wrong;
 }
 
 // Killed while spares are prepared; in stale space recovery accepts all headers before.
@@ -57,7 +57,7 @@ std::string killed_opening(Trial& trial) {
         KilledLife killed(trial, setup, 1, [&] {
             if (auto opened = setup.life.open(); !opened) wrong = opened.error().message;
         });
-        if (!killed.wrong.empty()) wrong = std::string(killed.wrong);
+        if (wrong.empty()) wrong = killed.verdict(10);
         if (!wrong.empty()) return wrong;
     }
     return "";
@@ -80,7 +80,7 @@ std::string killed_releasing(Trial& trial) {
         if (auto released = setup.life.release(setup.history, keeper, to); !released)
             wrong = released.error().message;
     });
-    return killed.wrong.empty() ? wrong : killed.wrong;
+    return wrong.empty() ? killed.verdict(3) : wrong;
 }
 
 // Power fails, recovery is killed while it erases; the next life appends into the hole.
@@ -92,7 +92,7 @@ std::string killed_erasing(Trial& trial) {
     killed.run(3, [](Life& life, History& past) {
         CNB_CHECK(life.append(past, "s", 24, Durability::forced).has_value());
     });
-    return killed.wrong;
+    return killed.verdict(500);
 }
 
 // ... while it ends the lives of segments; the next life fills the one before them.
@@ -106,7 +106,7 @@ std::string killed_renewing(Trial& trial) {
         while (core->appended() % kSpan != 0)  // one line each
             CNB_CHECK(life.append(past, "s", 24, Durability::forced).has_value());
     });
-    return killed.wrong;
+    return killed.verdict(500);
 }
 
 }  // namespace cinnabar::trials

@@ -87,6 +87,8 @@ std::string damaging(Trial& trial) {
                [](SimPool&, std::byte* frame, std::byte* other) {
                    std::memcpy(frame, other, 3 * format::kLineBytes);
                }},
+        Damage{"corrupt_unreadable",
+               [](SimPool& pool, std::byte* frame, std::byte*) { pool.poison(frame); }},
         Damage{"corrupt_register",
                [](SimPool& pool, std::byte*, std::byte*) {
                    pool.space().catalogue->marks[0].slot[0].value += 3 * format::kLineBytes;

@@ -1,5 +1,5 @@
-// Power fails, recovery runs, and power fails again: what the first crash left must not be
-// completed by the second one. Traps L6 and L7 of engine/doc/TRAPS.md.
+// Power fails, recovery runs, and power fails again: a frame that the first crash left torn must
+// not be completed by the second one. Trap L6 of engine/doc/TRAPS.md.
 #include "crash/harness.hpp"
 #include "trials/one_stream.hpp"
 
@@ -65,48 +65,6 @@ TEST_P(TornFrame, L6_IsNotCompletedByALaterOne) {
 INSTANTIATE_TEST_SUITE_P(Trap, TornFrame,
                          testing::Combine(testing::Values(Age::zero, Age::stale, Age::random),
                                           testing::Values(Durability::forced, Durability::lazy)));
-
-// Twice in the preparation of one segment: a header still holds.
-TEST(Trap, L7_TwoCrashesInThePreparationsOfOneSegment) {
-    History empty;
-    empty["s"];
-    for (const Age age : {Age::zero, Age::stale}) {
-        SimPool pool({.age = age});
-        pool.add_stream("s", false);
-        uint64_t seconds = 0;
-        Life first(pool, {.spares = 1});
-        for (const Image& image : images_at(first, {}, [&] { ASSERT_TRUE(first.open()); })) {
-            SimPool torn(pool, image);
-            Life second(torn, {.spares = 1});
-            for (const Image& again : images_at(second, {}, [&] { ASSERT_TRUE(second.open()); })) {
-                ++seconds;
-                ASSERT_EQ(recover_and_compare(torn, again, empty, {}), "");
-            }
-        }
-        EXPECT_GT(seconds, 150u);
-    }
-}
-
-// Inside recovery, while it erases the rest of the tail and ends the lives of several segments
-// behind the cut, newest first.
-TEST(Trap, L6_ACrashInsideRecovery) {
-    SimPool pool({.segments = 8});
-    pool.add_stream("s", false);
-    Life first(pool, {.spares = 0});
-    ASSERT_TRUE(first.open());
-    History history;
-    ASSERT_TRUE(first.append(history, "s", 24, Durability::forced));
-    while (first.engine().stream("s")->appended() < 4 * kSpan + 200)
-        ASSERT_TRUE(first.append(history, "s", 200, Durability::lazy));
-    history["s"].appended.resize(1);
-    SimPool cut(pool, first.medium().durable_image());
-    Life second(cut, {.spares = 0});
-    const auto images = images_at(second, {}, [&] { ASSERT_TRUE(second.open()); });
-    EXPECT_GE(second.report().streams[0].segments_renewed, 3u);
-    EXPECT_GT(images.size(), 50u);
-    for (const Image& image : images)
-        ASSERT_EQ(recover_and_compare(cut, image, history, {.spares = 0}), "");
-}
 
 }  // namespace
 

@@ -8,7 +8,7 @@ import unittest
 from program import OK, PROGRAM, USAGE, ProgramTest
 
 VIOLATION = 8
-SUMS = ("images_distinct", "images_repeated", "states_represented_log10", "not_tried_log10",
+SUMS = ("images", "images_distinct", "images_repeated", "states_represented_log10", "not_tried_log10",
         "images_per_s", "crash_points", "crash_points_cut_short", "appends", "violations")
 
 
@@ -28,6 +28,7 @@ class CrashLog(ProgramTest):
                 self.assertIn(key, document)
             self.assertEqual(document["violations"], 0)
             self.assertGreater(document["images_distinct"], 1000)
+            self.assertGreaterEqual(document["images"], document["images_distinct"])
             self.assertGreater(document["states_represented_log10"],
                                document["not_tried_log10"] - 0.01)
         self.assertEqual(sum(run["images_distinct"] for run in scenario["runs"]),
@@ -37,14 +38,14 @@ class CrashLog(ProgramTest):
     def test_a_seed_gives_the_run_again(self):
         def counts(seed):
             done = self.campaign("--scenario", "two_threads", "--seed", seed)
-            return [(run["images_distinct"], run["crash_points"], run["images_sum"])
+            return [(run["images"], run["images_distinct"], run["crash_points"], run["images_sum"])
                     for run in done["scenarios"][0]["runs"]]
         self.assertEqual(counts(7), counts(7))
         self.assertNotEqual(counts(7), counts(8))
 
     def test_a_budget_of_images(self):
         few = self.campaign("--scenario", "appending", "--images", 5)
-        self.assertLessEqual(few["images_distinct"], 5 * few["crash_points"])
+        self.assertLessEqual(few["images"], 5 * few["crash_points"])
         self.assertGreater(few["crash_points_cut_short"], 100)
         drawn = [self.campaign("--scenario", "closing", "--images", 900, "--seed", seed)
                  ["scenarios"][0]["runs"][0]["images_sum"] for seed in (1, 1, 2)]
@@ -83,8 +84,10 @@ class CrashLog(ProgramTest):
         text = self.ok("crash", "log", "--scenario", "closing", "--json", path).decode()
         with open(path, encoding="utf-8") as file:
             done = json.load(file)
-        images = f"{done['images_distinct']:,}".replace(",", " ")
-        self.assertIn(f"{images} distinct images at {done['crash_points']} crash points, "
+        images, distinct = (f"{done[key]:,}".replace(",", " ")
+                            for key in ("images", "images_distinct"))
+        self.assertIn(f"{images} images ({distinct} distinct) at "
+                      f"{done['crash_points']} crash points, "
                       "0 violations", text)
 
     def test_words_that_mean_nothing(self):

@@ -121,6 +121,18 @@ TEST_F(CrashMediumTest, ABulkCopyMayTearAnywhere) {
         EXPECT_TRUE(seen.count(state)) << state[0] << state[1] << state[2];
 }
 
+// Of a copy that a kill cut short: the words that were made are a bag, the others never come.
+TEST_F(CrashMediumTest, ACopyThatIsCutShortMayTearAnywhere) {
+    CrashMedium medium = make();
+    const std::vector<uint64_t> from(9, 7);
+    const Bytes bytes = std::as_bytes(std::span(from));
+    medium.copy_some(at(0), bytes, {true, false, true, false, false, false, false, false, true});
+    EXPECT_EQ(*word(0), 7u);
+    EXPECT_EQ(*word(1), 0u);
+    EXPECT_EQ(states(medium, {0, 1, 2}), (States{{0, 0, 0}, {7, 0, 0}, {0, 0, 7}, {7, 0, 7}}));
+    EXPECT_EQ(states(medium, {8}), (States{{0}, {7}})) << "in the next line";
+}
+
 TEST_F(CrashMediumTest, ZeroIsAStoreToo) {
     std::memset(bytes_.get(), 0xFF, kBytes);
     CrashMedium medium = make();
@@ -229,6 +241,27 @@ TEST_F(CrashMediumTest, AFailedSyncIsForgottenByTheNext) {
     medium.store8(Site::accept_store, word(0), 1);
     EXPECT_TRUE(medium.sync(Site::page_sync, at(0), 64));
     EXPECT_EQ(states(medium, {0}), (States{{1}}));
+}
+
+// What the file holds of the pages that could not be written is read again; the others stay.
+TEST_F(CrashMediumTest, PagesThatCouldNotBeWrittenMayBeDropped) {
+    std::mt19937_64 random(1);
+    std::set<uint64_t> seen;
+    for (int i = 0; i < 50; ++i) {
+        std::memset(bytes_.get(), 0, kBytes);
+        CrashMedium medium = make(Domain::page);
+        medium.store8(Site::none, word(0), 1);
+        medium.store8(Site::none, word(0), 2);
+        medium.fail_next_sync();
+        ASSERT_FALSE(medium.sync(Site::page_sync, at(0), 64));
+        medium.store8(Site::none, word(512), 3);  // of another page
+        medium.drop_unwritten_pages(random);
+        seen.insert(*word(0));
+        EXPECT_EQ(states(medium, {0}), (States{{*word(0)}})) << "it is on the file";
+        EXPECT_EQ(*word(512), 3u);
+        EXPECT_EQ(states(medium, {512}), (States{{0}, {3}}));
+    }
+    EXPECT_EQ(seen, (std::set<uint64_t>{0, 1, 2}));
 }
 
 TEST_F(CrashMediumTest, ADroppedSiteDoesNothing) {

@@ -258,6 +258,16 @@ TEST_F(ExploreTest, TheHashTellsImagesApart) {
     image_.put(2, pending_[2].newest());
     EXPECT_NE(image_.hash(), first);
     EXPECT_NE(image_.hash(), none);
+    EXPECT_EQ(image_.hash(), hash_of(image_.image()));
+}
+
+TEST_F(ExploreTest, AnImageOfAnotherCrashHasTheSameHash) {
+    store(1, bag_store(0xFF, 5));
+    image_.begin(live_, pending_);
+    image_.put(1, pending_[1].newest());
+    const uint64_t lucky = image_.hash();
+    image_.begin(live_, {});  // durable since
+    EXPECT_EQ(image_.hash(), lucky);
 }
 
 }  // namespace
