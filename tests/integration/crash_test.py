@@ -1,6 +1,7 @@
 """`cinnabar crash`: its scenarios and mutants, what it prints, and what it says of bad words."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import unittest
@@ -8,6 +9,7 @@ import unittest
 from program import OK, PROGRAM, USAGE, ProgramTest
 
 VIOLATION = 8
+DOCUMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../engine/doc/CRASH.md")
 SUMS = ("images", "images_distinct", "images_repeated", "states_represented_log10", "not_tried_log10",
         "images_per_s", "crash_points", "crash_points_cut_short", "appends", "violations")
 
@@ -89,6 +91,28 @@ class CrashLog(ProgramTest):
         self.assertIn(f"{images} images ({distinct} distinct) at "
                       f"{done['crash_points']} crash points, "
                       "0 violations", text)
+
+    def test_the_kill_matrix_in_the_document_is_of_these_mutants(self):
+        """Each has its row; the scenario that must notice it does there, and no defect is none."""
+        with open(DOCUMENT, encoding="utf-8") as file:
+            document = file.read()
+        told = re.findall(r"^  (\w+) +(\S.*)$", self.ok("crash", "log", "--help").decode()
+                          .split("Scenarios:\n")[1].split("\n\n")[0], re.MULTILINE)
+        table = re.findall(r"^\| (\w) \| `(\w+)` \| (.*) \|$", document, re.MULTILINE)
+        self.assertEqual([row[1:] for row in table], told)
+        letters = [row[0] for row in table]
+        letter_of = {name: letter for letter, name, _ in table}
+        rows = re.findall(r"^(\w+) +([\w.]{%d})$" % len(table), document, re.MULTILINE)
+        mutants = self.campaign("--mutants")["mutant_runs"]
+        self.assertEqual([name for name, _ in rows], [run["name"] for run in mutants])
+        for (name, row), run in zip(rows, mutants):
+            self.assertTrue(all(mark in (".", letter) for mark, letter in zip(row, letters)), name)
+            if run["defect"]:
+                self.assertIn(letter_of[run["scenario"]], row, name)
+            else:
+                self.assertEqual(set(row), {"."}, name)
+        caught = sum(run["defect"] for run in mutants)
+        self.assertIn(f"{caught} of {len(mutants)} are", document)
 
     def test_words_that_mean_nothing(self):
         for words, sentence in (
