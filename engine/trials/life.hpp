@@ -28,6 +28,14 @@ using sim::CrashMedium;
 using sim::SimPool;
 using sim::SimWorld;
 
+// How often a log is opened where it is opened many times. A sanitizer looks at memory and not at
+// images: it is done with fewer.
+#ifdef __SANITIZE_ADDRESS__
+inline constexpr int kManyLives = 1'000;
+#else
+inline constexpr int kManyLives = 10'000;
+#endif
+
 // The nth record of a stream: its number and filler that depends on it.
 std::vector<std::byte> record_bytes(uint64_t number, size_t length);
 

@@ -204,7 +204,7 @@ std::string many_lives(Trial& trial) {
     OneStream setup(trial.life, {.segments = 4, .seed = trial.seed});
     const ServiceId keeper = setup.add_service();
     std::mt19937_64 random(trial.seed);
-    for (int life = 0; life < 10'000; ++life) {
+    for (int life = 0; life < kManyLives; ++life) {
         if (std::string wrong = live_once(setup, keeper, random); !wrong.empty())
             return "life " + std::to_string(life) + ": " + wrong;
         trial.explored.add({.crash_points = 1,

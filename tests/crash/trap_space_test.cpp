@@ -24,7 +24,7 @@ TEST(Trap, L4_AFullLogRefusesBeforeSpaceIsTakenAndLivesCostBytes) {
         << last.error().message;
     const uint64_t end = setup.life.engine().stream("s")->appended();
     // Lives that find the log full take nothing, and what a life appends costs its bytes alone.
-    for (int life = 0; life < 10'000; ++life) {
+    for (int life = 0; life < kManyLives; ++life) {
         setup.life.kill();
         ASSERT_TRUE(setup.life.open()) << "life " << life;
         auto refused = setup.life.append(setup.history, "s", 200, Durability::forced);
@@ -50,7 +50,7 @@ TEST(Trap, L4_TheRestartReserve) {
     const Appended in_doubt = setup.history["s"].appended.front();
     Lsn stands_at = in_doubt.lsn;
     uint64_t carried = 0;
-    for (int life = 0; life < 10'000; ++life) {
+    for (int life = 0; life < kManyLives; ++life) {
         auto core = setup.life.engine().stream("s");
         auto reserved = StreamCoreBase::reserve(core, 40, 1, life != 0);
         ASSERT_TRUE(reserved) << "life " << life << ": " << reserved.error().message;
@@ -63,7 +63,7 @@ TEST(Trap, L4_TheRestartReserve) {
             ASSERT_TRUE(setup.life.release(setup.history, keeper, Lsn{core->oldest_end()}));
             ASSERT_TRUE(setup.life.append(setup.history, "s", 24, Durability::forced));
         }
-        if (life == 9'999) {
+        if (life == kManyLives - 1) {
             ASSERT_TRUE(append_reserved(core, *outcome, 40));
             break;
         }
@@ -72,7 +72,7 @@ TEST(Trap, L4_TheRestartReserve) {
         setup.life.kill();
         ASSERT_TRUE(setup.life.open()) << "life " << life;
     }
-    EXPECT_GT(carried, 100u);
+    EXPECT_GT(carried, uint64_t{kManyLives / 100});
     auto reader = ReaderCore::open(setup.life.engine().stream("s"), stands_at, Frontier::durable);
     auto record = (*reader)->next();
     ASSERT_TRUE(record && *record);
@@ -91,7 +91,7 @@ TEST(Trap, L4_AnOutcomeFindsRoomInAFullLogAfterEveryCrash) {
 TEST(Trap, L4_TenThousandOneRecordLivesFillNoSegmentEach) {
     OneStream setup({.spares = 1}, {.segments = 4});
     const ServiceId keeper = setup.add_service();
-    for (int i = 0; i < 10'000; ++i) {
+    for (int i = 0; i < kManyLives; ++i) {
         ASSERT_TRUE(setup.life.open()) << "life " << i;
         setup.append(24, Durability::forced);
         const Lsn lsn = setup.history["s"].appended.back().lsn;
@@ -101,7 +101,7 @@ TEST(Trap, L4_TenThousandOneRecordLivesFillNoSegmentEach) {
     }
     // 64 bytes a life, and a link frame a segment.
     const uint64_t end = setup.history["s"].appended.back().lsn.value;
-    EXPECT_LE(end, 10'000 * 64 * kSpan / (kSpan - 64) + kSpan);
+    EXPECT_LE(end, kManyLives * 64 * kSpan / (kSpan - 64) + kSpan);
 }
 
 // What a recovered log delivers, by origin, with how often each comes.

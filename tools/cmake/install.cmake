@@ -14,6 +14,11 @@ install(TARGETS ${libraries} cinnabar_crash_interposer cinnabar_cinnabar EXPORT 
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS cinnabar_crash_preload LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET cinnabar_crash_hooks)
+    install(TARGETS cinnabar_crash_hooks EXPORT cinnabar
+            ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+    install(FILES ${cinnabar_SOURCE_DIR}/engine/sim/hooked_calls.hpp DESTINATION ${folder})
+endif()
 install(EXPORT cinnabar NAMESPACE cinnabar:: FILE cinnabar-targets.cmake DESTINATION ${folder})
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/cinnabar-config.cmake.in

@@ -10,7 +10,8 @@
 //   oracle     says of a digest and a history what is wrong, or nothing
 //
 // For tests: nothing here belongs into a program that ships, and cinnabar::cinnabar has none of it.
-// Link cinnabar::crash; for run_file cinnabar::crash_interposer.
+// Link cinnabar::crash; for run_file cinnabar::crash_interposer; for plain stores one by one
+// cinnabar::crash_hooks (gcc).
 //
 // Threads: all of a run happens in the thread that called it, the workload too. Processes: the
 // recovery runs in worker processes, forked from a copy of this one as it was before the workload
@@ -54,8 +55,9 @@ class Recorder;
 //
 // Plain stores by the workload are noticed at the next call of the region, by comparing: all that
 // changed since the last call is one bag, of which any subset of words may be there after a crash.
-// Where the order of two stores to a line matters, say store(). Each call compares the region, at
-// some 10 GB/s: keep it small.
+// Where the order of two stores to a line matters, say store(), or link cinnabar::crash_hooks: the
+// sources of that program are compiled so that each store of theirs is told. Each call compares the
+// region, at some 10 GB/s: keep it small.
 //
 // Calls outside of a run do what they say and record nothing. A range that does not lie within the
 // region is not stored to, and the run reports it as misuse.
