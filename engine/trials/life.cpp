@@ -72,7 +72,10 @@ Result<void> Life::open(bool read_only) {
     options.forced_cached = options_.forced_cached;
     options.parallel_for = sim::run_serially;
     report_ = {};
+    const CrashMedium::Counts& counts = medium_.counts();
+    const Work before{counts.stores, counts.fences};
     auto engine = Engine<SimWorld>::open(pool_.space(), medium_, options, report_);
+    work_of_open_ = {counts.stores - before.stores, counts.fences - before.fences};
     if (!engine) return fail(engine.error());
     engine_ = std::move(*engine);
     return {};

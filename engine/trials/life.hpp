@@ -84,6 +84,12 @@ class Life {
     SimPool& pool() { return pool_; }
     CrashMedium& medium() { return medium_; }
     const OpenReport& report() const { return report_; }
+    // What the last open() asked of the medium.
+    struct Work {
+        uint64_t stores = 0;
+        uint64_t fences = 0;
+    };
+    const Work& work_of_open() const { return work_of_open_; }
     Engine<SimWorld>& engine() { return *engine_; }
 
     Result<void> open(bool read_only = false);
@@ -113,6 +119,7 @@ class Life {
     Options options_;
     CrashMedium medium_;
     OpenReport report_;
+    Work work_of_open_;
     std::unique_ptr<Engine<SimWorld>> engine_;
     std::map<std::string, uint64_t> sealed_to_;  // LSN, by stream
 };
