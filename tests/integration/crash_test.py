@@ -10,8 +10,9 @@ from program import OK, PROGRAM, USAGE, ProgramTest
 
 VIOLATION = 8
 DOCUMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../engine/doc/CRASH.md")
-SUMS = ("images", "images_distinct", "images_repeated", "states_represented_log10", "not_tried_log10",
-        "images_per_s", "crash_points", "crash_points_cut_short", "appends", "violations")
+SUMS = ("images", "images_distinct", "images_repeated", "states_represented_log10",
+        "not_tried_log10", "images_per_s", "crash_points", "crash_points_cut_short", "appends",
+        "violations")
 
 
 class CrashLog(ProgramTest):
