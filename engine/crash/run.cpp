@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "crash/hooked_stores.hpp"
+#include "crash/no_exit.hpp"
 #include "crash/reduce.hpp"
 
 namespace cinnabar::crash {
@@ -97,6 +98,7 @@ Result<void> Run::watch(Recorder& recorder) {
 }
 
 void Run::run_workload() {
+    const NoExit no_exit;
     history_.tell_ = [this](const std::string& event, bool misuse) {
         if (misuse) return add(ViolationKind::misuse, event);
         if (recorder_ == nullptr) return;

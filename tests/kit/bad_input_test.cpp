@@ -271,6 +271,30 @@ TEST(BadInput, AWorkloadThatThrows) {
                      "the workload threw: out of ink");
 }
 
+// With its process the test would end, and as if it had passed.
+TEST(BadInput, AWorkloadThatExits) {
+    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.workload = [](crash::History&) { std::exit(0); };
+    EXPECT_EXIT((void)crash::run(region, test), testing::ExitedWithCode(1),
+                "exit\\(0\\) was called .*before the workload had ended");
+}
+
+TEST(BadInput, AWorkloadMayHaveChildrenThatExit) {
+    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.workload = [](crash::History&) {
+        const pid_t child = ::fork();
+        if (child == 0) std::exit(0);
+        int status = 0;
+        if (::waitpid(child, &status, 0) != child || status != 0)
+            throw std::runtime_error("the child ended with " + std::to_string(status));
+    };
+    const crash::Report report = report_of(test, region);
+    EXPECT_TRUE(report.clean()) << report.text();
+    EXPECT_EXIT(std::exit(0), testing::ExitedWithCode(0), "");  // the run has ended
+}
+
 TEST(BadInput, AnOracleThatThrows) {
     crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
     crash::Test test = notebook_test(region, Wrong::nothing);
