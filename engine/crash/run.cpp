@@ -170,8 +170,15 @@ bool Run::visit(bool is_first, const std::string& where) {
     return !report_.stopped && tried_ < options_.images_per_crash_point_max;
 }
 
+// A digest that is wrong may come of what images before have left in the worker.
 Run::Verdict Run::judge(bool check) {
     const Outcome outcome = workers_->recover(check);
+    Verdict verdict = verdict_on(outcome);
+    if (!outcome.recovered || verdict.what.empty()) return verdict;
+    return verdict_on(workers_->confirm(outcome.text));
+}
+
+Run::Verdict Run::verdict_on(const Outcome& outcome) {
     if (!outcome.recovered) return {outcome.kind, outcome.text, {}};
     const auto known = verdicts_.find(outcome.text);
     if (known != verdicts_.end()) return known->second;

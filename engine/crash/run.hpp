@@ -79,6 +79,7 @@ class Run {
     void capture();
     bool is_done() const { return report_.stopped || capture_.has_value(); }
     Verdict judge(bool check);
+    Verdict verdict_on(const Outcome& outcome);
     Verdict judge_digest(const std::string& digest, const History& history) const;
     // In run_violation.cpp: what becomes of an image that fails.
     void add_image(const Verdict& verdict, const std::string& where);

@@ -12,9 +12,7 @@
 #include <new>
 #include <optional>
 #include <string>
-#include <string_view>
 
-#include "crash/printable.hpp"
 #include "crash/worker_image.hpp"
 #include "crash/workers.hpp"
 
@@ -46,15 +44,6 @@ class Recovery {
     std::optional<ImageMemory> memory_;
     std::optional<ImageFile> file_;
 };
-
-std::string shortened(const std::string& text) {
-    constexpr size_t max = 200;
-    return printable(std::string_view(text).substr(0, max)) + (text.size() > max ? "..." : "");
-}
-
-Outcome differs(ViolationKind kind, const std::string& first, const std::string& second) {
-    return {false, kind, "first '" + shortened(first) + "', then '" + shortened(second) + "'"};
-}
 
 Outcome recover(Desk& desk, Recovery& recovery) {
     desk.begin(Phase::first);

@@ -167,6 +167,19 @@ TEST(BadInput, AFailureThatANewProcessDoesNotHave) {
                      ViolationKind::not_deterministic, "first 'recovery threw: tired', then");
 }
 
+// What an image before has left in the recovery's process is a bug of the recovery's, and none of
+// the structure's: what a new process comes to counts.
+TEST(BadInput, ARecoveryThatRemembersAnotherImage) {
+    const crash::Report report = report_of([](std::span<std::byte> image) {
+        static bool full = false;
+        const bool has_last = reinterpret_cast<const Notebook*>(image.data())->notes[9].length > 0;
+        full = full || has_last;
+        return full && !has_last ? std::string("damaged: full") : recover_notebook(image);
+    });
+    expect_violation(report, ViolationKind::not_deterministic, "first 'damaged: full', then 'note");
+    EXPECT_NE(report.violations[0].what.find("' in a new process"), std::string::npos);
+}
+
 // Neither keeps the kit from learning how a recovery ended.
 TEST(BadInput, AProcessThatIgnoresItsChildrenOrIsInterrupted) {
     struct sigaction before = {};

@@ -195,13 +195,14 @@ struct Options {
 };
 
 enum class ViolationKind : uint8_t {
-    wrong,              // the oracle's words
-    crashed,            // the recovery's process ended by a signal, or by exit
-    hung,               // it did not end in time
-    out_of_memory,      // std::bad_alloc within the limit of its memory
-    threw,              // another exception left the recovery
-    not_deterministic,  // a second recovery of the same image came to something else
-    not_idempotent,     // recovering what a recovery left came to something else
+    wrong,          // the oracle's words
+    crashed,        // the recovery's process ended by a signal, or by exit
+    hung,           // it did not end in time
+    out_of_memory,  // std::bad_alloc within the limit of its memory
+    threw,          // another exception left the recovery
+    // A second recovery of the same image, in this process or a new one, came to something else.
+    not_deterministic,
+    not_idempotent,  // recovering what a recovery left came to something else
     oracle_threw,
     workload_threw,
     misuse,  // of the region or the history by the workload
@@ -241,7 +242,8 @@ struct Report {
     uint64_t crash_points = 0;
     uint64_t images_distinct = 0;  // at its crash point each is another one
     uint64_t images_repeated = 0;  // reached again, and not recovered again
-    // More than images: one in sixteen is recovered three times; reductions and fixes count too.
+    // More than images: one in sixteen is recovered three times, and what fails once more in a new
+    // process; reductions and fixes count too.
     uint64_t recoveries = 0;
     double states_log10 = 0;     // of 1 + the images that the fault model allows
     double not_tried_log10 = 0;  // of 1 + those that were not tried; 0: all were
