@@ -2,6 +2,7 @@
 // test's process.
 #include <gtest/gtest.h>
 
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -178,6 +179,29 @@ TEST(BadInput, ARecoveryThatRemembersAnotherImage) {
     });
     expect_violation(report, ViolationKind::not_deterministic, "first 'damaged: full', then 'note");
     EXPECT_NE(report.violations[0].what.find("' in a new process"), std::string::npos);
+}
+
+// As one does that closes what it has recovered. The next image is there and can be written to.
+TEST(BadInput, ARecoveryThatProtectsOrUnmapsItsImage) {
+    using Close = int (*)(void* at, size_t bytes);
+    const Close closes[] = {
+        [](void* at, size_t bytes) { return ::mprotect(at, bytes, PROT_READ); },
+        [](void* at, size_t bytes) { return ::mprotect(at, bytes, PROT_NONE); },
+        [](void* at, size_t bytes) { return ::munmap(at, bytes); },
+        [](void* at, size_t) { return ::munmap(static_cast<char*>(at) + 4096, 4096); },
+    };
+    for (const Close close : closes) {
+        crash::Region region = crash::Region::create(3 * 4096, Domain::cache_line).value();
+        crash::Test test = notebook_test(region, Wrong::nothing);
+        test.recover = [close](std::span<std::byte> image) {
+            const std::string lines = recover_notebook(image);
+            image[2 * 4096] = std::byte{1};
+            if (close(image.data(), image.size()) != 0) throw std::runtime_error("no close");
+            return lines;
+        };
+        const crash::Report report = report_of(test, region);
+        EXPECT_TRUE(report.clean()) << report.text();
+    }
 }
 
 // Neither keeps the kit from learning how a recovery ended.
