@@ -64,14 +64,17 @@ Outcome recover(Desk& desk, Recovery& recovery) {
 
 // Whatever leaves the recovery, as an outcome.
 Outcome caught(Desk& desk, Recovery& recovery) {
+    const auto failed = [&](ViolationKind kind, const std::string& how) -> Outcome {
+        return {false, kind, words_of(desk.phase.load()) + how};
+    };
     try {
         return recover(desk, recovery);
     } catch (const std::bad_alloc&) {
-        return {false, ViolationKind::out_of_memory, "recovery ran out of the memory it may use"};
+        return failed(ViolationKind::out_of_memory, " ran out of the memory it may use");
     } catch (const std::exception& error) {
-        return {false, ViolationKind::threw, std::string("recovery threw: ") + error.what()};
+        return failed(ViolationKind::threw, std::string(" threw: ") + error.what());
     } catch (...) {
-        return {false, ViolationKind::threw, "recovery threw something that is no std::exception"};
+        return failed(ViolationKind::threw, " threw something that is no std::exception");
     }
 }
 

@@ -29,13 +29,10 @@ tl::unexpected<Error> failed(const std::string& what) {
     return fail(Errc::io, what + ": " + std::strerror(errno));
 }
 
-std::string words_of(Phase phase) {
-    switch (phase) {
-        case Phase::first: return "recovery";
-        case Phase::again: return "recovery of what a recovery had left";
-        case Phase::repeat: return "a second recovery of the same image";
-    }
-    return {};
+// The image by itself is recovered, where it is only another time that fails.
+ViolationKind kind_in(Phase phase, ViolationKind kind) {
+    if (phase == Phase::first || kind == ViolationKind::hung) return kind;
+    return phase == Phase::again ? ViolationKind::not_idempotent : ViolationKind::not_deterministic;
 }
 
 std::string shortened(const std::string& text) {
@@ -185,6 +182,7 @@ Outcome Workers::recover_once(bool check) {
     Outcome outcome = how_it_ended(in_time);
     if (replied) outcome = {desk_->recovered, desk_->kind, {desk_->text, desk_->length}};
     if (outcome.recovered && desk_->change(kReply, kIdle)) return outcome;
+    outcome.kind = kind_in(desk_->phase.load(), outcome.kind);
     dismiss();
     return outcome;
 }

@@ -300,6 +300,32 @@ TEST(BadInput, ARecoveryThatIsNotIdempotent) {
                      ViolationKind::not_idempotent, "first ''");
 }
 
+// The image alone is recovered; what comes behind that is not.
+TEST(BadInput, ARecoveryThatFailsTheSecondTime) {
+    const std::string left = "recovery of what a recovery had left ";
+    expect_violation(report_of([](std::span<std::byte> image) {
+                         std::byte& mark = image[4095];
+                         if (mark == std::byte{1}) std::abort();
+                         mark = std::byte{1};
+                         return recover_notebook(image);
+                     }),
+                     ViolationKind::not_idempotent, left + "died: Aborted (signal 6)");
+    expect_violation(report_of([](std::span<std::byte> image) {
+                         std::byte& mark = image[4095];
+                         if (mark == std::byte{1}) throw std::runtime_error("marked");
+                         mark = std::byte{1};
+                         return recover_notebook(image);
+                     }),
+                     ViolationKind::not_idempotent, left + "threw: marked");
+    expect_violation(report_of([](std::span<std::byte> image) {
+                         static int calls = 0;
+                         if (++calls == 2) throw std::runtime_error("once is enough");
+                         return recover_notebook(image);
+                     }),
+                     ViolationKind::not_deterministic,
+                     "a second recovery of the same image threw: once is enough");
+}
+
 TEST(BadInput, AWorkloadThatThrows) {
     crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
     crash::Test test = notebook_test(region, Wrong::nothing);

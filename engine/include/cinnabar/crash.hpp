@@ -203,6 +203,7 @@ enum class ViolationKind : uint8_t {
     // A second recovery of the same image, in this process or a new one, came to something else.
     not_deterministic,
     not_idempotent,  // recovering what a recovery left came to something else
+    // (Of both: or failed as above; a hang is called that.)
     oracle_threw,
     workload_threw,
     misuse,  // of the region or the history by the workload
