@@ -200,10 +200,10 @@ enum class ViolationKind : uint8_t {
     hung,           // it did not end in time
     out_of_memory,  // std::bad_alloc within the limit of its memory
     threw,          // another exception left the recovery
-    // A second recovery of the same image, in this process or a new one, came to something else.
+    // A second recovery of the same image, in this process or a new one, came to something else, or
+    // failed. (A hang is called that.)
     not_deterministic,
-    not_idempotent,  // recovering what a recovery left came to something else
-    // (Of both: or failed as above; a hang is called that.)
+    not_idempotent,  // a recovery of what the recovery had left: likewise
     oracle_threw,
     workload_threw,
     misuse,  // of the region or the history by the workload
