@@ -173,7 +173,10 @@ struct Test {
 
 struct Options {
     uint64_t seed = 1;
-    // Where the levels have more images than that, so many are drawn evenly from all of them.
+    // Where there are more images than that: the one in which nothing survives, and of the rest an
+    // equal share for single lines (with all prefixes in store order), pairs of lines, and random
+    // images. What one of these does not need the others have; within one, one image is as likely
+    // as another.
     uint64_t images_per_crash_point_max = 20'000;
     uint64_t random_images = 100;  // at each crash point, beside the levels that have an order
     // Lines in pairs: where so many or fewer are pending each pair by itself; where more are, in
