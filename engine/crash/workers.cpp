@@ -152,7 +152,7 @@ Outcome Workers::recover(bool check) {
 
 Outcome Workers::confirm(const std::string& digest) {
     dismiss();
-    const Outcome fresh = recover_once(false);
+    Outcome fresh = recover_once(false);
     if (!fresh.recovered || fresh.text == digest) return fresh;
     Outcome other = differs(ViolationKind::not_deterministic, digest, fresh.text);
     other.text += " in a new process";
