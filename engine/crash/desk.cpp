@@ -26,6 +26,15 @@ void sleep_while(const std::atomic<uint32_t>& word, uint32_t is, std::chrono::na
 
 }  // namespace
 
+const char* words_of(Phase phase) {
+    switch (phase) {
+        case Phase::first: return "recovery";
+        case Phase::again: return "recovery of what a recovery had left";
+        case Phase::repeat: return "a second recovery of the same image";
+    }
+    return "";
+}
+
 bool Desk::change(uint32_t from, uint32_t to) {
     if (!state.compare_exchange_strong(from, to)) return false;
     wake_all(state);

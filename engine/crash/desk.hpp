@@ -22,6 +22,7 @@ enum DeskState : uint32_t {
 
 // What a worker is about, for whoever finds it dead.
 enum class Phase : uint32_t { first, again, repeat };
+const char* words_of(Phase phase);
 
 struct Desk {
     static constexpr size_t kTextMax = size_t{16} << 20;

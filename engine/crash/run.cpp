@@ -9,7 +9,9 @@
 #include <filesystem>
 
 #include "crash/hooked_stores.hpp"
+#include "crash/no_exit.hpp"
 #include "crash/reduce.hpp"
+#include "sim/pair_cover.hpp"
 
 namespace cinnabar::crash {
 
@@ -36,12 +38,15 @@ std::optional<std::string> thrown_by(const Call& call) {
     }
 }
 
-// Not fewer than the explorer shows, but for pairs of lines and drawn images.
-double images_about(const sim::PendingLines& pending) {
-    double images = 1;
-    for (const auto& [number, line] : pending)
-        images += static_cast<double>(line.units.size() + 2 * line.representatives().size());
-    return images;
+// As many as the levels that have an order show, or more.
+uint64_t images_at_most(const sim::PendingLines& pending) {
+    uint64_t images = 1;
+    std::vector<size_t> contents;
+    for (const auto& [number, line] : pending) {
+        contents.push_back(line.representatives().size());
+        images += line.units.size() + 2 * contents.back();
+    }
+    return images + 2 * sim::PairCover::pairs(contents);
 }
 
 }  // namespace
@@ -97,6 +102,7 @@ Result<void> Run::watch(Recorder& recorder) {
 }
 
 void Run::run_workload() {
+    const NoExit no_exit;
     history_.tell_ = [this](const std::string& event, bool misuse) {
         if (misuse) return add(ViolationKind::misuse, event);
         if (recorder_ == nullptr) return;
@@ -142,34 +148,54 @@ void Run::explore(const std::string& where) {
     tried_ = 0;
     verdicts_.clear();
     known_.clear();
-    const auto max = static_cast<double>(options_.images_per_crash_point_max);
-    share_ = max / (images_about(recorder_->medium().pending()) +
-                    static_cast<double>(options_.random_images));
-    const sim::ExploreOptions options{.pair_lines_max = options_.pair_lines_max,
-                                      .cover_pairs = true,
-                                      .random_images = options_.random_images,
-                                      .seed = options_.seed + number_};
-    bool is_first = true;
+    Budget budget = this->budget();
     sim::Explored explored =
-        sim::explore(recorder_->medium().live(), recorder_->medium().pending(), *image_, options,
-                     [&] { return visit(std::exchange(is_first, false), where); });
+        show(true, options_.random_images, [&] { return visit(budget, where); });
     explored.images = tried_;
     explored_.add(explored);
 }
 
-bool Run::visit(bool is_first, const std::string& where) {
-    if (is_first || share_ >= 1 || std::generate_canonical<double, 32>(draw_) < share_) {
+// The images of the levels, with pairs of lines or without.
+sim::Explored Run::show(bool pairs, uint64_t random_images, const std::function<bool()>& visit) {
+    const sim::ExploreOptions options{.pair_lines_max = pairs ? options_.pair_lines_max : 0,
+                                      .cover_pairs = pairs,
+                                      .random_images = random_images,
+                                      .seed = options_.seed + number_};
+    return sim::explore(recorder_->medium().live(), recorder_->medium().pending(), *image_, options,
+                        visit);
+}
+
+// The image in which nothing survives, which comes first, is a level of its own: it is always
+// tried. Counting the others takes a run of the explorer, and only where the budget may not do.
+Budget Run::budget() {
+    const uint64_t max = options_.images_per_crash_point_max, drawn = options_.random_images;
+    const uint64_t at_most = images_at_most(recorder_->medium().pending());
+    if (at_most <= max && drawn <= max - at_most) return {{max}, max, 0};
+    const auto count = [this](bool pairs) { return show(pairs, 0, [] { return true; }).images; };
+    const uint64_t lines = count(false), lines_and_pairs = count(true);
+    return {{1, lines - 1, lines_and_pairs - lines, drawn}, max, options_.seed + number_};
+}
+
+bool Run::visit(Budget& budget, const std::string& where) {
+    if (budget.is_tried()) {
         ++tried_;
         ++report_.images_distinct;
         const Verdict verdict = judge(report_.images_distinct % kCheckedEvery == 1);
         if (!verdict.what.empty()) add_image(verdict, where);
     }
     report_.stopped = bad_images_ >= options_.violations_max;
-    return !report_.stopped && tried_ < options_.images_per_crash_point_max;
+    return !report_.stopped && !budget.is_spent();
 }
 
+// A digest that is wrong may come of what images before have left in the worker.
 Run::Verdict Run::judge(bool check) {
     const Outcome outcome = workers_->recover(check);
+    Verdict verdict = verdict_on(outcome);
+    if (!outcome.recovered || verdict.what.empty()) return verdict;
+    return verdict_on(workers_->confirm(outcome.text));
+}
+
+Run::Verdict Run::verdict_on(const Outcome& outcome) {
     if (!outcome.recovered) return {outcome.kind, outcome.text, {}};
     const auto known = verdicts_.find(outcome.text);
     if (known != verdicts_.end()) return known->second;

@@ -6,7 +6,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "cinnabar/crash.hpp"
+#include "crash/budget.hpp"
 #include "crash/finding.hpp"
 #include "crash/recorder.hpp"
 #include "crash/reduce.hpp"
@@ -72,13 +72,16 @@ class Run {
 
     // With the workers of another run: copies of the process from before its workload.
     Run(const Test& test, const Options& options, std::shared_ptr<Workers> workers)
-        : test_(test), options_(options), workers_(std::move(workers)), draw_(options.seed) {}
+        : test_(test), options_(options), workers_(std::move(workers)) {}
     static void lend(Region& region, Run& run, Recorder& recorder);
     void explore(const std::string& where);
-    bool visit(bool is_first, const std::string& where);
+    sim::Explored show(bool pairs, uint64_t random_images, const std::function<bool()>& visit);
+    Budget budget();
+    bool visit(Budget& budget, const std::string& where);
     void capture();
     bool is_done() const { return report_.stopped || capture_.has_value(); }
     Verdict judge(bool check);
+    Verdict verdict_on(const Outcome& outcome);
     Verdict judge_digest(const std::string& digest, const History& history) const;
     // In run_violation.cpp: what becomes of an image that fails.
     void add_image(const Verdict& verdict, const std::string& where);
@@ -102,10 +105,8 @@ class Run {
     sim::Explored explored_;
     // Of the crash point that is explored.
     uint64_t number_ = 0;
-    uint64_t tried_ = 0;  // of the images that the explorer shows
-    double share_ = 1;    // of those that are shown, to try
-    std::mt19937_64 draw_;
-    std::map<std::string, Verdict> verdicts_;                        // by digest
+    uint64_t tried_ = 0;                       // of the images that the explorer shows
+    std::map<std::string, Verdict> verdicts_;  // by digest
     std::map<std::pair<ViolationKind, std::string>, size_t> known_;  // numbers of violations
     // Of the last one.
     std::optional<uint64_t> stores_then_;

@@ -12,9 +12,7 @@
 #include <new>
 #include <optional>
 #include <string>
-#include <string_view>
 
-#include "crash/printable.hpp"
 #include "crash/worker_image.hpp"
 #include "crash/workers.hpp"
 
@@ -47,15 +45,6 @@ class Recovery {
     std::optional<ImageFile> file_;
 };
 
-std::string shortened(const std::string& text) {
-    constexpr size_t max = 200;
-    return printable(std::string_view(text).substr(0, max)) + (text.size() > max ? "..." : "");
-}
-
-Outcome differs(ViolationKind kind, const std::string& first, const std::string& second) {
-    return {false, kind, "first '" + shortened(first) + "', then '" + shortened(second) + "'"};
-}
-
 Outcome recover(Desk& desk, Recovery& recovery) {
     desk.begin(Phase::first);
     recovery.renew();
@@ -75,14 +64,17 @@ Outcome recover(Desk& desk, Recovery& recovery) {
 
 // Whatever leaves the recovery, as an outcome.
 Outcome caught(Desk& desk, Recovery& recovery) {
+    const auto failed = [&](ViolationKind kind, const std::string& how) -> Outcome {
+        return {false, kind, words_of(desk.phase.load()) + how};
+    };
     try {
         return recover(desk, recovery);
     } catch (const std::bad_alloc&) {
-        return {false, ViolationKind::out_of_memory, "recovery ran out of the memory it may use"};
+        return failed(ViolationKind::out_of_memory, " ran out of the memory it may use");
     } catch (const std::exception& error) {
-        return {false, ViolationKind::threw, std::string("recovery threw: ") + error.what()};
+        return failed(ViolationKind::threw, std::string(" threw: ") + error.what());
     } catch (...) {
-        return {false, ViolationKind::threw, "recovery threw something that is no std::exception"};
+        return failed(ViolationKind::threw, " threw something that is no std::exception");
     }
 }
 

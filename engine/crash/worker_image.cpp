@@ -24,8 +24,8 @@ bool is_copy(uint64_t entry) {
     return (entry & swapped) != 0 || ((entry & present) != 0 && (entry & of_file) == 0);
 }
 
-std::span<std::byte> map(int file, size_t bytes, int protection, int flags) {
-    void* at = ::mmap(nullptr, bytes, protection, flags, file, 0);
+std::span<std::byte> map(int file, size_t bytes, int protection, int flags, void* at = nullptr) {
+    at = ::mmap(at, bytes, protection, flags, file, 0);
     if (at == MAP_FAILED)
         throw std::runtime_error("no mapping of the image: " + std::string(std::strerror(errno)));
     return {static_cast<std::byte*>(at), bytes};
@@ -34,9 +34,22 @@ std::span<std::byte> map(int file, size_t bytes, int protection, int flags) {
 }  // namespace
 
 ImageMemory::ImageMemory(int shared_image, size_t bytes)
-    : pages_(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)),
+    : shared_image_(shared_image),
+      pages_(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)),
       bytes_(map(shared_image, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE)),
       entries_((bytes + kPageBytes - 1) / kPageBytes) {}
+
+// False: a part of it is unmapped.
+bool ImageMemory::make_accessible() {
+    return ::mprotect(bytes_.data(), bytes_.size(), PROT_READ | PROT_WRITE) == 0;
+}
+
+void ImageMemory::renew() {
+    if (!make_accessible())
+        bytes_ = map(shared_image_, bytes_.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED,
+                     bytes_.data());
+    drop_copies(true);
+}
 
 bool ImageMemory::drop_copies(bool drop) {
     const auto offset = reinterpret_cast<uintptr_t>(bytes_.data()) / kPageBytes * sizeof(uint64_t);

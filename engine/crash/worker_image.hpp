@@ -17,13 +17,16 @@ class ImageMemory {
     ImageMemory(int shared_image, size_t bytes);
 
     std::span<std::byte> bytes() const { return bytes_; }
-    // Has recovery written to it?
-    bool written() { return drop_copies(false); }
-    void renew() { drop_copies(true); }
+    // Has recovery written to it? Where it has unmapped a part nobody knows, and the answer is no.
+    // What it has protected is as accessible as before in any case, here and by renew().
+    bool written() { return make_accessible() && drop_copies(false); }
+    void renew();
 
   private:
+    bool make_accessible();
     bool drop_copies(bool drop);
 
+    const int shared_image_;
     int pages_ = -1;  // the kernel's table of this process's pages
     std::span<std::byte> bytes_;
     std::vector<uint64_t> entries_;

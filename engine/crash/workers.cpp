@@ -15,6 +15,7 @@
 #include <new>
 
 #include "crash/desk.hpp"
+#include "crash/printable.hpp"
 #include "crash/worker.hpp"
 
 namespace cinnabar::crash {
@@ -28,16 +29,22 @@ tl::unexpected<Error> failed(const std::string& what) {
     return fail(Errc::io, what + ": " + std::strerror(errno));
 }
 
-std::string words_of(Phase phase) {
-    switch (phase) {
-        case Phase::first: return "recovery";
-        case Phase::again: return "recovery of what a recovery had left";
-        case Phase::repeat: return "a second recovery of the same image";
-    }
-    return {};
+// The image by itself is recovered, where it is only another time that fails.
+ViolationKind kind_in(Phase phase, ViolationKind kind) {
+    if (phase == Phase::first || kind == ViolationKind::hung) return kind;
+    return phase == Phase::again ? ViolationKind::not_idempotent : ViolationKind::not_deterministic;
+}
+
+std::string shortened(const std::string& text) {
+    constexpr size_t max = 200;
+    return printable(std::string_view(text).substr(0, max)) + (text.size() > max ? "..." : "");
 }
 
 }  // namespace
+
+Outcome differs(ViolationKind kind, const std::string& first, const std::string& second) {
+    return {false, kind, "first '" + shortened(first) + "', then '" + shortened(second) + "'"};
+}
 
 Result<void> Workers::start() {
     auto done = set_up();
@@ -121,9 +128,16 @@ Result<void> Workers::hire() {
     return {};
 }
 
-void Workers::dismiss() {
+void Workers::kill_worker() {
     const pid_t worker = desk_->worker.load();
     if (worker > 0) ::kill(-worker, SIGKILL);  // and all that it has started
+}
+
+// With what it has left open or locked.
+void Workers::dismiss() {
+    kill_worker();
+    for (uint32_t state = desk_->state.load(); state != kDead; state = desk_->state.load())
+        if (!wait_while(state, kPatience)) break;
 }
 
 // The first worker may have been spoiled by images before, or by a machine with too much to do.
@@ -134,6 +148,15 @@ Outcome Workers::recover(bool check) {
     if (!fresh.recovered) return fresh;
     return {false, ViolationKind::not_deterministic,
             "first '" + first.text + "', then in a new process it came to an end"};
+}
+
+Outcome Workers::confirm(const std::string& digest) {
+    dismiss();
+    Outcome fresh = recover_once(false);
+    if (!fresh.recovered || fresh.text == digest) return fresh;
+    Outcome other = differs(ViolationKind::not_deterministic, digest, fresh.text);
+    other.text += " in a new process";
+    return other;
 }
 
 // Each recovery of the request has the time that one may take.
@@ -159,9 +182,8 @@ Outcome Workers::recover_once(bool check) {
     Outcome outcome = how_it_ended(in_time);
     if (replied) outcome = {desk_->recovered, desk_->kind, {desk_->text, desk_->length}};
     if (outcome.recovered && desk_->change(kReply, kIdle)) return outcome;
-    dismiss();  // with what it has left open or locked
-    for (uint32_t state = desk_->state.load(); state != kDead; state = desk_->state.load())
-        if (!wait_while(state, kPatience)) break;
+    outcome.kind = kind_in(desk_->phase.load(), outcome.kind);
+    dismiss();
     return outcome;
 }
 
@@ -182,7 +204,7 @@ Outcome Workers::how_it_ended(bool in_time) const {
 Workers::~Workers() {
     if (zygote_ > 0) {
         ::close(orders_);
-        if (desk_->state.load() != kNobody) dismiss();
+        if (desk_->state.load() != kNobody) kill_worker();
         ::kill(zygote_, SIGKILL);
         ::waitpid(zygote_, nullptr, __WALL);
     }

@@ -26,6 +26,9 @@ struct Outcome {
     std::string text;
 };
 
+// Two recoveries of what is one image came to these.
+Outcome differs(ViolationKind kind, const std::string& first, const std::string& second);
+
 class Workers {
   public:
     // Forks the zygote. Aborts nothing and throws nothing: see start().
@@ -41,12 +44,16 @@ class Workers {
     // With `check`: recovers what the recovery left too, and the image a second time.
     // What is not recovered is tried once more, by a new worker, before it counts.
     Outcome recover(bool check);
+    // The same image once more, by a new worker: where it comes to another digest, that is the
+    // outcome.
+    Outcome confirm(const std::string& digest);
     uint64_t recoveries() const { return recoveries_; }
 
   private:
     Result<void> set_up();
     [[noreturn]] void be_zygote();
     Result<void> hire();
+    void kill_worker();
     void dismiss();
     Outcome recover_once(bool check);
     bool wait_for_reply();

@@ -66,6 +66,7 @@ struct ObjectId {
     uint64_t offset;
 };
 
+constexpr const char* kHalf = "its creation was cut short, or its head is damaged";
 constexpr uint64_t kCopyBOffset = offsetof(format::Catalogue, superblock_b);
 
 class Prober {
@@ -193,25 +194,32 @@ Result<void> Prober::check_header() {
     const auto header = std::bit_cast<PmemobjHeader>(start);
     if (header.major != kPmemobjFormat) {
         const std::string says = "is of libpmemobj's format " + std::to_string(header.major);
-        return refuse_head(
-            {offsetof(PmemobjHeader, major), sizeof(header.major)}, says, Errc::unsupported_version,
-            says + "; this library reads format 6, and no superblock verifies in it");
+        const std::string why = header.major == 0
+                                    ? std::string(", which no library writes: ") + kHalf
+                                    : "; this library reads format 6";
+        return refuse_head({offsetof(PmemobjHeader, major), sizeof(header.major)}, says,
+                           Errc::unsupported_version,
+                           says + why + ", and no superblock verifies in it");
     }
     return check_part_ids(header);
 }
 
 // In a set, the two neighbours of a part are other parts, and those of a replica other replicas. A
-// file that names one such neighbour alone, or the same one as both, is damaged.
+// file that names one such neighbour alone, or the same one as both, or an id of zeros, is damaged.
 Result<void> Prober::check_part_ids(const PmemobjHeader& header) {
     const auto& ids = header.part_ids;
     const auto other = [&](size_t i) { return ids[i] != ids[0]; };
     if (!other(1) && !other(2) && !other(3) && !other(4)) return {};
-    const std::string predicate =
-        "is one part or replica of a pool set; a cinnabar pool is a single file without replicas";
-    if (other(1) == other(2) && other(3) == other(4) && !(other(1) && ids[1] == ids[3]))
-        return refuse(Errc::not_a_pool, predicate);
-    return refuse_head({offsetof(PmemobjHeader, part_ids), sizeof(header.part_ids)},
-                       "names parts of a pool set that cannot be", Errc::not_a_pool, predicate);
+    const bool has_zeros = std::ranges::count(ids, std::array<uint8_t, 16>{}) > 0;
+    if (!has_zeros && other(1) == other(2) && other(3) == other(4) &&
+        !(other(1) && ids[1] == ids[3]))
+        return refuse(Errc::not_a_pool,
+                      "is one part or replica of a pool set; a cinnabar pool is "
+                      "a single file without replicas");
+    const std::string says = "names parts of a pool set that cannot be";
+    return refuse_head({offsetof(PmemobjHeader, part_ids), sizeof(header.part_ids)}, says,
+                       Errc::not_a_pool,
+                       says + ": " + kHalf + ", and no superblock verifies in it");
 }
 
 // Opening needs a head that is libpmemobj's, and of a pool of ours. Where it is not, the file may

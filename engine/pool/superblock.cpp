@@ -18,6 +18,10 @@ Result<void> check_versions(const Superblock& superblock, const std::string& poo
     const auto refuse = [&](const std::string& predicate) {
         return fail(Errc::unsupported_version, pool_name + " " + predicate);
     };
+    if (superblock.format_version == 0)
+        return refuse(
+            "is of format version 0, which no library writes: its creation was cut short, "
+            "or its superblocks are damaged");
     if (superblock.format_version != format::kFormatVersion)
         return refuse("is of format version " + std::to_string(superblock.format_version) +
                       "; this library reads version " + std::to_string(format::kFormatVersion) +

@@ -27,7 +27,7 @@ MOUNT = "mount_dax /dev/pmem0 /dax\n"
 KILLS = 5
 LIFE_S = 0.3        # of appending, at most; the pool has space for some five seconds of it
 SWEEP_POINTS = 8
-STEPS_MORE = 8      # or fewer, of one run of the same instructions and another
+STEPS_MORE = 8      # or fewer, in another run: an instruction that faults is stepped over twice
 FORCED_EVERY = 300  # in the page domain
 
 
@@ -150,15 +150,17 @@ def kills():
 
 
 def sweep():
-    """Power failures before chosen instructions of appends that cross from segment to segment."""
+    """Power failures before chosen instructions of appends that cross from segment to segment, the
+    second time into one that a release has just freed, and of that release."""
     randomly = random.Random(seed_of_run())
     a_machine = new_machine("sweep")
     whole = a_machine.run(MOUNT + "guest sweep /dax/sweep0 0; rm /dax/sweep0")
-    expect("crossed" in whole, "no segment was crossed")
-    # "forced N after STEPS"
-    after = {int(line.split()[1]): int(line.split()[3]) for line in whole if " after " in line}
-    steps = max(after.values())
-    print(f"{steps} instructions in {len(after)} appends: {after}", flush=True)
+    expect(whole.count("crossed") == 2, "not two segments were crossed")
+    # "forced N after STEPS", "released N after STEPS"
+    done = [(word, int(number), int(steps)) for word, number, _, steps in
+            (line.split() for line in whole if " after " in line)]
+    steps = max(steps for _, _, steps in done)
+    print(f"{steps} instructions: {done}", flush=True)
 
     look = ""  # at the pool of the point before
     for point in range(SWEEP_POINTS):
@@ -167,17 +169,34 @@ def sweep():
         with a_machine.boot(MOUNT + look + f"guest sweep {pool} {at}") as boot:
             lines = boot.wait_crash()
         if look:
-            promises.check_held(lines)
+            check_swept(promises, first, lines)
         promises = Promises()
         promises.note(lines)
-        # An instruction that faults is stepped over once more, now and then.
-        least, most = (min(after) + sum(done < at + slack for done in after.values())
+        least, most = (max(number + 1 for word, number, after in done
+                           if word == "forced" and after < max(at + slack, 1))
                        for slack in (-STEPS_MORE, STEPS_MORE))
         expect(least <= promises.forced <= most,
                f"{least} to {most} were to be forced: not the same run again")
-        print(f"crash before instruction {at}, with {promises.forced} records forced", flush=True)
+        first = first_records(done, at)
+        print(f"crash before instruction {at}: {promises.forced} records are forced, and the first "
+              f"is one of {first}", flush=True)
         look = f"guest check {pool}; cinnabar check {pool}; rm {pool}\n"
-    promises.check_held(a_machine.run(MOUNT + look))
+    check_swept(promises, first, a_machine.run(MOUNT + look))
+
+
+def first_records(done, at):
+    """With which records the log may begin after a crash at that instruction."""
+    release = next(i for i, (word, _, _) in enumerate(done) if word == "released")
+    began, (_, number, ended) = done[release - 1][2], done[release]
+    if at > ended + STEPS_MORE:
+        return {number}
+    return {0, number} if at > began - STEPS_MORE else {0}
+
+
+def check_swept(promises, first, lines):
+    promises.check_held(lines)
+    begins = (numbers_of(lines, "begins") or [0])[0]
+    expect(begins in first, f"the log begins with record {begins}, and not with one of {first}")
 
 
 def pages():

@@ -4,9 +4,11 @@
 //   guest append POOL EVERY   checks what the log holds, then appends for ever and says of each
 //                             record "forced N" or "lazy N"; each EVERY-th is forced
 //   guest lie POOL            the same with none forced, and each called so
-//   guest check POOL          says what the log holds: the first N records and nothing else
-//   guest sweep POOL N        crosses from one segment to the next; the power fails before the N-th
-//                             instruction of the appends (0: never)
+//   guest check POOL          says what the log holds: the first N records and nothing else, or
+//                             those of them that are not released
+//   guest sweep POOL N        crosses from one segment to the next, fills the log, releases a
+//                             segment and appends into it; the power fails before the N-th
+//                             instruction of the release and of some appends (0: never)
 //   guest create POOL         creates a pool, then the power fails
 //   guest store FILE KIND     stores a word into a new file and makes its cache line durable; KIND:
 //                             "sync" or "plain", how the file is mapped
@@ -17,6 +19,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -74,17 +77,24 @@ std::vector<uint64_t> record_of(uint64_t number) {
     return words;
 }
 
-// How many records the log holds, which must be the first ones, each as it was appended.
+bool is_record(Bytes bytes, uint64_t number) {
+    const auto wanted = record_of(number);
+    return std::ranges::equal(bytes, std::as_bytes(std::span(wanted)));
+}
+
+// How many records the log holds or has released, which must be the first ones, each as it was
+// appended.
 uint64_t check_records(const Stream& stream) {
+    constexpr uint64_t released_max = 10'000;
     Reader reader = need(stream.read());
-    for (uint64_t number = 0;; ++number) {
-        const auto found = need(reader.next());
-        if (!found) return number;
-        const auto wanted = record_of(number);
-        const Bytes bytes = std::as_bytes(std::span(wanted));
-        if (!std::equal(bytes.begin(), bytes.end(), found->payload.begin(), found->payload.end()))
+    auto found = need(reader.next());
+    uint64_t number = 0;
+    while (found && number < released_max && !is_record(found->payload, number)) ++number;
+    if (found && number > 0) say("begins " + std::to_string(number));
+    for (; found; ++number, found = need(reader.next()))
+        if (!is_record(found->payload, number))
             die("record " + std::to_string(number) + " is not the one that was appended");
-    }
+    return number;
 }
 
 struct OpenLog {
@@ -119,25 +129,25 @@ OpenLog open(const std::string& pool) {
     return {std::move(log), std::move(stream), records};
 }
 
-void create(const std::string& pool) {
+void create(const std::string& pool, uint64_t bytes) {
     CreateOptions options;
-    options.pool_bytes = uint64_t{16} << 20;
+    options.pool_bytes = bytes;
     options.segment_bytes = kSegmentBytes;
     need(Log::create(pool, options));
 }
 
-void append(Stream& stream, uint64_t number, Durability durability) {
+Result<Lsn> append(Stream& stream, uint64_t number, Durability durability) {
     AppendOptions options;
     options.durability = durability;
     const auto record = record_of(number);
-    need(stream.append(std::as_bytes(std::span(record)), options));
+    return stream.append(std::as_bytes(std::span(record)), options);
 }
 
 void append_for_ever(const std::string& pool, uint64_t every, bool lie) {
     OpenLog open_log = open(pool);
     for (uint64_t number = open_log.records;; ++number) {
         const bool forced = !lie && (number + 1) % every == 0;
-        append(open_log.stream, number, forced ? Durability::forced : Durability::lazy);
+        need(append(open_log.stream, number, forced ? Durability::forced : Durability::lazy));
         say((forced || lie ? "forced " : "lazy ") + std::to_string(number));
     }
 }
@@ -161,26 +171,65 @@ void step_through(Work&& work) {
     __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~kTrapFlag);
 }
 
+class Sweep {
+  public:
+    explicit Sweep(Stream& stream) : stream_(stream) {}
+
+    // What says "after" is done once so many instructions were stepped through.
+    void said(const std::string& what) const { say(what + " after " + std::to_string(steps_done)); }
+
+    // Up to the last records of a segment, or until the log is full.
+    void fill(uint64_t to) {
+        while (stream_.durable().value < to) {
+            const auto lsn = append(stream_, records_.size(), Durability::forced);
+            if (!lsn && lsn.error().code == Errc::full) break;
+            records_.push_back(need(lsn));
+        }
+        said("forced " + std::to_string(records_.size() - 1));
+    }
+
+    void cross() {
+        const uint64_t before = segment();
+        for (int i = 0; i < 8; ++i) {
+            Result<Lsn> lsn;
+            step_through([&] { lsn = append(stream_, records_.size(), Durability::forced); });
+            records_.push_back(need(lsn));
+            said("forced " + std::to_string(records_.size() - 1));
+        }
+        if (segment() != before) say("crossed");
+    }
+
+    void release_oldest(Log& log, ServiceId service) {
+        const Lsn end = stream_.oldest_end();
+        Result<void> released;
+        step_through([&] { released = log.release(service, end); });
+        need(released);
+        const auto kept = std::ranges::find_if(records_, [&](Lsn lsn) { return lsn >= end; });
+        said("released " + std::to_string(kept - records_.begin()));
+    }
+
+  private:
+    // Of a segment all but a header block of 512 bytes is the stream's.
+    uint64_t segment() const { return stream_.durable().value / (kSegmentBytes - 512); }
+
+    Stream& stream_;
+    std::vector<Lsn> records_;  // by number
+};
+
 void sweep(const std::string& pool, uint64_t crash_at) {
-    create(pool);
+    create(pool, uint64_t{9} << 20);
     Log log = need(Log::open(pool));
     Stream stream = need(log.add_stream(kStream, Writers::one));
+    const ServiceId service = need(log.add_service(kStream, "reader"));
     std::signal(SIGTRAP, on_step);
     steps_until_crash = crash_at;
 
-    // Up to the last records of the first segment, then the crossing and some more.
-    uint64_t number = 0;
-    while (stream.durable().value < kSegmentBytes - 1200)
-        append(stream, number++, Durability::forced);
-    say("forced " + std::to_string(number - 1));
-    const Lsn begin = stream.durable();
-    for (int i = 0; i < 8; ++i, ++number) {
-        step_through([&] { append(stream, number, Durability::forced); });
-        say("forced " + std::to_string(number) + " after " + std::to_string(steps_done));
-    }
-    // Of a segment all but a header block of 512 bytes is the stream's.
-    if (begin.value / (kSegmentBytes - 512) != stream.durable().value / (kSegmentBytes - 512))
-        say("crossed");
+    Sweep sweep(stream);
+    sweep.fill(kSegmentBytes - 1200);
+    sweep.cross();
+    sweep.fill(UINT64_MAX);
+    sweep.release_oldest(log, service);
+    sweep.cross();  // no other segment is left than the one released
 }
 
 // --- one word in a new file ---------------------------------------------------------------------
@@ -214,7 +263,7 @@ int run(const std::vector<std::string>& words) {
     else if (verb == "sweep" && words.size() == 3)
         sweep(words[1], std::stoull(words[2]));
     else if (verb == "create" && words.size() == 2)
-        create(words[1]), say("created " + words[1]), crash();
+        create(words[1], uint64_t{16} << 20), say("created " + words[1]), crash();
     else if (verb == "store" && words.size() == 3)
         store(words[1], words[2] == "sync");
     else if (verb == "crash")

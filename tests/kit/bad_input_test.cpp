@@ -5,14 +5,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
-#include <cstdio>
 #include <cstdlib>
-#include <new>
 #include <stdexcept>
 #include <thread>
 
 #include "kit/notebook.hpp"
+#include "kit/violation.hpp"
 
 namespace kit_test {
 namespace {
@@ -21,30 +19,6 @@ namespace crash = cinnabar::crash;
 using cinnabar::Domain;
 using cinnabar::Errc;
 using crash::ViolationKind;
-using Recover = std::function<std::string(std::span<std::byte>)>;
-
-const crash::Options kFew{.recovery_memory_bytes_max = 64 << 20, .violations_max = 3};
-
-crash::Report report_of(const crash::Test& test, crash::Region& region,
-                        const crash::Options& options = kFew) {
-    auto report = crash::run(region, test, options);
-    EXPECT_TRUE(report.has_value()) << report.error().message;
-    return std::move(*report);
-}
-
-// Of the right notebook, recovered by this.
-crash::Report report_of(const Recover& recover, const crash::Options& options = kFew) {
-    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
-    crash::Test test = notebook_test(region, Wrong::nothing);
-    test.recover = recover;
-    return report_of(test, region, options);
-}
-
-void expect_violation(const crash::Report& report, ViolationKind kind, const std::string& words) {
-    ASSERT_FALSE(report.clean()) << report.text();
-    EXPECT_EQ(report.violations[0].kind, kind) << report.text();
-    EXPECT_NE(report.violations[0].what.find(words), std::string::npos) << report.text();
-}
 
 TEST(BadInput, RegionsThatCannotBe) {
     alignas(4096) static std::byte memory[8192];
@@ -103,172 +77,36 @@ TEST(BadInput, AWorkloadThatStoresNothing) {
     EXPECT_NE(report.text().find("the workload never forces anything"), std::string::npos);
 }
 
-TEST(BadInput, ARecoveryThatHangs) {
-    // A second is long enough for the others, also on a machine with more to do than this.
-    const crash::Options second{.recovery_time_max = std::chrono::seconds(1), .violations_max = 1};
-    const crash::Report report = report_of(
-        [](std::span<std::byte> image) {
-            for (volatile uint64_t count = 0; image[0] == std::byte{1};) count = count + 1;
-            return recover_notebook(image);
-        },
-        second);
-    expect_violation(report, ViolationKind::hung, "recovery did not end within 1000 ms");
-    EXPECT_GT(report.images_distinct, 3u);  // those before were recovered
-}
-
-// Three recoveries of one image, of which each ends in time.
-TEST(BadInput, EachRecoveryHasItsOwnTime) {
-    const crash::Options options{.recovery_time_max = std::chrono::seconds(2)};
-    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
-    crash::Test test = notebook_test(region, Wrong::nothing);
-    test.workload = [](crash::History&) {};
-    test.recover = [](std::span<std::byte> image) {
-        image[4095] = std::byte{1};
-        ::usleep(900'000);
-        return recover_notebook(image);
-    };
-    const crash::Report report = report_of(test, region, options);
-    EXPECT_TRUE(report.clean()) << report.text();
-    EXPECT_EQ(report.recoveries, 3u);
-}
-
-TEST(BadInput, LimitsWithoutEnd) {
-    const crash::Report report =
-        report_of(recover_notebook, {.recovery_time_max = std::chrono::milliseconds::max(),
-                                     .recovery_memory_bytes_max = UINT64_MAX});
-    EXPECT_TRUE(report.clean()) << report.text();
-}
-
-// Of images that are refused by an exception nothing stays in the process: files, memory, locks.
-TEST(BadInput, ARecoveryThatThrowsLeavesNothingBehind) {
-    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
-    crash::Test test = notebook_test(region, Wrong::nothing);
-    test.recover = [](std::span<std::byte> image) {
-        static bool locked = false;
-        const auto& book = *reinterpret_cast<const Notebook*>(image.data());
-        if (locked) throw std::runtime_error("locked");
-        locked = book.count == 2;
-        if (locked) throw std::runtime_error("two notes");
-        return recover_notebook(image);
-    };
-    const crash::Report report = report_of(test, region, {.violations_max = 1'000'000});
-    ASSERT_FALSE(report.clean());
-    for (const crash::Violation& violation : report.violations)
-        EXPECT_EQ(violation.what, "recovery threw: two notes");
-}
-
-// Its process was spoiled by images before: a new one masters the image.
-TEST(BadInput, AFailureThatANewProcessDoesNotHave) {
-    expect_violation(report_of([](std::span<std::byte> image) {
-                         static int calls = 0;
-                         if (++calls == 12) throw std::runtime_error("tired");
-                         return recover_notebook(image);
-                     }),
-                     ViolationKind::not_deterministic, "first 'recovery threw: tired', then");
-}
-
-// Neither keeps the kit from learning how a recovery ended.
-TEST(BadInput, AProcessThatIgnoresItsChildrenOrIsInterrupted) {
-    struct sigaction before = {};
-    struct sigaction handler = {};
-    handler.sa_handler = [](int) {};  // without SA_RESTART
-    ::sigaction(SIGUSR1, &handler, &before);
-    ::signal(SIGCHLD, SIG_IGN);
-    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
-    crash::Test test = notebook_test(region, Wrong::nothing);
-    test.workload = [&](crash::History& history) {
-        std::FILE* children = std::fopen("/proc/thread-self/children", "re");
-        int interrupted = 0;
-        for (int child = 0; children != nullptr && std::fscanf(children, "%d", &child) == 1;)
-            interrupted += ::kill(child, SIGUSR1) == 0 ? 1 : 0;
-        if (children != nullptr) std::fclose(children);
-        if (interrupted == 0) throw std::runtime_error("no process of recoveries to interrupt");
-        ::usleep(50'000);
-        write_notes(NotebookWriter(region, Wrong::nothing), history);
-    };
-    test.recover = [](std::span<std::byte> image) {
-        if (image[0] == std::byte{3}) std::raise(SIGKILL);
-        return recover_notebook(image);
-    };
-    const crash::Report report = report_of(test, region);
-    ::signal(SIGCHLD, SIG_DFL);
-    ::sigaction(SIGUSR1, &before, nullptr);
-    expect_violation(report, ViolationKind::crashed, "recovery died: Killed (signal 9)");
-}
-
-TEST(BadInput, ARecoveryThatAllocatesWithoutEnd) {
-#ifdef __SANITIZE_ADDRESS__
-    GTEST_SKIP() << "skipped: AddressSanitizer's allocator bears no limit of the address space";
-#endif
-    const crash::Report report = report_of([](std::span<std::byte> image) {
-        std::vector<std::string> all;
-        while (image[0] == std::byte{2}) all.emplace_back(1 << 20, 'x');
-        return recover_notebook(image);
-    });
-    expect_violation(report, ViolationKind::out_of_memory, "memory");
-}
-
-TEST(BadInput, ARecoveryThatDies) {
-    expect_violation(report_of([](std::span<std::byte> image) {
-                         if (image[0] == std::byte{3}) std::raise(SIGKILL);
-                         return recover_notebook(image);
-                     }),
-                     ViolationKind::crashed, "recovery died: Killed (signal 9)");
-    expect_violation(report_of([](std::span<std::byte> image) {
-                         if (image[0] == std::byte{3}) ::_exit(17);
-                         return recover_notebook(image);
-                     }),
-                     ViolationKind::crashed, "ended its process with exit code 17");
-}
-
-// The worker after a dead one goes on with the next image.
-TEST(BadInput, OneDeathIsOneImage) {
-    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
-    crash::Test test = notebook_test(region, Wrong::nothing);
-    const auto clean = crash::run(region, test).value();
-    test.recover = [](std::span<std::byte> image) {
-        const auto& book = *reinterpret_cast<const Notebook*>(image.data());
-        if (book.count == 9 && book.notes[9].length == 0) std::abort();
-        return recover_notebook(image);
-    };
-    crash::Options many;
-    many.violations_max = 1'000'000;
-    const auto report = crash::run(region, test, many).value();
-    EXPECT_FALSE(report.clean());
-    EXPECT_EQ(report.images_distinct, clean.images_distinct);
-}
-
-TEST(BadInput, ARecoveryThatThrows) {
-    expect_violation(report_of([](std::span<std::byte>) -> std::string {
-                         throw std::runtime_error("no such book");
-                     }),
-                     ViolationKind::threw, "recovery threw: no such book");
-    expect_violation(report_of([](std::span<std::byte>) -> std::string { throw 5; }),
-                     ViolationKind::threw, "no std::exception");
-}
-
-TEST(BadInput, ARecoveryThatIsNotDeterministic) {
-    expect_violation(report_of([](std::span<std::byte> image) {
-                         static int calls = 0;
-                         return recover_notebook(image) + std::string(calls++ % 2, '\n');
-                     }),
-                     ViolationKind::not_deterministic, "first ''");
-}
-
-TEST(BadInput, ARecoveryThatIsNotIdempotent) {
-    expect_violation(report_of([](std::span<std::byte> image) {
-                         auto& length = reinterpret_cast<Notebook*>(image.data())->notes[14].length;
-                         return recover_notebook(image) + std::string(length++, '\n');
-                     }),
-                     ViolationKind::not_idempotent, "first ''");
-}
-
 TEST(BadInput, AWorkloadThatThrows) {
     crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
     crash::Test test = notebook_test(region, Wrong::nothing);
     test.workload = [](crash::History&) { throw std::runtime_error("out of ink"); };
     expect_violation(report_of(test, region), ViolationKind::workload_threw,
                      "the workload threw: out of ink");
+}
+
+// With its process the test would end, and as if it had passed.
+TEST(BadInput, AWorkloadThatExits) {
+    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.workload = [](crash::History&) { std::exit(0); };
+    EXPECT_EXIT((void)crash::run(region, test), testing::ExitedWithCode(1),
+                "exit\\(0\\) was called .*before the workload had ended");
+}
+
+TEST(BadInput, AWorkloadMayHaveChildrenThatExit) {
+    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.workload = [](crash::History&) {
+        const pid_t child = ::fork();
+        if (child == 0) std::exit(0);
+        int status = 0;
+        if (::waitpid(child, &status, 0) != child || status != 0)
+            throw std::runtime_error("the child ended with " + std::to_string(status));
+    };
+    const crash::Report report = report_of(test, region);
+    EXPECT_TRUE(report.clean()) << report.text();
+    EXPECT_EXIT(std::exit(0), testing::ExitedWithCode(0), "");  // the run has ended
 }
 
 TEST(BadInput, AnOracleThatThrows) {

@@ -128,6 +128,15 @@ class CrashRun(unittest.TestCase):
         done = self.run_crash(IO, ["/no/such/program"], "true")
         self.assertIn("'/no/such/program' cannot be run", done.stderr)
 
+    def test_a_workload_with_a_timer(self):
+        """The same report as without: no call of ours is lost to a signal of the workload's."""
+        def counted(how):
+            report = json.loads(self.ledger(OK, how, "right", "--json", "-").stdout)
+            os.remove(self.file)
+            return {name: report[name] for name in ("crash_points", "images_distinct",
+                                                    "recoveries", "violations", "remarks")}
+        self.assertEqual(counted("interrupted"), counted("right"))
+
     def test_two_programs(self):
         """The later one neither hides what the earlier one did, nor is it taken for looked at."""
         write = f"{LEDGER} write {self.file}"

@@ -4,9 +4,10 @@
 //   ledger write FILE HOW     appends entries and prints the number of each once it is durable
 //   ledger check HOW IMAGE    reads what was printed on its standard input, and judges the image
 //
-// HOW of write: right, count_first, no_flush_last, dies, exits_3, forks, elsewhere. Of check:
-// right, hangs, crashes, refuses, exits_9, silent.
+// HOW of write: right, count_first, no_flush_last, interrupted, dies, exits_3, forks, elsewhere. Of
+// check: right, hangs, crashes, refuses, exits_9, silent.
 #include <libpmem.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,7 +59,17 @@ void append(Ledger& ledger, uint64_t number, const std::string& how) {
     pmem_persist(&ledger.count, sizeof ledger.count);
 }
 
+// From now on every call that waits is interrupted, each millisecond.
+void interrupt_calls() {
+    struct sigaction handler = {};
+    handler.sa_handler = [](int) {};  // without SA_RESTART
+    ::sigaction(SIGALRM, &handler, nullptr);
+    const struct itimerval each = {{0, 1000}, {0, 1000}};
+    ::setitimer(ITIMER_REAL, &each, nullptr);
+}
+
 int write(const char* path, const std::string& how) {
+    if (how == "interrupted") interrupt_calls();
     Ledger& ledger = *map(how == "elsewhere" ? (std::string(path) + ".other").c_str() : path);
     for (uint64_t number = 1; number <= kEntries; ++number) {
         append(ledger, number, how);

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "kit/folder.hpp"
+#include "kit/pair.hpp"
 
 namespace kit_test {
 namespace {
@@ -24,6 +25,13 @@ struct Pages {
     alignas(64) uint64_t written;
 };
 
+void* map_new(const std::string& path, size_t bytes) {
+    size_t length = 0;
+    void* at = pmem_map_file(path.c_str(), bytes, PMEM_FILE_CREATE, 0600, &length, nullptr);
+    if (at == nullptr || length != bytes) throw std::runtime_error(pmem_errormsg());
+    return at;
+}
+
 // Stores the block by `store`, which is to make it durable; then says that it is there.
 crash::Report report_of(const std::function<void(char* block)>& store) {
     const Folder folder;
@@ -31,15 +39,11 @@ crash::Report report_of(const std::function<void(char* block)>& store) {
     const crash::Test test{
         .workload =
             [&](crash::History&) {
-                size_t length = 0;
-                void* at =
-                    pmem_map_file(path.c_str(), 8192, PMEM_FILE_CREATE, 0600, &length, nullptr);
-                if (at == nullptr) throw std::runtime_error(pmem_errormsg());
-                auto* pages = static_cast<Pages*>(at);
+                auto* pages = static_cast<Pages*>(map_new(path, 8192));
                 store(pages->block);
                 pages->written = 1;
                 pmem_persist(&pages->written, sizeof pages->written);
-                pmem_unmap(at, length);
+                pmem_unmap(pages, 8192);
             },
         .recover =
             [](std::span<std::byte> image) {
@@ -105,26 +109,14 @@ TEST(Libpmem, WhatIsNot) {
 TEST(Libpmem, ACallComesAfterWhatWasStoredBefore) {
     const Folder folder;
     const std::string path = folder.file("pages");
-    const crash::Test test{
-        .workload =
-            [&](crash::History&) {
-                size_t length = 0;
-                void* at =
-                    pmem_map_file(path.c_str(), 4096, PMEM_FILE_CREATE, 0600, &length, nullptr);
-                if (at == nullptr) throw std::runtime_error(pmem_errormsg());
-                auto* words = static_cast<uint64_t*>(at);
-                words[0] = 1;
-                const uint64_t one = 1;
-                pmem_memcpy(&words[1], &one, sizeof one, PMEM_F_MEM_NOFLUSH);
-                pmem_unmap(at, length);
-            },
-        .recover =
-            [](std::span<std::byte> image) {
-                const auto* words = reinterpret_cast<const uint64_t*>(image.data());
-                return std::to_string(words[0]) + std::to_string(words[1]);
-            },
-        .check = [](std::string_view digest,
-                    const crash::History&) { return std::string(digest == "01" ? "torn" : ""); }};
+    const auto workload = [&](crash::History&) {
+        auto* pair = static_cast<Pair*>(map_new(path, 4096));
+        pair->first = 1;
+        const uint64_t one = 1;
+        pmem_memcpy(&pair->second, &one, sizeof one, PMEM_F_MEM_NOFLUSH);
+        pmem_unmap(pair, 4096);
+    };
+    const crash::Test test{workload, recover_pair, {}, check_pair};
     const crash::Report report = crash::run_file(path, test).value();
     EXPECT_TRUE(report.clean()) << report.text();
     EXPECT_EQ(report.images_distinct, 3u) << report.text();
@@ -194,16 +186,14 @@ TEST(Libpmem, AnAddressThatIsMappedAnew) {
     const Folder folder;
     const std::string path = folder.file("pages");
     const crash::Report report = report_of_file(path, [&](crash::History&) {
-        size_t length = 0;
-        void* at = pmem_map_file(path.c_str(), 8192, PMEM_FILE_CREATE, 0600, &length, nullptr);
-        if (at == nullptr) throw std::runtime_error(pmem_errormsg());
+        void* at = map_new(path, 8192);
         *static_cast<char*>(at) = 'x';
         pmem_persist(at, 1);
-        void* other = ::mmap(at, length, PROT_READ | PROT_WRITE,
+        void* other = ::mmap(at, 8192, PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
         if (other != at) throw std::runtime_error("no mapping");
         pmem_memset_persist(at, 'x', 1024);
-        pmem_unmap(at, length);
+        pmem_unmap(at, 8192);
     });
     EXPECT_EQ(report.crash_points, 1u) << report.text();
 }

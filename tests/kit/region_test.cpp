@@ -10,6 +10,7 @@
 #include <set>
 
 #include "kit/notebook.hpp"
+#include "kit/pair.hpp"
 
 namespace kit_test {
 namespace {
@@ -93,30 +94,6 @@ TEST(Region, PlainStoresCount) {
         const crash::Report report = crash::run(region, test).value();
         EXPECT_EQ(report.clean(), forced) << report.text();
     }
-}
-
-// The second word says that the first one is there; both lie in one line.
-struct Pair {
-    uint64_t first;
-    uint64_t second;
-};
-
-// Of a pair that `store` stores and nobody forces.
-crash::Report pair_report(const std::function<void(crash::Region&, Pair&)>& store) {
-    crash::Region region = new_region();
-    const crash::Test test{
-        .workload =
-            [&](crash::History&) {
-                store(region, *reinterpret_cast<Pair*>(region.bytes().data()));
-            },
-        .recover =
-            [](std::span<std::byte> image) {
-                const Pair& pair = *reinterpret_cast<const Pair*>(image.data());
-                return std::to_string(pair.first) + std::to_string(pair.second);
-            },
-        .check = [](std::string_view digest,
-                    const crash::History&) { return std::string(digest == "01" ? "torn" : ""); }};
-    return crash::run(region, test).value();
 }
 
 TEST(Region, StoresOfALineKeepTheirOrderAndCopiesDoNot) {

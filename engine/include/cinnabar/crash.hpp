@@ -163,6 +163,8 @@ Oracle equal_to_a_run(std::function<std::string(std::span<const History::Operati
 std::string line_of(Bytes bytes);
 
 struct Test {
+    // To the end: where it, or the oracle, calls exit, the process says so and ends with code 1.
+    // (_exit and quick_exit go unnoticed.)
     std::function<void(History& history)> workload = {};
     // One of the two. The image may be written to; or it is a file of that path, which may be
     // opened and written to, and is as long as the region. The digest is returned.
@@ -173,7 +175,10 @@ struct Test {
 
 struct Options {
     uint64_t seed = 1;
-    // Where the levels have more images than that, so many are drawn evenly from all of them.
+    // Where there are more images than that: the one in which nothing survives, and of the rest an
+    // equal share for single lines (with all prefixes in store order), pairs of lines, and random
+    // images. What one of these does not need the others have; within one, one image is as likely
+    // as another.
     uint64_t images_per_crash_point_max = 20'000;
     uint64_t random_images = 100;  // at each crash point, beside the levels that have an order
     // Lines in pairs: where so many or fewer are pending each pair by itself; where more are, in
@@ -195,13 +200,15 @@ struct Options {
 };
 
 enum class ViolationKind : uint8_t {
-    wrong,              // the oracle's words
-    crashed,            // the recovery's process ended by a signal, or by exit
-    hung,               // it did not end in time
-    out_of_memory,      // std::bad_alloc within the limit of its memory
-    threw,              // another exception left the recovery
-    not_deterministic,  // a second recovery of the same image came to something else
-    not_idempotent,     // recovering what a recovery left came to something else
+    wrong,          // the oracle's words
+    crashed,        // the recovery's process ended by a signal, or by exit
+    hung,           // it did not end in time
+    out_of_memory,  // std::bad_alloc within the limit of its memory
+    threw,          // another exception left the recovery
+    // A second recovery of the same image, in this process or a new one, came to something else, or
+    // failed. (A hang is called that.)
+    not_deterministic,
+    not_idempotent,  // a recovery of what the recovery had left: likewise
     oracle_threw,
     workload_threw,
     misuse,  // of the region or the history by the workload
@@ -241,7 +248,8 @@ struct Report {
     uint64_t crash_points = 0;
     uint64_t images_distinct = 0;  // at its crash point each is another one
     uint64_t images_repeated = 0;  // reached again, and not recovered again
-    // More than images: one in sixteen is recovered three times; reductions and fixes count too.
+    // More than images: one in sixteen is recovered three times, and what fails once more in a new
+    // process; reductions and fixes count too.
     uint64_t recoveries = 0;
     double states_log10 = 0;     // of 1 + the images that the fault model allows
     double not_tried_log10 = 0;  // of 1 + those that were not tried; 0: all were

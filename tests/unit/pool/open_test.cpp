@@ -168,6 +168,31 @@ TEST_P(Open, RefusesANewerFormatWhoseSumItCannotKnow) {
     EXPECT_EQ(open_error().code, Errc::unsupported_version);
 }
 
+// What a crash in the creation of a pool can leave of its header: zeros are no newer format, and no
+// part of a set.
+TEST_P(Open, CallsAHeaderThatIsHalfThereSo) {
+    make();
+    const uint64_t version = catalogue_offset() + offsetof(format::Superblock, format_version);
+    constexpr std::array<char, 16> no_id = {};
+    const auto expect_half = [&] {
+        const Error error = open_error();
+        EXPECT_TRUE(contains(error.message, "creation was cut short")) << error.message;
+        EXPECT_FALSE(contains(error.message, "newer")) << error.message;
+        EXPECT_FALSE(contains(error.message, "without replicas")) << error.message;
+    };
+    write_at(path_, version, uint32_t{0});
+    write_at(path_, version + offsetof(format::Catalogue, superblock_b), uint32_t{0});
+    expect_half();
+    const auto major = read_at<uint32_t>(path_, 8);
+    write_at(path_, 8, uint32_t{0});  // libpmemobj's format
+    expect_half();
+    write_at(path_, 8, major);
+    for (const uint64_t neighbour : {56, 72}) write_at(path_, neighbour, no_id);
+    expect_half();
+    for (const uint64_t replica : {88, 104}) write_at(path_, replica, no_id);
+    expect_half();
+}
+
 TEST_P(Open, RefusesUnknownFeaturesAndChecksumsByName) {
     make();
     rewrite_superblock([](format::Superblock& block) {
