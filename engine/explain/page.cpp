@@ -1,4 +1,4 @@
-#include "crash/page.hpp"
+#include "explain/page.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -10,9 +10,12 @@
 #include <string_view>
 #include <vector>
 
-namespace cinnabar::crash {
+namespace cinnabar::explain {
 
 namespace {
+
+using sim::LineState;
+using sim::Trace;
 
 constexpr size_t kEventsMax = 120;     // on the page
 constexpr size_t kLanesForStory = 12;  // with durable lines that were stored to before
@@ -386,7 +389,8 @@ std::string row(const char* name, const std::string& text, bool code = false) {
 
 }  // namespace
 
-std::string page_of(const Violation& violation, const Finding& finding, const Trace& trace) {
+std::string page_of(const crash::Violation& violation, const Finding& finding,
+                    const sim::Trace& trace) {
     const Picture picture(finding, trace);
     std::string out =
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
@@ -395,13 +399,13 @@ std::string page_of(const Violation& violation, const Finding& finding, const Tr
         "<meta name=\"viewport\" content=\"width=device-width\">\n<title>Violation: " +
         escaped(violation.where) + "</title>\n<style>";
     out += kStyle;
-    out += "</style></head>\n<body>\n<h1>" + escaped(violation.what) + "</h1>\n<p>Power fails at " +
-           escaped(violation.where) + ", crash point " + std::to_string(violation.crash_point) +
-           ". Point at anything to see the call and the values.";
+    out += "</style></head>\n<body>\n<h1>" + escaped(violation.what) +
+           "</h1>\n<p>Power fails at crash point " + std::to_string(violation.crash_point) + ": " +
+           escaped(violation.where) + ". Point at anything to see the call and the values.";
     if (picture.left_out() > 0)
         out += " " + std::to_string(picture.left_out()) + " earlier calls are not shown.";
     out += "</p>\n<div class=\"time\">\n" + picture.svg() + "</div>\n" + legend() + "<dl>\n";
-    out += row("Kind", std::string(name_of(violation.kind)));
+    out += row("Kind", std::string(crash::name_of(violation.kind)));
     out += row("Crash at", violation.where);
     out += row("Lost", violation.lost.empty() ? "nothing" : violation.lost);
     out += row("Survived", violation.survived.empty() ? "nothing" : violation.survived);
@@ -412,4 +416,11 @@ std::string page_of(const Violation& violation, const Finding& finding, const Tr
     return out + "</dl>\n</body></html>\n";
 }
 
-}  // namespace cinnabar::crash
+bool write_page(const std::string& path, const std::string& page) {
+    std::FILE* file = std::fopen(path.c_str(), "we");
+    if (file == nullptr) return false;
+    const bool whole = std::fwrite(page.data(), 1, page.size(), file) == page.size();
+    return std::fclose(file) == 0 && whole;
+}
+
+}  // namespace cinnabar::explain
