@@ -58,7 +58,9 @@ class Life {
         bool forced_cached = false;
         std::optional<Site> dropped = {};  // mutants
         std::optional<Site> swapped = {};
-        uint64_t* appends = nullptr;  // counts what is asked for
+        std::optional<Site> fenced = {};  // a mend
+        bool traced = false;              // what is called, and what is appended, for a page
+        uint64_t* appends = nullptr;      // counts what is asked for
     };
 
     Life(SimPool& pool, const Options& options);
@@ -75,6 +77,7 @@ class Life {
     CrashMedium& medium() { return medium_; }
     const OpenReport& report() const { return report_; }
     Engine<SimWorld>& engine() { return *engine_; }
+    const sim::Trace& trace() const { return trace_; }
 
     Result<void> open(bool read_only = false);
 
@@ -96,12 +99,14 @@ class Life {
     void mutate();
     // What is acknowledged from now on is not pending, and is not stored to before it is released.
     void seal(const StreamHistory& past, const std::string& stream);
+    void tell(sim::Trace::Kind kind, const Appended& record, const std::string& stream);
     template <class Call>
     void for_bytes(const std::string& stream, const Appended& record, Call&& call);
 
     SimPool& pool_;
     Options options_;
     CrashMedium medium_;
+    sim::Trace trace_;
     OpenReport report_;
     std::unique_ptr<Engine<SimWorld>> engine_;
     std::map<std::string, uint64_t> sealed_to_;  // LSN, by stream

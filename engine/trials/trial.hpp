@@ -8,8 +8,17 @@
 
 #include "sim/explore.hpp"
 #include "trials/oracle.hpp"
+#include "trials/place.hpp"
 
 namespace cinnabar::trials {
+
+// An image of a crash, where it stands to be checked.
+struct Crash {
+    const std::string& where;
+    Life& life;
+    sim::Image& image;
+    const std::function<std::string(sim::Image&)>& check;
+};
 
 struct Trial {
     Trial(const Life::Options& options, uint64_t the_seed, const sim::ExploreOptions& the_levels);
@@ -23,6 +32,16 @@ struct Trial {
     sim::Explored explored = {};  // by all explorers
     uint64_t appends = 0;         // asked for, in all lives, those after a crash too
     uint64_t explorers = 0;
+
+    // The image that is checked, or that failed; none outside of images. In memory that is shared
+    // whoever started this process knows it also where it dies.
+    Place own_place = {};
+    Place* at = &own_place;
+    uint64_t crash_points = 0;
+    // An image that is looked for: this is called instead of its check.
+    Place wanted = {};
+    std::function<std::string(const Crash&)> found = {};
+    bool looking = true;  // false: explorers show nothing
 };
 
 // Checks every image of every crash point of a life, from now on.
@@ -44,6 +63,7 @@ class Explorer {
 
   private:
     Explorer(Trial* trial, Life& life, Check check, const sim::ExploreOptions& levels);
+    std::string check_at(const Place& place, const std::string& where);
 
     Trial* trial_;
     Life& life_;
