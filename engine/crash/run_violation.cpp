@@ -67,22 +67,26 @@ explain::Lines Run::standing() const {
 explain::Finding Run::explain(Violation& violation) {
     const ViolationKind kind = violation.kind;
     const bool check = kind == ViolationKind::not_idempotent;
-    const sim::PendingLines& pending = recorder_->medium().pending();
-    explain::Finding finding =
-        explain::explain({.pending = pending,
-                          .image = *image_,
-                          .wrong =
-                              [&] {
-                                  const Verdict verdict = judge(check);
-                                  return verdict.kind == kind ? verdict.what : std::string();
-                              },
-                          .tries_max = is_reducible(kind) ? options_.reduction_images_max : 0,
-                          .name = [this](Site place) { return recorder_->text_of(place); },
-                          .workload = recorder_->shape(),
-                          .until = [this](const Store& lost) { return must_not_precede(lost); }},
-                         violation);
+    const explain::Failure failure{
+        .pending = recorder_->medium().pending(),
+        .image = *image_,
+        .wrong =
+            [&] {
+                const Verdict verdict = judge(check);
+                return verdict.kind == kind ? verdict.what : std::string();
+            },
+        .outcome =
+            [&] {
+                const Verdict verdict = judge(check);
+                return verdict.what + "\n" + verdict.digest;
+            },
+        .tries_max = is_reducible(kind) ? options_.reduction_images_max : 0,
+        .name = [this](Site place) { return recorder_->text_of(place); },
+        .workload = recorder_->shape(),
+        .until = [this](const Store& lost) { return must_not_precede(lost); }};
+    explain::Finding finding = explain::explain(failure, violation);
     if (!finding.lost_store && finding.surviving_store) too_early_ = finding.surviving_store;
-    if (trace_) keep_for_page(finding, pending, *image_, *trace_);
+    if (trace_) keep_for_page(finding, failure, *trace_);
     return finding;
 }
 

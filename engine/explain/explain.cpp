@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "explain/page.hpp"
 #include "explain/reduce.hpp"
 
 namespace cinnabar::explain {
@@ -80,18 +81,27 @@ Finding explain(const Failure& failure, crash::Violation& violation) {
     return finding;
 }
 
-void keep_for_page(Finding& finding, const sim::PendingLines& pending, const sim::Image& image,
-                   const sim::Trace& trace) {
+void keep_for_page(Finding& finding, const Failure& failure, const sim::Trace& trace) {
     constexpr size_t lines_max = 40;
     finding.events = trace.events.size();
     const auto keep = [&](uint64_t line) {
         if (finding.pending.size() >= lines_max) return;
-        finding.pending.insert({line, pending.at(line)});
-        finding.image.insert({line, image.line(line)});
+        finding.pending.insert({line, failure.pending.at(line)});
+        finding.image.insert({line, failure.image.line(line)});
     };
     for (const auto& [line, value] : finding.lost) keep(line);
     for (const auto& [line, value] : finding.survived) keep(line);
-    for (const auto& [line, stores] : pending) keep(line);
+    for (const auto& [line, stores] : failure.pending) keep(line);
+    if (failure.tries_max == 0) return;
+    const std::string outcome = failure.outcome();
+    for (const uint64_t line : lanes_of(finding, trace)) {
+        const sim::Line value = failure.image.line(line);
+        sim::Line inverted = value;
+        for (uint64_t& word : inverted) word = ~word;
+        failure.image.put(line, inverted);
+        if (failure.outcome() != outcome) finding.deciding.insert(line);
+        failure.image.put(line, value);
+    }
 }
 
 std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& violation,

@@ -24,6 +24,8 @@ struct Failure {
     sim::Image& image;  // it stands there
     // What is wrong with the image as it stands then, where it fails in the same way; or nothing.
     std::function<std::string()> wrong;
+    // What recovery comes to with the image as it stands then, whatever that is.
+    std::function<std::string()> outcome;
     uint64_t tries_max = 0;  // in each direction; 0: it is taken as it was found
     Names name;
     uint32_t workload = 0;
@@ -35,9 +37,9 @@ struct Failure {
 // known. The image then stands at the one that the replay line names.
 Finding explain(const Failure& failure, crash::Violation& violation);
 
-// What the page of a finding shows, before the crash point is left.
-void keep_for_page(Finding& finding, const sim::PendingLines& pending, const sim::Image& image,
-                   const sim::Trace& trace);
+// What the page of a finding shows, before the crash point is left. Of an image that was reduced
+// also on which lines the outcome depends: recovery runs once more for each lane of the page.
+void keep_for_page(Finding& finding, const Failure& failure, const sim::Trace& trace);
 
 // What became of the violation where the fix was tried: what a run with it found.
 std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& violation,

@@ -41,6 +41,8 @@ struct Finding {
     size_t events = 0;  // of the trace
     sim::PendingLines pending;
     Lines image;
+    // Of the lanes: with every bit of the line inverted, recovery comes to something else.
+    std::set<uint64_t> deciding;
 };
 
 // Of `lost` the store that was made first, and of `survived` the one that was made last: if the

@@ -20,6 +20,7 @@ using sim::Trace;
 constexpr size_t kEventsMax = 120;     // on the page
 constexpr size_t kLanesForStory = 12;  // with durable lines that were stored to before
 constexpr int kLeft = 190, kTop = 64, kLaneHeight = 30, kBarHeight = 14, kCell = 18;
+constexpr int kDiamond = 76;  // so far before the lane
 
 // Colours by Okabe and Ito, which the colour-blind can tell apart; and each state has a pattern.
 constexpr std::string_view kStyle = R"css(
@@ -40,7 +41,7 @@ svg text.small { fill: var(--faint); font-size: 10px; }
 .durable, .kept { fill: var(--durable); } .untouched { fill: none; stroke: var(--clean); }
 .lost { fill: none; stroke: var(--crash); stroke-width: 2; }
 .store { fill: var(--page); stroke: var(--ink); stroke-width: 1.5; }
-.flush { fill: var(--ink); } .fence { stroke: var(--ink); stroke-width: 1.5; }
+.flush, .deciding { fill: var(--ink); } .fence { stroke: var(--ink); stroke-width: 1.5; }
 .crash { stroke: var(--crash); stroke-width: 4; stroke-dasharray: 9 3; }
 svg text.crashed { fill: var(--crash); font-weight: 700; }
 .operation path { fill: none; stroke: var(--ink); stroke-width: 1.6; }
@@ -128,12 +129,14 @@ std::string number_in(const std::string& text) {
 
 class Picture {
   public:
-    Picture(const Finding& finding, const Trace& trace) : finding_(finding), trace_(trace) {
-        choose_lanes();
+    Picture(const Finding& finding, const Trace& trace)
+        : finding_(finding), trace_(trace), lanes_(lanes_of(finding, trace)) {
+        for (const uint64_t line : lanes_) lane_of_[line] = lane_of_.size();
         choose_events();
         const int events = static_cast<int>(std::max<size_t>(shown_.size(), 1));
         step_ = std::clamp(840 / events, 7, 60);
         crash_x_ = kLeft + events * step_ + step_ / 2;
+        choose_numbered();
         bottom_ = kTop + static_cast<int>(lanes_.size()) * kLaneHeight + 6;
     }
 
@@ -163,19 +166,6 @@ class Picture {
     int x_of(size_t i) const { return kLeft + static_cast<int>(i) * step_ + step_ / 2; }
     static int y_of(size_t lane) { return kTop + static_cast<int>(lane) * kLaneHeight; }
 
-    // What the crash found pending, and then the lines that were stored to last.
-    void choose_lanes() {
-        std::set<uint64_t> lines;
-        for (const auto& [line, pending] : finding_.pending) lines.insert(line);
-        for (size_t i = finding_.events; i-- > 0 && lines.size() < kLanesForStory;)
-            for (const Trace::Change& change : trace_.events[i].changes)
-                if (lines.size() < kLanesForStory) lines.insert(change.line);
-        for (const uint64_t line : lines) {
-            lane_of_[line] = lanes_.size();
-            lanes_.push_back(line);
-        }
-    }
-
     void choose_events() {
         for (size_t i = 0; i < finding_.events; ++i) {
             const Trace::Event& one = trace_.events[i];
@@ -187,6 +177,20 @@ class Picture {
         }
         if (shown_.size() > kEventsMax) left_out_ = shown_.size() - kEventsMax;
         shown_.erase(shown_.begin(), shown_.begin() + static_cast<long>(left_out_));
+    }
+
+    // Operations whose numbers have room, those that begin and those that are acknowledged apart.
+    void choose_numbered() {
+        constexpr int letter_width = 6;
+        std::map<Trace::Kind, int> free_from;
+        for (size_t i = 0; i < shown_.size(); ++i) {
+            if (!is_operation(event(i))) continue;
+            const int half =
+                letter_width * static_cast<int>(number_in(event(i).where).size() + 1) / 2;
+            if (free_from[event(i).kind] > x_of(i) - half) continue;
+            free_from[event(i).kind] = x_of(i) + half;
+            numbered_.insert(i);
+        }
     }
 
     std::string bar(size_t lane, int from, int to, LineState state) const {
@@ -204,9 +208,9 @@ class Picture {
     }
 
     std::string bars(size_t lane) const {
-        std::string out = "<g class=\"lane\"><text x=\"0\" y=\"" +
-                          text_of(y_of(lane) + kLaneHeight / 2 + 4) + "\">" +
-                          offset_text(lanes_[lane]) + "</text>" + blame(lane) + "\n";
+        std::string out =
+            "<g class=\"lane\"><text x=\"0\" y=\"" + text_of(y_of(lane) + kLaneHeight / 2 + 4) +
+            "\">" + offset_text(lanes_[lane]) + "</text>" + blame(lane) + decides(lane) + "\n";
         auto state = LineState::clean;
         int from = kLeft;
         for (size_t i = 0, next = 0; i < finding_.events; ++i) {
@@ -232,6 +236,13 @@ class Picture {
                 : lost           ? "lost"
                                  : "survived") +
                "</text>";
+    }
+
+    std::string decides(size_t lane) const {
+        if (!finding_.deciding.contains(lanes_[lane])) return "";
+        return "<path class=\"deciding\" d=\"M" + text_of(kLeft - kDiamond) + " " +
+               text_of(y_of(lane) + kLaneHeight / 2) + "l5 -5l5 5l-5 5z\">" +
+               title("inverted, recovery comes to something else") + "</path>";
     }
 
     static bool changes(const sim::PendingLine& pending, size_t word) {
@@ -313,7 +324,8 @@ class Picture {
             begins ? "M" + text_of(x - 4) + " 33v10l8 -5z" : "M" + text_of(x - 5) + " 38l4 5l7 -10";
         return "<g class=\"operation\">" + title(event(i).where) + "<text class=\"small\"" +
                at({{"x", x}, {"y", begins ? 55 : 26}}) + " text-anchor=\"middle\">" +
-               number_in(event(i).where) + "</text><path d=\"" + path + "\"/><rect class=\"hit\"" +
+               (numbered_.contains(i) ? number_in(event(i).where) : "") + "</text><path d=\"" +
+               path + "\"/><rect class=\"hit\"" +
                at({{"x", x - 6}, {"y", 16}, {"width", 12}, {"height", 30}}) + "/></g>\n";
     }
 
@@ -341,9 +353,10 @@ class Picture {
 
     const Finding& finding_;
     const Trace& trace_;
-    std::vector<uint64_t> lanes_;
+    const std::vector<uint64_t> lanes_;
     std::map<uint64_t, size_t> lane_of_;
     std::vector<size_t> shown_;  // numbers of events
+    std::set<size_t> numbered_;  // of these
     size_t left_out_ = 0;
     int step_ = 0, crash_x_ = 0, bottom_ = 0;
 };
@@ -378,6 +391,9 @@ std::string legend() {
         "word lost");
     item("<rect class=\"untouched\" x=\"6\" y=\"1\" width=\"14\" height=\"14\"/>",
          "word that nothing pending changes");
+    item("<path class=\"deciding\" d=\"M8 8l5 -5l5 5l-5 5z\"/>",
+         "the outcome depends on the line: with all its bits inverted recovery comes to something "
+         "else");
     return out + "</ul>\n";
 }
 
@@ -388,6 +404,16 @@ std::string row(const char* name, const std::string& text, bool code = false) {
 }
 
 }  // namespace
+
+// What the crash found pending, and then the lines that were stored to last.
+std::vector<uint64_t> lanes_of(const Finding& finding, const sim::Trace& trace) {
+    std::set<uint64_t> lines;
+    for (const auto& [line, pending] : finding.pending) lines.insert(line);
+    for (size_t i = finding.events; i-- > 0 && lines.size() < kLanesForStory;)
+        for (const Trace::Change& change : trace.events[i].changes)
+            if (lines.size() < kLanesForStory) lines.insert(change.line);
+    return {lines.begin(), lines.end()};
+}
 
 std::string page_of(const crash::Violation& violation, const Finding& finding,
                     const sim::Trace& trace) {

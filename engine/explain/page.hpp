@@ -1,7 +1,9 @@
 // A violation as one page for a browser, without scripts and with everything in it.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "cinnabar/crash.hpp"
 #include "explain/finding.hpp"
@@ -9,8 +11,12 @@
 
 namespace cinnabar::explain {
 
-// Time along x, of the last calls before the crash; a lane for each line that the finding keeps,
-// and for some that were stored to before; at its end the words that the crash kept and lost.
+// The lines that have a lane, in order: those that the finding keeps, and some that were stored to
+// before.
+std::vector<uint64_t> lanes_of(const Finding& finding, const sim::Trace& trace);
+
+// Time along x, of the last calls before the crash; at the end of each lane the words that the
+// crash kept and lost.
 std::string page_of(const crash::Violation& violation, const Finding& finding,
                     const sim::Trace& trace);
 

@@ -56,6 +56,10 @@ class Letter {
     int file_;
 };
 
+std::string name_in_words(Site site) {
+    return site == Site::none ? "store of an earlier life" : std::string(name_of(site));
+}
+
 std::optional<Site> site_of(std::string_view name) {
     for (const Site site : all_sites())
         if (name_of(site) == name) return site;
@@ -114,25 +118,26 @@ class Explainer {
         violation.crash_point = place_.crash_point;
         violation.where = without(crash.where, "crash at ");
         const sim::CrashMedium& medium = crash.life.medium();
-        finding = explain::explain(
-            {.pending = medium.pending(),
-             .image = crash.image,
-             .wrong =
-                 [&] {
-                     const Outcome outcome = judge(trial, crash);
-                     return std::string(outcome.kind == first.kind ? outcome.wrong : "");
-                 },
-             .tries_max = first.kind == ViolationKind::hung ? 0 : kTriesMax,
-             .name = [](Site site) { return std::string(name_of(site)); },
-             .workload = number_of(run_),
-             .until = [&](const explain::Finding::Store& lost) -> std::string {
-                 if (medium.is_sealed(lost.line)) return "the record there is acknowledged";
-                 return "what was durable or acknowledged by then";
-             }},
-            violation);
+        const explain::Failure failure{
+            .pending = medium.pending(),
+            .image = crash.image,
+            .wrong =
+                [&] {
+                    const Outcome outcome = judge(trial, crash);
+                    return std::string(outcome.kind == first.kind ? outcome.wrong : "");
+                },
+            .outcome = [&] { return std::string(judge(trial, crash).wrong); },
+            .tries_max = first.kind == ViolationKind::hung ? 0 : kTriesMax,
+            .name = name_in_words,
+            .workload = number_of(run_),
+            .until = [&](const explain::Finding::Store& lost) -> std::string {
+                if (medium.is_sealed(lost.line)) return "the record there is acknowledged";
+                return "what was durable or acknowledged by then";
+            }};
+        finding = explain::explain(failure, violation);
         if (!run_.traced) return;
         trace = crash.life.trace();
-        keep_for_page(finding, medium.pending(), crash.image, trace);
+        keep_for_page(finding, failure, trace);
     }
 
     const ScenarioRun& run_;

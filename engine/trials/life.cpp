@@ -132,9 +132,10 @@ void Life::for_bytes(const std::string& stream, const Appended& record, Call&& c
 
 void Life::seal(const StreamHistory& past, const std::string& stream) {
     uint64_t& sealed = sealed_to_[stream];
-    for (auto record = past.appended.rbegin(); record != past.appended.rend(); ++record) {
-        if (record->lsn.value < sealed) break;
-        if (record->lsn.value >= past.acknowledged) continue;
+    auto record = past.appended.end();
+    while (record != past.appended.begin() && std::prev(record)->lsn.value >= sealed) --record;
+    for (; record != past.appended.end(); ++record) {
+        if (record->lsn.value >= past.acknowledged) break;
         tell(sim::Trace::Kind::acknowledge, *record, stream);
         for_bytes(stream, *record,
                   [&](const std::byte* from, size_t length) { medium_.seal(from, length); });

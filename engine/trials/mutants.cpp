@@ -245,7 +245,10 @@ void run_broken(const ScenarioRun& run, Outcome& outcome,
                 run.seed, run.levels);
     trial.at = &outcome.at;
     if (prepare) prepare(trial);
-    outcome.set_wrong(run.scenario->run(trial));
+    const std::string wrong = run.scenario->run(trial);
+    outcome.set_wrong(wrong);
+    // What is wrong may be something else than an image that failed before.
+    if (!wrong.ends_with(trial.failed)) outcome.at = {};
     outcome.explored = trial.explored;
     outcome.appends = trial.appends;
 }

@@ -54,7 +54,9 @@ std::string Explorer::check_at(const Place& place, const std::string& where) {
     if (trial_ == nullptr) return check_(image_);
     *trial_->at = place;
     if (place == trial_->wanted) return trial_->found({where, life_, image_, check_});
-    return check_(image_);
+    std::string wrong = check_(image_);
+    if (trial_->failed.empty()) trial_->failed = wrong;
+    return wrong;
 }
 
 }  // namespace cinnabar::trials

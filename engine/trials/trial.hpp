@@ -37,6 +37,7 @@ struct Trial {
     // whoever started this process knows it also where it dies.
     Place own_place = {};
     Place* at = &own_place;
+    std::string failed = {};  // what was wrong with it
     uint64_t crash_points = 0;
     // An image that is looked for: this is called instead of its check.
     Place wanted = {};
