@@ -1,6 +1,7 @@
 // cinnabar crash log: the log's own scenarios and mutants.
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "campaign_report.hpp"
@@ -26,7 +27,7 @@ struct LogVerb {
     std::string json_file;
     std::string page_folder;
     std::string image_folder;
-    std::string replay;
+    std::optional<std::string> replay;
     std::string replayed_file;
 };
 
@@ -97,7 +98,7 @@ ExitCode deliver_replayed(const LogVerb& verb, const trials::CampaignOptions& op
     std::vector<trials::ScenarioRun> runs;
     for (const trials::CampaignRun& run : trials::all_runs(options))
         if (!run.is_mutant()) runs.push_back(run.tried);
-    const auto image = trials::image_of(runs, verb.replay);
+    const auto image = trials::image_of(runs, *verb.replay);
     if (!image) return end_with(image.error(), false);
     if (!explain::write_image(verb.replayed_file, *image))
         return end_with(Error{Errc::io, "'" + verb.replayed_file + "' cannot be written", {}, {}},
@@ -125,7 +126,7 @@ ExitCode crash_log(const LogVerb& verb) {
                 return end_with(there.error(), json);
     if (auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
     trials::CampaignOptions options = options_of(verb, scenario);
-    if (!verb.replay.empty()) return deliver_replayed(verb, options);
+    if (verb.replay) return deliver_replayed(verb, options);
     CampaignReport report;
     report.broken = verb.broken;
     report.seed = verb.seed;
