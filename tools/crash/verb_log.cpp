@@ -182,10 +182,11 @@ void add_crash_log(CLI::App& program, Chosen& chosen) {
         ->type_name("DIR");
     app->add_option("--image-dir", verb->image_folder, "Put the image of each violation there")
         ->type_name("DIR");
-    auto* replay = app->add_option("--replay", verb->replay,
-                                   "Look for nothing; give the image that this line of a "
-                                   "violation names, of the same words")
-                       ->type_name("LINE");
+    auto* replay =
+        app->add_option("--replay", verb->replay,
+                        "Look for nothing; give the image that a violation's line names, "
+                        "with the other words as they were")
+            ->type_name("LINE");
     auto* image = app->add_option("--image", verb->replayed_file, "Where that image is put")
                       ->type_name("FILE");
     replay->needs(image);
