@@ -1,10 +1,11 @@
 #include "explain/page.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cctype>
 #include <cinttypes>
 #include <cstdio>
-#include <cstring>
 #include <map>
 #include <set>
 #include <string_view>
@@ -115,9 +116,7 @@ std::string word_text(uint64_t word) {
     char text[32];
     std::snprintf(text, sizeof text, "0x%" PRIx64 " '", word);
     std::string out = text;
-    char bytes[8];
-    std::memcpy(bytes, &word, sizeof bytes);
-    for (const char byte : bytes)
+    for (const char byte : std::bit_cast<std::array<char, sizeof word>>(word))
         out += std::isprint(static_cast<unsigned char>(byte)) != 0 ? byte : '.';
     return out + "'";
 }

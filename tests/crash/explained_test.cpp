@@ -18,14 +18,18 @@ namespace {
 
 // A life with one lazy record, and what is said of its images.
 template <class Check>
-std::string look_behind_a_lazy_record(Trial& trial, Check check) {
+std::string look_behind_a_lazy_record(Trial& trial, Check check, bool crash_again = false) {
     OneStream setup(trial.life, {.age = Age::zero, .seed = trial.seed});
     if (!setup.life.open()) return "open";
     setup.append(100, Durability::lazy);
     Explorer explorer(trial, setup.life, [&](sim::Image& image) -> std::string {
         Crashed crashed(setup.pool, image, trial.life);
         if (!crashed.life.open()) return "open";
-        return check(crashed.life.read("s")->size());
+        const std::string wrong = check(crashed.life.read("s")->size());
+        if (!wrong.empty() || !crash_again) return wrong;
+        Explorer again(trial, crashed.life, [](sim::Image&) { return "another thing"; });
+        again.look("second crash");
+        return again.failure;
     });
     explorer.look("behind the record");
     return explorer.failure;
@@ -34,6 +38,11 @@ std::string look_behind_a_lazy_record(Trial& trial, Check check) {
 std::string gone(Trial& trial) {
     return look_behind_a_lazy_record(trial,
                                      [](size_t records) { return records == 1 ? "" : "gone"; });
+}
+// Where the record is there a second crash fails: that is another violation.
+std::string gone_or_crashed_again(Trial& trial) {
+    return look_behind_a_lazy_record(
+        trial, [](size_t records) { return records == 1 ? "" : "gone"; }, true);
 }
 std::string dies(Trial& trial) {
     return look_behind_a_lazy_record(trial, [](size_t records) {
@@ -151,6 +160,15 @@ TEST(Explained, AnImageThatFails) {
     EXPECT_TRUE(has(said.page, "begin of stream s, record 1")) << "the operation";
     EXPECT_TRUE(has(said.page, "<title>link_store")) << "what was stored before";
     EXPECT_TRUE(has(said.page, said.line));
+}
+
+TEST(Explained, IsReducedToWhatFailsByItself) {
+    const Scenario scenario{"twice", "", gone_or_crashed_again};
+    const Said said = said_of(run_of(scenario));
+    EXPECT_EQ(std::string(said.outcome.wrong), "behind the record: gone");
+    EXPECT_TRUE(has(said.text, "  lost: offset 29376, lazy_frame_store\n")) << said.text;
+    EXPECT_TRUE(has(said.text, "this is gone, and another is found: none helps")) << said.text;
+    expect_again(run_of(scenario), said);
 }
 
 TEST(Explained, ARecoveryThatDies) {
