@@ -33,8 +33,8 @@
 #include <string>
 
 #include "crash/foreign.hpp"
-#include "crash/image_file.hpp"
 #include "crash/run.hpp"
+#include "explain/image_file.hpp"
 
 namespace cinnabar::crash {
 namespace {
@@ -188,7 +188,7 @@ class Preloaded {
         const auto image = run_.found();
         if (!image) return refuse(image.error().message);
         const std::string path = setting("IMAGE");
-        if (!write_image(path, *image)) refuse("'" + path + "' cannot be written");
+        if (!explain::write_image(path, *image)) refuse("'" + path + "' cannot be written");
     }
 
     Test test() const {

@@ -13,6 +13,7 @@ namespace cinnabar::crash {
 namespace {
 
 using sim::kLineBytes;
+using sim::Trace;
 using sim::Unit;
 
 constexpr size_t kPageBytes = 4096;

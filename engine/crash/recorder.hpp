@@ -16,7 +16,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,17 +25,11 @@
 
 #include "cinnabar/crash.hpp"
 #include "cinnabar/types.hpp"
-#include "crash/trace.hpp"
+#include "explain/finding.hpp"
 #include "sim/crash_medium.hpp"
+#include "sim/trace.hpp"
 
 namespace cinnabar::crash {
-
-// A flush and a fence (or a sync) that the workload does not make, tried in its place: behind the
-// stores of one call. Of what one call has stored or noticed, these lines come after it.
-struct Fix {
-    std::string where;
-    std::set<uint64_t> lines_after;
-};
 
 class Recorder {
   public:
@@ -62,9 +55,9 @@ class Recorder {
     void begun(Site place);
     void acknowledged(Site place);
 
-    void insert(Fix fix) { fix_ = std::move(fix); }
+    void insert(explain::Fix fix) { fix_ = std::move(fix); }
     // Tells it of every call from now on; it outlives the recorder.
-    void trace(Trace& trace) { trace_ = &trace; }
+    void trace(sim::Trace& trace) { trace_ = &trace; }
     // A number for all that was called so far, from where, and with which ranges; and for what the
     // memory held at the start. Not for the values that were stored.
     uint32_t shape() const { return shape_; }
@@ -103,7 +96,7 @@ class Recorder {
     bool is_fixed(Site place) const { return fix_ && text_of(place) == fix_->where; }
     void force_inserted(const std::vector<Range>& ranges, Site place);
     // For the shape and the trace.
-    void tell(Trace::Kind kind, const std::vector<Range>& ranges, Site place);
+    void tell(sim::Trace::Kind kind, const std::vector<Range>& ranges, Site place);
 
     const std::span<const std::byte> memory_;
     const std::unique_ptr<std::byte, Free> seen_;
@@ -116,8 +109,8 @@ class Recorder {
     std::map<std::pair<std::string_view, Site>, uint64_t> remarks_;
     std::vector<std::string> misuses_;
     std::atomic<bool> other_thread_{false};
-    std::optional<Fix> fix_;
-    Trace* trace_ = nullptr;
+    std::optional<explain::Fix> fix_;
+    sim::Trace* trace_ = nullptr;
     uint32_t shape_ = 0;
 };
 

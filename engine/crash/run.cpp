@@ -10,7 +10,7 @@
 
 #include "crash/hooked_stores.hpp"
 #include "crash/no_exit.hpp"
-#include "crash/reduce.hpp"
+#include "explain/explain.hpp"
 #include "sim/pair_cover.hpp"
 
 namespace cinnabar::crash {
@@ -74,12 +74,9 @@ Result<void> Run::check(const Test& test, const Options& options) {
 }
 
 Result<void> Run::look_for(std::string_view replay) {
-    wanted_ = Replay::parse(replay);
-    if (!wanted_)
-        return invalid("does not understand '" + std::string(replay) +
-                       "'; the replay line of a violation looks like '" + Replay{}.text() + "'");
-    if (wanted_->build != build_of_program())
-        return invalid("is of another build of the program than '" + wanted_->text() + "'");
+    const auto parsed = explain::parse_replay(replay);
+    if (!parsed) return fail(parsed.error());
+    wanted_ = *parsed;
     return {};
 }
 
@@ -210,20 +207,8 @@ Run::Verdict Run::judge_digest(const std::string& digest, const History& history
 }
 
 void Run::capture() {
-    const sim::PendingLines& pending = recorder_->medium().pending();
-    const auto lines = wanted_->lines_of(pending);
-    if (recorder_->shape() != wanted_->workload || !lines) {
-        capture_ = invalid("does not come to '" + wanted_->text() +
-                           "': up to this crash point it has stored elsewhere, or from elsewhere, "
-                           "than the workload of that line, or began over other bytes");
-        return;
-    }
-    image_->begin(recorder_->medium().live(), pending);
-    Reducer(pending, *image_, {}, 0).put(wanted_->all_survives, *lines);
-    capture_ = Result<void>();
-    if (sum_of(image_->image()) != wanted_->sum)
-        capture_ = invalid("comes to another image than '" + wanted_->text() +
-                           "': it stores other values now, such as times or random numbers");
+    capture_ = explain::put_replayed(*wanted_, recorder_->shape(), recorder_->medium().live(),
+                                     recorder_->medium().pending(), *image_);
 }
 
 Result<std::vector<std::byte>> Run::found() const {

@@ -14,13 +14,13 @@
 
 #include "cinnabar/crash.hpp"
 #include "crash/budget.hpp"
-#include "crash/finding.hpp"
 #include "crash/recorder.hpp"
-#include "crash/reduce.hpp"
-#include "crash/replay.hpp"
 #include "crash/workers.hpp"
+#include "explain/finding.hpp"
+#include "explain/replay.hpp"
 #include "sim/explore.hpp"
 #include "sim/image.hpp"
+#include "sim/trace.hpp"
 
 namespace cinnabar::crash {
 
@@ -85,13 +85,12 @@ class Run {
     Verdict judge_digest(const std::string& digest, const History& history) const;
     // In run_violation.cpp: what becomes of an image that fails.
     void add_image(const Verdict& verdict, const std::string& where);
-    Lines standing() const;
-    void reduce(Violation& violation, Finding& finding);
-    void explain(Violation& violation, Finding& finding, Reducer& reducer);
-    std::optional<Finding::Store> survivor_of(const Finding::Store& lost) const;
-    std::optional<size_t> broken_promise(Reducer& reducer);
-    void say_what_is_left(Violation& violation, const Fix& fix, const Result<Report>& report) const;
-    void keep_for_page(Finding& finding) const;
+    using Store = explain::Finding::Store;
+    explain::Lines standing() const;
+    explain::Finding explain(Violation& violation);
+    std::string must_not_precede(const Store& lost);
+    std::optional<Store> survivor_of(const Store& lost) const;
+    std::optional<size_t> broken_promise();
     void keep_image() const;
     void write_pages() const;
 
@@ -115,13 +114,13 @@ class Run {
     uint64_t said_then_ = 0;
     uint64_t bad_images_ = 0;
 
-    std::map<size_t, Finding> findings_;       // by the number of the violation, from 0
-    std::optional<Finding::Store> too_early_;  // survived when nothing that it needs was stored
-    std::optional<Fix> inserted_;
-    std::optional<Trace> trace_;
+    std::map<size_t, explain::Finding> findings_;  // by the number of the violation, from 0
+    std::optional<Store> too_early_;               // survived when nothing that it needs was stored
+    std::optional<explain::Fix> inserted_;
+    std::optional<sim::Trace> trace_;
     Domain domain_ = Domain::cache_line;
 
-    std::optional<Replay> wanted_;
+    std::optional<explain::Replay> wanted_;
     std::vector<std::byte> captured_memory_;
     std::optional<Result<void>> capture_;  // what came of it
 };

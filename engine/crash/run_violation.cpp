@@ -1,11 +1,12 @@
 // What a run does with an image that fails: finds the smallest one that fails as well, says which
 // calls are to blame, and tries what would mend it.
 #include <algorithm>
-#include <cstdio>
 
-#include "crash/image_file.hpp"
-#include "crash/page.hpp"
 #include "crash/run.hpp"
+#include "explain/explain.hpp"
+#include "explain/image_file.hpp"
+#include "explain/page.hpp"
+#include "explain/reduce.hpp"
 
 namespace cinnabar::crash {
 
@@ -13,12 +14,6 @@ namespace {
 
 bool is_reducible(ViolationKind kind) {
     return kind != ViolationKind::hung && kind != ViolationKind::not_deterministic;
-}
-
-// The calls are one: no order of calls helps.
-bool is_one_call(const Finding::Store& lost, const Finding::Store& survived) {
-    return lost.where == survived.where &&
-           (lost.line == survived.line || !lost.where.starts_with("before "));
 }
 
 }  // namespace
@@ -43,9 +38,8 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
     violation.what = verdict.what;
     violation.crash_point = number_;
     violation.where = where;
-    const Lines shown = standing();
-    Finding finding;
-    reduce(violation, finding);
+    const explain::Lines shown = standing();
+    explain::Finding finding = explain(violation);
     const auto same = std::ranges::find_if(report_.violations, [&](const Violation& other) {
         return other.replay == violation.replay ||
                (!other.order.empty() && other.order == violation.order &&
@@ -63,82 +57,51 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
 }
 
 // Of all pending lines what the image holds.
-Lines Run::standing() const {
-    Lines lines;
+explain::Lines Run::standing() const {
+    explain::Lines lines;
     for (const auto& [line, pending] : recorder_->medium().pending())
         lines[line] = image_->line(line);
     return lines;
 }
 
-void Run::reduce(Violation& violation, Finding& finding) {
+explain::Finding Run::explain(Violation& violation) {
     const ViolationKind kind = violation.kind;
     const bool check = kind == ViolationKind::not_idempotent;
-    const uint64_t tries = is_reducible(kind) ? options_.reduction_images_max : 0;
-    const auto fails = [&] {
-        const Verdict verdict = judge(check);
-        return verdict.kind == kind && !verdict.what.empty();
-    };
-    const Lines failing = standing();
-    const sim::PendingLines& pending = recorder_->medium().pending();
-    Reducer to_all(pending, *image_, fails, tries), to_nothing(pending, *image_, fails, tries);
-    finding.lost = to_all.fewest(true, failing);
-    finding.survived = to_nothing.fewest(false, failing);
-    if (tries > 0) explain(violation, finding, to_nothing);
-
-    Replay replay;
-    replay.all_survives = finding.lost.size() <= finding.survived.size();
-    const Lines& lines = replay.all_survives ? finding.lost : finding.survived;
-    to_all.put(replay.all_survives, lines);
-    if (tries > 0) violation.what = judge(check).what;
-    violation.lost = lost_text(*recorder_, finding.lost);
-    if (tries > 0) violation.survived = surviving_text(*recorder_, finding.survived);
-    replay.build = build_of_program();
-    replay.workload = recorder_->shape();
-    replay.crash_point = number_;
-    replay.set_lines(pending, lines);
-    replay.sum = sum_of(image_->image());
-    violation.replay = replay.text();
-    keep_for_page(finding);
+    const explain::Failure failure{
+        .pending = recorder_->medium().pending(),
+        .image = *image_,
+        .wrong =
+            [&] {
+                const Verdict verdict = judge(check);
+                return verdict.kind == kind ? verdict.what : std::string();
+            },
+        .outcome =
+            [&] {
+                const Verdict verdict = judge(check);
+                return verdict.what + "\n" + verdict.digest;
+            },
+        .tries_max = is_reducible(kind) ? options_.reduction_images_max : 0,
+        .name = [this](Site place) { return recorder_->text_of(place); },
+        .workload = recorder_->shape(),
+        .until = [this](const Store& lost) { return must_not_precede(lost); }};
+    explain::Finding finding = explain::explain(failure, violation);
+    if (!finding.lost_store && finding.surviving_store) too_early_ = finding.surviving_store;
+    if (trace_) keep_for_page(finding, failure, *trace_);
+    return finding;
 }
 
-void Run::explain(Violation& violation, Finding& finding, Reducer& reducer) {
-    const auto lost = finding.lost_store = first_lost(*recorder_, finding.lost);
-    const auto survived = finding.surviving_store = last_surviving(*recorder_, finding.survived);
-    if (!lost && !survived) {
-        violation.order = "none helps: what was durable by then fails, whatever survives beside it";
-    } else if (!lost) {
-        too_early_ = survived;
-        violation.order = text_of(*survived) + " comes too early: nothing of what was stored by " +
-                          "then is lost";
-    } else if (survived && is_one_call(*lost, *survived)) {
-        violation.order = text_of(*lost) + " is torn: a part of it survives without another";
-    } else if (survived && survived->where == lost->where) {
-        finding.fix = Fix{lost->where, {}};
-        for (const auto& [line, value] : finding.survived) finding.fix->lines_after.insert(line);
-        violation.order = "of what is stored " + lost->where + ", offset " +
-                          std::to_string(lost->line * sim::kLineBytes) +
-                          " must be durable before offset " +
-                          std::to_string(survived->line * sim::kLineBytes);
-    } else {
-        finding.fix = Fix{lost->where, {}};
-        violation.order = text_of(*lost) + " must be durable before ";
-        if (survived)
-            violation.order +=
-                text_of(*survived) +
-                (survived->sequence < lost->sequence ? ", which is called first" : "");
-        else if (const auto promise = broken_promise(reducer))
-            violation.order += "operation " + std::to_string(*promise) + " is acknowledged";
-        else if (const auto durable = survivor_of(*lost))
-            violation.order += text_of(*durable);
-        else if (too_early_ && too_early_->where != lost->where)
-            violation.order += text_of(*too_early_) + ", which is called first";
-        else
-            violation.order += "what was durable or acknowledged by then";
-    }
+// What has to come after a store that is lost, where no store that survives beside it says it.
+std::string Run::must_not_precede(const Store& lost) {
+    if (const auto promise = broken_promise())
+        return "operation " + std::to_string(*promise) + " is acknowledged";
+    if (const auto durable = survivor_of(lost)) return text_of(*durable);
+    if (too_early_ && too_early_->where != lost.where)
+        return text_of(*too_early_) + ", which is called first";
+    return "what was durable or acknowledged by then";
 }
 
 // What survived without this store at an earlier crash point; it has become durable since.
-std::optional<Finding::Store> Run::survivor_of(const Finding::Store& lost) const {
+std::optional<Run::Store> Run::survivor_of(const Store& lost) const {
     for (const auto& [number, earlier] : findings_)
         if (earlier.lost_store && earlier.surviving_store &&
             earlier.lost_store->sequence == lost.sequence)
@@ -147,8 +110,8 @@ std::optional<Finding::Store> Run::survivor_of(const Finding::Store& lost) const
 }
 
 // The operation without whose acknowledgement the image in which nothing survives were right.
-std::optional<size_t> Run::broken_promise(Reducer& reducer) {
-    reducer.put(false, {});
+std::optional<size_t> Run::broken_promise() {
+    explain::Reducer(recorder_->medium().pending(), *image_, {}, 0).put(false, {});
     const Verdict verdict = judge(false);
     if (verdict.kind != ViolationKind::wrong) return std::nullopt;
     History history = history_;
@@ -160,26 +123,11 @@ std::optional<size_t> Run::broken_promise(Reducer& reducer) {
     return std::nullopt;
 }
 
-void Run::keep_for_page(Finding& finding) const {
-    constexpr size_t lines_max = 40;
-    if (!trace_) return;
-    finding.events = trace_->events.size();
-    const sim::PendingLines& pending = recorder_->medium().pending();
-    const auto keep = [&](uint64_t line) {
-        if (finding.pending.size() >= lines_max) return;
-        finding.pending.insert({line, pending.at(line)});
-        finding.image.insert({line, image_->line(line)});
-    };
-    for (const auto& [line, value] : finding.lost) keep(line);
-    for (const auto& [line, value] : finding.survived) keep(line);
-    for (const auto& [line, stores] : pending) keep(line);
-}
-
 void Run::keep_image() const {
     if (options_.image_folder.empty()) return;
-    (void)write_image(options_.image_folder + "/violation-" +
-                          std::to_string(report_.violations.size()) + ".image",
-                      image_->image());
+    (void)explain::write_image(options_.image_folder + "/violation-" +
+                                   std::to_string(report_.violations.size()) + ".image",
+                               image_->image());
 }
 
 void Run::try_fixes(const Repeat& repeat) {
@@ -196,26 +144,14 @@ void Run::try_fixes(const Repeat& repeat) {
             again.inserted_ = finding.fix;
             known = tried.emplace(key, repeat(again)).first;
         }
-        if (known != tried.end())
-            say_what_is_left(report_.violations[number], *finding.fix, known->second);
+        if (known == tried.end()) continue;
+        Violation& violation = report_.violations[number];
+        violation.fix =
+            known->second
+                ? outcome_of(*finding.fix, domain_, violation, known->second->violations)
+                : "with " + text_of(*finding.fix, domain_) +
+                      " the workload does not run again: " + known->second.error().message;
     }
-}
-
-void Run::say_what_is_left(Violation& violation, const Fix& fix,
-                           const Result<Report>& report) const {
-    violation.fix = "with " + text_of(fix, domain_);
-    if (!report) {
-        violation.fix += " the workload does not run again: " + report.error().message;
-        return;
-    }
-    const std::vector<Violation>& left = report->violations;
-    if (left.empty())
-        violation.fix += " nothing is found";
-    else if (std::ranges::count(left, violation.order, &Violation::order) > 0)
-        violation.fix += " it is found all the same";
-    else
-        violation.fix += " this is gone, and another is found: " +
-                         (left[0].order.empty() ? left[0].what : left[0].order);
 }
 
 void Run::write_pages() const {
@@ -223,11 +159,8 @@ void Run::write_pages() const {
     for (const auto& [number, finding] : findings_) {
         const std::string path =
             options_.page_folder + "/violation-" + std::to_string(number + 1) + ".html";
-        std::FILE* file = std::fopen(path.c_str(), "we");
-        if (file == nullptr) continue;
-        const std::string page = page_of(report_.violations[number], finding, *trace_);
-        std::fwrite(page.data(), 1, page.size(), file);
-        std::fclose(file);
+        (void)explain::write_page(path,
+                                  explain::page_of(report_.violations[number], finding, *trace_));
     }
 }
 

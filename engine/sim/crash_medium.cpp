@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/check.hpp"
 #include "base/crc32c.hpp"
@@ -80,6 +81,7 @@ void CrashMedium::store_words(Site site, Unit::Kind kind, std::byte* to, const s
     CNB_CHECK(to >= live_.data() && offset + length <= live_.size(), {"offset", offset});
     CNB_CHECK(offset % 8 == 0 && length % 8 == 0, {"offset", offset}, {"length", length});
     if (on_store_) on_store_(offset, {from, length});
+    const uint64_t call = sequence_;
     for (uint64_t at = offset; at < offset + length;) {
         const uint64_t line = at / kLineBytes;
         const uint64_t end = std::min((line + 1) * kLineBytes, offset + length);
@@ -91,6 +93,7 @@ void CrashMedium::store_words(Site site, Unit::Kind kind, std::byte* to, const s
         unit.site = site;
         unit.thread = current_thread();
         unit.sequence = sequence_++;
+        unit.call = call;
         for (; at < end; at += 8) {
             if (words != nullptr && !(*words)[(at - offset) / 8]) continue;
             const size_t word = at % kLineBytes / 8;
@@ -112,6 +115,28 @@ void CrashMedium::store_words(Site site, Unit::Kind kind, std::byte* to, const s
             ++counts_.mixed[site];
         pending.units.push_back(unit);
     }
+    if (trace_ != nullptr) tell(Trace::Kind::store, site, to, length);
+    if (forced_ && *forced_ == site) force(site, to, length);
+}
+
+// Not an error that a scenario has the next sync report: that is for the engine to meet.
+void CrashMedium::force(Site site, const std::byte* from, size_t length) {
+    const bool fail_sync = std::exchange(fail_sync_, false);
+    if (domain_ == Domain::page) {
+        CNB_CHECK(sync(site, from, length).has_value());
+    } else {
+        flush(site, from, length);
+        fence(site);
+    }
+    fail_sync_ = fail_sync;
+}
+
+void CrashMedium::tell(Trace::Kind kind, Site site, const std::byte* from, size_t length) const {
+    std::vector<uint64_t> lines;
+    if (length > 0)
+        for (auto [line, last] = lines_of(from, length); line <= last; ++line)
+            lines.push_back(line);
+    trace_->add(kind, std::string(name_of(site)), std::move(lines), pending_, domain_);
 }
 
 // A store makes its whole page count as dirty again.
@@ -173,6 +198,7 @@ void CrashMedium::flush(Site site, const std::byte* from, size_t length) {
         at->second.flushed[current_thread()] = at->second.units.size();
     }
     if (idle) ++counts_.idle_flushes[site];
+    if (trace_ != nullptr) tell(Trace::Kind::flush, site, from, length);
 }
 
 CrashMedium::Lines CrashMedium::lines_of(const std::byte* from, size_t length) const {
@@ -262,6 +288,7 @@ void CrashMedium::fence(Site site) {
         settle(pending, units, thread);
         at = pending.units.empty() ? pending_.erase(at) : std::next(at);
     }
+    if (trace_ != nullptr) tell(Trace::Kind::fence, site, nullptr, 0);
 }
 
 Result<void> CrashMedium::sync(Site site, const std::byte* from, size_t length) {
@@ -282,6 +309,7 @@ Result<void> CrashMedium::sync(Site site, const std::byte* from, size_t length) 
         if (!pending.written_off) settle(pending, pending.units.size(), current_thread());
         at = pending.units.empty() ? pending_.erase(at) : std::next(at);
     }
+    if (trace_ != nullptr) tell(Trace::Kind::sync, site, nullptr, 0);
     return {};
 }
 

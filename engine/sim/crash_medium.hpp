@@ -32,6 +32,7 @@
 #include "seam/medium.hpp"
 #include "seam/site.hpp"
 #include "sim/pending_line.hpp"
+#include "sim/trace.hpp"
 
 namespace cinnabar::sim {
 
@@ -79,6 +80,8 @@ class CrashMedium {
     void swap_kind(Site site) { swapped_ = site; }
     // What else the engine does wrong from now on, over every medium of this process.
     static void switch_on(Mutant mutant) { switched_on_ = mutant; }
+    // A mend that is tried: behind each store of this site a flush and a fence, or a sync.
+    void force_behind(Site site) { forced_ = site; }
     // The next sync reports an error, whatever range it asks for, and, as on Linux, the pages that
     // could not be written count as clean until they are stored to again: a second sync succeeds
     // and writes nothing. Here these are all pages that are dirty then.
@@ -91,6 +94,9 @@ class CrashMedium {
     // runs over an image (sim/image.hpp) takes it back; others kill the process here.
     using OnStore = std::function<void(uint64_t offset, Bytes value)>;
     void on_store(OnStore call) { on_store_ = std::move(call); }
+
+    // Tells it of every call from now on that had an effect; it outlives the medium.
+    void trace(Trace& trace) { trace_ = &trace; }
 
     // A line that is not pending is durable as it stands.
     std::span<const std::byte> live() const { return live_; }
@@ -115,6 +121,7 @@ class CrashMedium {
     // them until they are unsealed, or the process ends.
     void seal(const std::byte* from, size_t length);
     void unseal(const std::byte* from, size_t length);
+    bool is_sealed(uint64_t line) const { return sealed_.contains(line); }
     // The first rule that was broken, in words, or nothing.
     const std::string& broken_rule() const { return broken_rule_; }
 
@@ -128,6 +135,8 @@ class CrashMedium {
                      size_t length, const std::vector<bool>* words = nullptr);
     void dirty_page(uint64_t line);
     void draw(uint64_t line, const PendingLine& pending, std::mt19937_64& random);
+    void force(Site site, const std::byte* from, size_t length);
+    void tell(Trace::Kind kind, Site site, const std::byte* from, size_t length) const;
     struct Lines {
         uint64_t first, last;
     };
@@ -145,6 +154,8 @@ class CrashMedium {
     OnStore on_store_;
     std::optional<Site> dropped_;
     std::optional<Site> swapped_;
+    std::optional<Site> forced_;
+    Trace* trace_ = nullptr;
     inline static Mutant switched_on_ = Mutant::none;
     bool fail_sync_ = false;
     bool in_crash_point_ = false;

@@ -27,6 +27,7 @@ struct Unit {
     Site site = Site::none;
     size_t thread = 0;
     uint64_t sequence = 0;  // of all stores, in program order
+    uint64_t call = 0;      // what one call stored, in several lines or in one, has one number
     uint8_t mask = 0;       // the words it wrote
     Line value = {};
 

@@ -6,44 +6,6 @@ namespace cinnabar::trials {
 
 namespace {
 
-void add_broken(std::vector<CampaignRun>& runs, const Scenario& scenario, const std::string& name) {
-    for (const Broken& broken : all_broken())
-        if (broken.name == name && scenario.applies_in(broken.domain))
-            runs.push_back({.broken = broken, .scenario = &scenario});
-}
-
-void add_whole(std::vector<CampaignRun>& runs, const Scenario& scenario) {
-    for (const Domain domain : {Domain::cache_line, Domain::page, Domain::byte}) {
-        if (!scenario.applies_in(domain)) continue;
-        runs.push_back({.broken = {.domain = domain}, .scenario = &scenario});
-        if (domain == Domain::cache_line)
-            runs.push_back(
-                {.broken = {.domain = domain, .forced_cached = true}, .scenario = &scenario});
-    }
-}
-
-std::vector<CampaignRun> all_runs(const CampaignOptions& options) {
-    std::vector<CampaignRun> runs;
-    for (const Scenario& scenario : scenarios())
-        if (options.whole && (options.scenario == nullptr || options.scenario == &scenario)) {
-            if (options.broken.empty())
-                add_whole(runs, scenario);
-            else
-                add_broken(runs, scenario, options.broken);
-        }
-    if (!options.mutants) return runs;
-    for (const Broken& broken : all_broken()) {
-        const Known* known = find_known(broken.name);
-        CNB_CHECK(known != nullptr);
-        for (const Scenario& scenario : scenarios())
-            if ((options.scenario == nullptr || options.scenario == &scenario) &&
-                (known->scenario == scenario.name || options.matrix) &&
-                scenario.applies_in(broken.domain))
-                runs.push_back({.broken = broken, .scenario = &scenario, .known = known});
-    }
-    return runs;
-}
-
 sim::ExploreOptions levels_of(const CampaignOptions& options) {
     sim::ExploreOptions levels{.cover_pairs = true, .seed = options.seed};
     levels.random_images = options.images;
@@ -51,15 +13,55 @@ sim::ExploreOptions levels_of(const CampaignOptions& options) {
     return levels;
 }
 
+void add_run(std::vector<CampaignRun>& runs, const CampaignOptions& options, const Broken& broken,
+             const Scenario& scenario) {
+    if (!scenario.applies_in(broken.domain)) return;
+    runs.push_back({.tried = {.broken = broken,
+                              .scenario = &scenario,
+                              .seed = options.seed,
+                              .levels = levels_of(options)}});
+}
+
+void add_whole(std::vector<CampaignRun>& runs, const CampaignOptions& options,
+               const Scenario& scenario) {
+    for (const Domain domain : {Domain::cache_line, Domain::page, Domain::byte}) {
+        add_run(runs, options, {.domain = domain}, scenario);
+        if (domain == Domain::cache_line)
+            add_run(runs, options, {.domain = domain, .forced_cached = true}, scenario);
+    }
+}
+
+void add_mutant(std::vector<CampaignRun>& runs, const CampaignOptions& options,
+                const Broken& broken) {
+    const Known* known = find_known(broken.name);
+    CNB_CHECK(known != nullptr);
+    for (const Scenario& scenario : scenarios())
+        if ((options.scenario == nullptr || options.scenario == &scenario) &&
+            (known->scenario == scenario.name || options.matrix) &&
+            scenario.applies_in(broken.domain))
+            runs.push_back({.tried = {.broken = broken, .scenario = &scenario}, .known = known});
+}
+
 }  // namespace
+
+std::vector<CampaignRun> all_runs(const CampaignOptions& options) {
+    std::vector<CampaignRun> runs;
+    const std::vector<Broken> broken = all_broken();
+    for (const Scenario& scenario : scenarios()) {
+        if (!options.whole || (options.scenario != nullptr && options.scenario != &scenario))
+            continue;
+        if (options.broken.empty()) add_whole(runs, options, scenario);
+        for (const Broken& one : broken)
+            if (one.name == options.broken) add_run(runs, options, one, scenario);
+    }
+    if (options.mutants)
+        for (const Broken& one : broken) add_mutant(runs, options, one);
+    return runs;
+}
 
 std::vector<CampaignRun> run_campaign(const CampaignOptions& options) {
     std::vector<CampaignRun> runs = all_runs(options);
-    const auto run = [&](size_t i, Outcome& outcome) {
-        const bool mutant = runs[i].known != nullptr;
-        run_broken(runs[i].broken, *runs[i].scenario, mutant ? 1 : options.seed,
-                   mutant ? sim::ExploreOptions{} : levels_of(options), outcome);
-    };
+    const auto run = [&](size_t i, Outcome& outcome) { run_broken(runs[i].tried, outcome); };
     ForkOptions processes = options.processes;
     // So many as were asked for.
     if (options.images != 0 && !options.mutants) processes.seconds_max = 0;

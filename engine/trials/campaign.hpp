@@ -23,14 +23,13 @@ struct CampaignOptions {
 
 // One run, and what came of it.
 struct CampaignRun {
-    Broken broken;
-    const Scenario* scenario = nullptr;
+    ScenarioRun tried;
     const Known* known = nullptr;  // of a mutant
     Outcome outcome = {};
 
     bool is_mutant() const { return known != nullptr; }
     // The scenario is the one that must notice the mutant, or comes nearest.
-    bool is_named() const { return known != nullptr && known->scenario == scenario->name; }
+    bool is_named() const { return known != nullptr && known->scenario == tried.scenario->name; }
     bool noticed() const { return outcome.wrong[0] != 0; }
     bool ended() const { return outcome.wrong != kDoesNotEnd; }
     bool is_defect() const { return known != nullptr && known->harmless.empty(); }
@@ -42,6 +41,8 @@ struct CampaignRun {
     }
 };
 
+// What it consists of; and the same, run.
+std::vector<CampaignRun> all_runs(const CampaignOptions& options);
 std::vector<CampaignRun> run_campaign(const CampaignOptions& options);
 
 }  // namespace cinnabar::trials

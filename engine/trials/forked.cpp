@@ -50,6 +50,7 @@ class Shared {
     try {
         work(i, outcome);
     } catch (const std::exception& error) {
+        outcome.kind = crash::ViolationKind::threw;
         outcome.set_wrong(std::string("throws ") + error.what());
     }
     outcome.seconds = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
@@ -65,7 +66,11 @@ std::string first_line(int file) {
 
 void note_end(int status, int said, Outcome& outcome) {
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) return outcome.set_wrong(kDoesNotEnd);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
+        outcome.kind = crash::ViolationKind::hung;
+        return outcome.set_wrong(kDoesNotEnd);
+    }
+    outcome.kind = crash::ViolationKind::crashed;
     outcome.set_wrong((WIFSIGNALED(status) ? std::string("ended by ") + strsignal(WTERMSIG(status))
                                            : "exit code " + std::to_string(WEXITSTATUS(status))) +
                       ": " + first_line(said));

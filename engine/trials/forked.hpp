@@ -9,7 +9,9 @@
 #include <string_view>
 #include <vector>
 
+#include "cinnabar/crash.hpp"
 #include "sim/explore.hpp"
+#include "trials/place.hpp"
 
 namespace cinnabar::trials {
 
@@ -19,6 +21,8 @@ struct Outcome {
     uint64_t images_distinct = 0;
     uint64_t appends = 0;
     double seconds = 0;  // of its process's time
+    Place at = {};       // the image that is to blame for what is wrong, or none
+    crash::ViolationKind kind = crash::ViolationKind::wrong;  // of what is wrong
     char wrong[480] = {};
 
     void set_wrong(std::string_view text);

@@ -43,7 +43,10 @@ Life::Life(SimPool& pool, const Options& options, sim::Image& image) : Life(pool
 }
 
 Life::Life(SimPool& pool, const Life& killed)
-    : pool_(pool), options_(killed.options_), medium_(pool.bytes(), killed.medium_) {
+    : pool_(pool),
+      options_(killed.options_),
+      medium_(pool.bytes(), killed.medium_),
+      trace_(killed.trace_) {
     options_.appends = nullptr;
     mutate();
 }
@@ -51,6 +54,8 @@ Life::Life(SimPool& pool, const Life& killed)
 void Life::mutate() {
     if (options_.dropped) medium_.drop(*options_.dropped);
     if (options_.swapped) medium_.swap_kind(*options_.swapped);
+    if (options_.fenced) medium_.force_behind(*options_.fenced);
+    if (options_.traced) medium_.trace(trace_);
 }
 
 void Life::kill() {
@@ -95,6 +100,7 @@ Result<Lsn> Life::append(History& history, const std::string& stream, size_t len
     auto core = engine_->stream(stream);
     // A crash inside the call may keep the record: the history has it from its start.
     past.appended.push_back({number, bytes.size(), Lsn{core->appended()}, true});
+    tell(sim::Trace::Kind::begin, past.appended.back(), stream);
     const std::array<Bytes, 3> pieces = gathered(bytes);
     auto lsn = core->append(pieces, bytes.size(), options);
     if (!lsn) {
@@ -110,6 +116,15 @@ Result<Lsn> Life::append(History& history, const std::string& stream, size_t len
     return lsn;
 }
 
+void Life::tell(sim::Trace::Kind kind, const Appended& record, const std::string& stream) {
+    if (!options_.traced) return;
+    const bool begins = kind == sim::Trace::Kind::begin;
+    trace_.add(kind,
+               std::string(begins ? "begin of" : "acknowledged") + " stream " + stream +
+                   ", record " + std::to_string(record.number),
+               {}, medium_.pending(), medium_.domain());
+}
+
 template <class Call>
 void Life::for_bytes(const std::string& stream, const Appended& record, Call&& call) {
     const auto core = engine_->stream(stream);
@@ -123,11 +138,13 @@ void Life::for_bytes(const std::string& stream, const Appended& record, Call&& c
 
 void Life::seal(const StreamHistory& past, const std::string& stream) {
     uint64_t& sealed = sealed_to_[stream];
-    for (auto record = past.appended.rbegin(); record != past.appended.rend(); ++record) {
-        if (record->lsn.value < sealed) break;
-        if (record->lsn.value < past.acknowledged)
-            for_bytes(stream, *record,
-                      [&](const std::byte* from, size_t length) { medium_.seal(from, length); });
+    auto record = past.appended.end();
+    while (record != past.appended.begin() && std::prev(record)->lsn.value >= sealed) --record;
+    for (; record != past.appended.end(); ++record) {
+        if (record->lsn.value >= past.acknowledged) break;
+        tell(sim::Trace::Kind::acknowledge, *record, stream);
+        for_bytes(stream, *record,
+                  [&](const std::byte* from, size_t length) { medium_.seal(from, length); });
     }
     sealed = std::max(sealed, past.acknowledged);
 }

@@ -67,6 +67,8 @@ class Life {
         bool forced_cached = false;
         std::optional<Site> dropped = {};  // mutants
         std::optional<Site> swapped = {};
+        std::optional<Site> fenced = {};  // a mend
+        bool traced = false;              // what is called, and what is appended, for a page
         uint64_t* appends = nullptr;  // counts what is asked of lives that are no crash's next one
     };
 
@@ -91,6 +93,7 @@ class Life {
     };
     const Work& work_of_open() const { return work_of_open_; }
     Engine<SimWorld>& engine() { return *engine_; }
+    const sim::Trace& trace() const { return trace_; }
 
     Result<void> open(bool read_only = false);
 
@@ -112,12 +115,14 @@ class Life {
     void mutate();
     // What is acknowledged from now on is not pending, and is not stored to before it is released.
     void seal(const StreamHistory& past, const std::string& stream);
+    void tell(sim::Trace::Kind kind, const Appended& record, const std::string& stream);
     template <class Call>
     void for_bytes(const std::string& stream, const Appended& record, Call&& call);
 
     SimPool& pool_;
     Options options_;
     CrashMedium medium_;
+    sim::Trace trace_;
     OpenReport report_;
     Work work_of_open_;
     std::unique_ptr<Engine<SimWorld>> engine_;

@@ -234,23 +234,31 @@ const Known* find_known(std::string_view name) {
     return at == std::end(kKnown) ? nullptr : at;
 }
 
-void run_broken(const Broken& broken, const Scenario& scenario, uint64_t seed,
-                const sim::ExploreOptions& levels, Outcome& outcome) {
-    sim::CrashMedium::switch_on(broken.mutant);
-    Trial trial({.domain = broken.domain,
-                 .forced_cached = broken.forced_cached,
-                 .dropped = broken.dropped,
-                 .swapped = broken.swapped},
-                seed, levels);
-    outcome.set_wrong(scenario.run(trial));
+void run_broken(const ScenarioRun& run, Outcome& outcome,
+                const std::function<void(Trial&)>& prepare) {
+    sim::CrashMedium::switch_on(run.broken.mutant);
+    Trial trial({.domain = run.broken.domain,
+                 .forced_cached = run.broken.forced_cached,
+                 .dropped = run.broken.dropped,
+                 .swapped = run.broken.swapped,
+                 .fenced = run.fenced,
+                 .traced = run.traced},
+                run.seed, run.levels);
+    trial.at = &outcome.at;
+    if (prepare) prepare(trial);
+    const std::string wrong = run.scenario->run(trial);
+    outcome.set_wrong(wrong);
+    // What is wrong may be something else than an image that failed before.
+    if (!wrong.ends_with(trial.failed)) outcome.at = {};
     outcome.explored = trial.explored;
     outcome.images_distinct = trial.seen.size();
     outcome.appends = trial.appends;
 }
 
 std::string notice(const Broken& broken, const Scenario& scenario) {
-    const auto outcomes = run_forked(
-        1, {}, [&](size_t, Outcome& outcome) { run_broken(broken, scenario, 1, {}, outcome); });
+    const auto outcomes = run_forked(1, {}, [&](size_t, Outcome& outcome) {
+        run_broken({.broken = broken, .scenario = &scenario}, outcome);
+    });
     return outcomes[0].wrong;
 }
 

@@ -38,11 +38,23 @@ struct Known {
 std::span<const Known> all_known();
 const Known* find_known(std::string_view name);
 
-// Runs a scenario with the engine broken so, in this very process, which stays so.
-void run_broken(const Broken& broken, const Scenario& scenario, uint64_t seed,
-                const sim::ExploreOptions& levels, Outcome& outcome);
+// A scenario, over an engine that is broken or whole. The same run each time.
+struct ScenarioRun {
+    Broken broken = {};
+    const Scenario* scenario = nullptr;
+    uint64_t seed = 1;
+    sim::ExploreOptions levels = {};
+    // Does not change what is done to the medium:
+    bool traced = false;
+    // Changes it:
+    std::optional<Site> fenced = {};  // a flush and a fence behind the stores of this site
+};
 
-// ... in a process of its own: what was wrong, or empty.
+// Runs it in this very process, where the engine stays broken so. `prepare` comes before.
+void run_broken(const ScenarioRun& run, Outcome& outcome,
+                const std::function<void(Trial&)>& prepare = {});
+
+// Runs the scenario in a process of its own: what was wrong, or empty.
 std::string notice(const Broken& broken, const Scenario& scenario);
 
 }  // namespace cinnabar::trials

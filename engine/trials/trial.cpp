@@ -32,17 +32,32 @@ Explorer::~Explorer() {
 }
 
 void Explorer::look(const std::string& where) {
-    if (!failure.empty()) return;
+    if (!failure.empty() || (trial_ != nullptr && !trial_->looking)) return;
     const CrashMedium& medium = life_.medium();
     ++levels_.seed;
+    Place place;
+    if (trial_ != nullptr) place.crash_point = ++trial_->crash_points;
+    const Place outside = trial_ != nullptr ? *trial_->at : Place();
     explored.add(sim::explore(medium.live(), medium.pending(), image_, levels_, [&] {
-        if (trial_ != nullptr) trial_->seen.insert(image_.hash());
-        const std::string wrong = check_(image_);
+        ++place.image;
+        const std::string wrong = check_at(place, where);
         if (!wrong.empty()) failure = where + ": " + wrong;
         return wrong.empty();
     }));
+    if (trial_ != nullptr && failure.empty()) *trial_->at = outside;
     // Behind the images, which are to notice without it.
     if (failure.empty()) failure = medium.broken_rule();
+}
+
+// Where the check explores in its turn, and that fails, the trial stays at the image there.
+std::string Explorer::check_at(const Place& place, const std::string& where) {
+    if (trial_ == nullptr) return check_(image_);
+    trial_->seen.insert(image_.hash());
+    *trial_->at = place;
+    if (place == trial_->wanted) return trial_->found({where, life_, image_, check_});
+    std::string wrong = check_(image_);
+    if (trial_->failed.empty()) trial_->failed = wrong;
+    return wrong;
 }
 
 }  // namespace cinnabar::trials

@@ -9,8 +9,17 @@
 
 #include "sim/explore.hpp"
 #include "trials/oracle.hpp"
+#include "trials/place.hpp"
 
 namespace cinnabar::trials {
+
+// An image of a crash, where it stands to be checked.
+struct Crash {
+    const std::string& where;
+    Life& life;
+    sim::Image& image;
+    const std::function<std::string(sim::Image&)>& check;
+};
 
 struct Trial {
     Trial(const Life::Options& options, uint64_t the_seed, const sim::ExploreOptions& the_levels);
@@ -25,6 +34,17 @@ struct Trial {
     std::unordered_set<uint64_t> seen = {};  // hashes of all images that were shown
     uint64_t appends = 0;                    // asked for, but for those in a life after a crash
     uint64_t explorers = 0;
+
+    // The image that is checked, or that failed; none outside of images. In memory that is shared
+    // whoever started this process knows it also where it dies.
+    Place own_place = {};
+    Place* at = &own_place;
+    std::string failed = {};  // what was wrong with it
+    uint64_t crash_points = 0;
+    // An image that is looked for: this is called instead of its check.
+    Place wanted = {};
+    std::function<std::string(const Crash&)> found = {};
+    bool looking = true;  // false: explorers show nothing
 };
 
 // Checks every image of every crash point of a life, from now on.
@@ -46,6 +66,7 @@ class Explorer {
 
   private:
     Explorer(Trial* trial, Life& life, Check check, const sim::ExploreOptions& levels);
+    std::string check_at(const Place& place, const std::string& where);
 
     Trial* trial_;
     Life& life_;

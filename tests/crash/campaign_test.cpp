@@ -52,7 +52,7 @@ TEST(Forked, EachPieceHasItsOwn) {
 }
 
 bool is_violation(const trials::Known* known, const char* scenario, std::string_view wrong) {
-    CampaignRun run{.broken = {}, .scenario = trials::find_scenario(scenario), .known = known};
+    CampaignRun run{.tried = {.scenario = trials::find_scenario(scenario)}, .known = known};
     run.outcome.set_wrong(wrong);
     return run.is_violation();
 }

@@ -82,6 +82,108 @@ class CrashLog(ProgramTest):
         self.assertEqual(once_more.split("VIOLATION")[1].split("images per")[0].split(";")[0],
                          text.split("VIOLATION")[1].split("images per")[0].split(";")[0])
 
+    def violation(self, *words):
+        (run,) = self.campaign(*words, code=VIOLATION)["scenarios"][0]["runs"]
+        return run["violation"]
+
+    def test_a_violation_is_explained(self):
+        told = self.violation("--scenario", "appending", "--break", "forced_fence")
+        store = "forced_frame_store (offset 29248)"
+        self.assertEqual((told["kind"], told["where"], told["crash_point"]),
+                         ("wrong", "second_fence", 9))
+        self.assertEqual(told["lost"], "offset 29248, forced_frame_store")
+        self.assertEqual(told["survived"], "")
+        self.assertEqual(told["order"],
+                         f"{store} must be durable before the record there is acknowledged")
+        self.assertEqual(
+            told["fix"], "with a flush and a fence behind forced_frame_store nothing is found")
+        text = self.expect(VIOLATION, "crash", "log", "--scenario", "appending", "--break",
+                           "forced_fence").stdout.decode()
+        told["tried"] = told["fix"]
+        for key in "lost", "order", "tried", "replay", "again":
+            self.assertIn(f"  {key}: {told[key]}\n", text)
+
+    def test_nobody_else_is_explained(self):
+        done = self.campaign("--scenario", "recycling", "--mutants")
+        for run in done["mutant_runs"] + done["scenarios"][0]["runs"]:
+            self.assertIsNone(run["violation"])
+
+    def test_a_violation_without_an_image_says_so(self):
+        words = ("--scenario", "overtaken", "--break", "slots_counted_apart")
+        told = self.violation(*words)
+        self.assertEqual((told["crash_point"], told["replay"], told["order"]), (0, "", ""))
+        text = self.expect(VIOLATION, "crash", "log", *words, "--image-dir", self.folder)
+        self.assertIn(b"  no image: none that a crash could leave is to blame", text.stdout)
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def replayed(self, command):
+        """The image that the command gives, which is pasted into a shell as it is."""
+        command = command.replace("cinnabar", PROGRAM, 1)
+        done = subprocess.run(command, shell=True, cwd=self.folder, capture_output=True,
+                              timeout=60)
+        self.assertEqual(done.returncode, OK, done.stderr)
+        path = os.path.join(self.folder, "violation-1.image")
+        self.assertLess(os.stat(path).st_blocks * 512, os.stat(path).st_size, "it has holes")
+        with open(path, "rb") as file:
+            image = file.read()
+        os.unlink(path)
+        return image
+
+    def test_the_replay_is_the_kept_image_bit_by_bit(self):
+        kept = os.path.join(self.folder, "kept")
+        os.mkdir(kept)
+        # By a thread; in an image of an image; in one of a killed life; with drawn images.
+        for words in (("two_threads", "forcer_flush"), ("reviving", "erase_fence"),
+                      ("killed_releasing", "accept_flush"),
+                      ("appending", "second_fence", "--images", 20, "--seed", 5)):
+            told = self.violation("--scenario", words[0], "--break", *words[1:],
+                                  "--image-dir", kept)
+            with open(told["image"], "rb") as file:
+                self.assertEqual(self.replayed(told["replay"]), file.read(), words)
+
+    def test_a_replay_of_something_else_is_refused(self):
+        words = ("--scenario", "appending", "--break", "forced_fence")
+        line = self.violation(*words)["replay"].split("'")[1]
+        image = os.path.join(self.folder, "image")
+        for other, changed, sentence in (
+                (words, line.replace("build=", "build=1"), b"does not understand"),
+                (words, "build=12345678" + line[14:], b"is of another build of the program"),
+                (words, "garbage", b"does not understand 'garbage'"),
+                (words, "", b"does not understand ''"),
+                (words, line.replace("crash_point=9", "crash_point=99999"),
+                 b"ends before the crash point"),
+                (words, line[:-8] + "00000000", b"comes to another image"),
+                (words + ("--seed", "2"), line, b"of another scenario, --seed, --images or --br"),
+                (words + ("--images", "9"), line, b"of another scenario"),
+                (words[:2], line, b"of another scenario"),
+                (("--scenario", "recycling") + words[2:], line, b"of another scenario")):
+            done = self.expect(USAGE, "crash", "log", *other, "--replay", changed, "--image",
+                               image)
+            self.assertIn(sentence, done.stderr, changed)
+            self.assertFalse(os.path.exists(image), changed)
+        for alone in ("--replay", line), ("--image", image):
+            self.expect(USAGE, "crash", "log", *words, *alone)
+        done = self.expect(2, "crash", "log", *words, "--replay", line, "--image", "/no/such/image")
+        self.assertIn(b"'/no/such/image' cannot be written", done.stderr)
+
+    def test_a_page_has_the_sites_in_it(self):
+        told = self.violation("--scenario", "new_space", "--break", "ceiling_fence", "--page",
+                              self.folder)
+        self.assertEqual(told["page"], os.path.join(self.folder, "violation-1.html"))
+        with open(told["page"], encoding="utf-8") as file:
+            page = file.read()
+        for words in ("<title>ceiling_store", "<title>ceiling_flush", "<title>header_a_store",
+                      "ceiling_store (offset 512) must be durable before header_a_store",
+                      "nothing is found", "--break ceiling_fence --seed 1 --replay"):
+            self.assertIn(words, page)
+        self.assertNotIn("<title>ceiling_fence", page, "which was left out")
+
+    def test_folders_that_are_not_there(self):
+        for option in "--page", "--image-dir":
+            done = self.expect(2, "crash", "log", "--scenario", "closing", option, "/no/such")
+            self.assertIn(b"'/no/such' is no folder; make it first", done.stderr)
+            self.assertEqual(done.stdout, b"", "before anything is run")
+
     def test_the_table_says_what_the_json_says(self):
         path = os.path.join(self.folder, "results.json")
         text = self.ok("crash", "log", "--scenario", "closing", "--json", path).decode()

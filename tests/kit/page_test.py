@@ -108,6 +108,33 @@ class Page(unittest.TestCase):
             self.assertGreater(len(pictures[scheme]), 20000)
         self.assertNotEqual(pictures["light"], pictures["dark"])
 
+    def test_the_log_has_the_same_page(self):
+        folder = self.path("log")
+        os.mkdir(folder)
+        done = subprocess.run(
+            [PROGRAM, "crash", "log", "--scenario", "appending", "--break", "testimony_too_great",
+             "--page", folder], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 8, done.stdout + done.stderr)
+        path = os.path.join(folder, "violation-1.html")
+        text, said, asked = self.open(path, "--dump-dom")
+        self.assertEqual((said, asked), ([], set()))
+        page = Elements(text)
+        with open(path, encoding="utf-8") as file:
+            written = Elements(file.read())
+        for kind in "<rect", "<line", "<circle", "<path", "<title", "<dd":
+            self.assertEqual(page.count(kind), written.count(kind), kind)
+        # The ceiling, a header twice, a link, a record, and two that are pending, in five lines.
+        self.assertEqual(page.count("lane"), 10)
+        self.assertEqual(page.count("crash"), 1)
+        self.assertEqual(page.count("word"), 5 * 8)
+        self.assertEqual(page.count("lost"), 2, "one word, as a box and a cross")
+        self.assertEqual(page.count("operation"), 4, "three begin, and one is acknowledged")
+        # All but the second line of the record that is lost: it does not verify anyway.
+        self.assertEqual(page.count("deciding"), 9)
+        picture = os.path.join(os.environ.get("CINNABAR_PICTURES", self.folder), "log.png")
+        self.open(path, "--screenshot=" + picture)
+        self.assertGreater(os.path.getsize(picture), 20000)
+
     def test_a_request_or_an_error_would_be_seen(self):
         spoiled = self.path("spoiled.html")
         with open(self.last, encoding="utf-8") as file:

@@ -163,6 +163,26 @@ TEST(CrashReport, ATornCallIsNamed) {
     EXPECT_EQ(report.violations[0].fix, "");
 }
 
+// Two calls at one place of the source are two: a fence between them helps.
+TEST(CrashReport, TwoCallsAtOnePlaceAreNotTorn) {
+    crash::Region region = new_region();
+    crash::Test test = record_test(region, 1);
+    auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+    test.workload = [&](crash::History& history) {
+        history.begin("all");
+        for (const size_t word : {8, 0}) region.store(&words[word], uint64_t{1});
+        region.persist(words, 128);
+    };
+    const auto report = crash::run(region, test).value();
+    ASSERT_FALSE(report.clean());
+    EXPECT_TRUE(matches(report.violations[0].order,
+                        "store at .* \\(offset 64\\) must be durable before store at .* "
+                        "\\(offset 0\\)"))
+        << report.text();
+    EXPECT_TRUE(matches(report.violations[0].fix, ".* behind store at .* nothing is found"))
+        << report.text();
+}
+
 // Plain stores of which the next call sees that they were made, and no order.
 TEST(CrashReport, PlainStoresAreOrderedByAFenceBetweenThem) {
     crash::Region region = new_region();
@@ -401,6 +421,32 @@ TEST(CrashReport, APageHasALaneForEachLineThatMatters) {
     EXPECT_NE(page.find(third.fix), std::string::npos);
     EXPECT_EQ(page.find("<script"), std::string::npos);
     EXPECT_NE(page.find("128: 0xd '"), std::string::npos);  // the length that was stored there
+}
+
+// On the count: another one, and nothing is wrong. Not on the record, which is wrong either way,
+// nor on a line that recovery never reads.
+TEST(CrashReport, APageShowsOnWhichLinesTheOutcomeDepends) {
+    const Folder folder;
+    crash::Region region = new_region();
+    crash::Test test = record_test(region, 1, true);
+    const auto workload = test.workload;
+    test.workload = [&, workload](crash::History& history) {
+        auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+        region.store(&words[80], uint64_t{1});
+        region.persist(&words[80], 8);
+        workload(history);
+    };
+    test.recover = [](std::span<std::byte> image) {
+        const auto* words = reinterpret_cast<const uint64_t*>(image.data());
+        return std::string(words[0] == 1 && words[8] != 1 ? "half" : "");
+    };
+    test.check = [](std::string_view digest, const crash::History&) { return std::string(digest); };
+    (void)crash::run(region, test, {.violations_max = 1, .page_folder = folder.path()}).value();
+    const std::string page = text_of_file(folder.file("violation-1.html"));
+    EXPECT_EQ(count_of(page, "<g class=\"lane\">"), 3u);
+    EXPECT_EQ(count_of(page, "<path class=\"deciding\""), 1u + 1u);  // one in the legend
+    const size_t lane = page.find("offset 0</text>");
+    EXPECT_LT(page.find("class=\"deciding\"", lane), page.find("<g class=\"lane\">", lane));
 }
 
 TEST(CrashReport, APageIsBounded) {

@@ -33,7 +33,7 @@ install(FILES ${PROJECT_BINARY_DIR}/package/cinnabar-config.cmake
 # Static libraries are named from the top down: each before what it uses.
 set(CINNABAR_PC_LIBRARIES)
 foreach(room IN LISTS rooms)
-    if(NOT room MATCHES "^(sim|crash)$")
+    if(NOT room MATCHES "^(sim|explain|crash)$")
         set(CINNABAR_PC_LIBRARIES "-lcinnabar_${room} ${CINNABAR_PC_LIBRARIES}")
     endif()
 endforeach()

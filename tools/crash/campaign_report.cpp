@@ -70,13 +70,14 @@ void put_sum(Json& out, const Sum& sum) {
 }
 
 std::string kind_of(const CampaignRun& run) {
-    return std::string(name_of(run.broken.domain)) + (run.broken.forced_cached ? ", cached" : "");
+    return std::string(name_of(run.tried.broken.domain)) +
+           (run.tried.broken.forced_cached ? ", cached" : "");
 }
 
 Json json_of(const CampaignRun& run) {
     Json out;
-    out["domain"] = name_of(run.broken.domain);
-    out["forced_cached"] = run.broken.forced_cached;
+    out["domain"] = name_of(run.tried.broken.domain);
+    out["forced_cached"] = run.tried.broken.forced_cached;
     Sum sum;
     sum.add(run);
     put_sum(out, sum);
@@ -87,8 +88,8 @@ Json json_of(const CampaignRun& run) {
 }
 
 Json mutant_json(const CampaignRun& run) {
-    return {{"name", run.broken.name},
-            {"scenario", run.scenario->name},
+    return {{"name", run.tried.broken.name},
+            {"scenario", run.tried.scenario->name},
             {"defect", run.is_defect()},
             {"noticed", run.noticed()},
             {"what", run.noticed() ? Json(run.outcome.wrong) : Json()}};
@@ -102,27 +103,43 @@ std::string format(const char* layout, auto... values) {
 
 std::string table_line(const CampaignRun& run) {
     const sim::Explored& explored = run.outcome.explored;
-    return format("%-26s %-18s %7s %11s %8.1f %8.1f %8s\n", std::string(run.scenario->name).c_str(),
-                  kind_of(run).c_str(), grouped(explored.crash_points).c_str(),
-                  grouped(explored.images).c_str(), explored.states_log10,
-                  explored.not_tried_log10(), grouped(run.outcome.appends).c_str());
+    return format("%-26s %-18s %7s %11s %8.1f %8.1f %8s\n",
+                  std::string(run.tried.scenario->name).c_str(), kind_of(run).c_str(),
+                  grouped(explored.crash_points).c_str(), grouped(explored.images).c_str(),
+                  explored.states_log10, explored.not_tried_log10(),
+                  grouped(run.outcome.appends).c_str());
 }
 
 std::string again(const CampaignReport& report, const CampaignRun& run) {
-    std::string words = "cinnabar crash log --scenario " + std::string(run.scenario->name);
-    if (run.is_mutant()) return words + (run.is_named() ? " --mutants" : " --matrix");
-    if (!report.broken.empty()) words += " --break " + report.broken;
-    words += " --seed " + std::to_string(report.seed);
-    if (report.images_max != 0) words += " --images " + std::to_string(report.images_max);
-    return words;
+    std::string words = command_of(report, run);
+    if (!run.is_mutant() || run.noticed()) return words;
+    words.resize(words.find(" --break"));
+    return words + (run.is_named() ? " --mutants" : " --matrix");
+}
+
+const trials::Explained* explained_of(const CampaignReport& report, const CampaignRun& run) {
+    const auto at = static_cast<size_t>(&run - report.runs.data());
+    return at < report.explained.size() && !report.explained[at].text.empty()
+               ? &report.explained[at]
+               : nullptr;
 }
 
 std::string violation(const CampaignReport& report, const CampaignRun& run) {
-    std::string who = std::string(run.scenario->name) + ", " + kind_of(run);
-    std::string what = run.outcome.wrong;
-    if (run.is_mutant()) who += ", mutant " + run.broken.name;
-    if (!run.noticed()) what = "does not notice a defect";
-    return "VIOLATION: " + who + ": " + what + "\n  again: " + again(report, run) + "\n";
+    std::string text = "VIOLATION: ";
+    text.append(run.tried.scenario->name).append(", ").append(kind_of(run));
+    if (run.is_mutant()) text.append(", mutant ").append(run.tried.broken.name);
+    text.append(": ").append(run.noticed() ? run.outcome.wrong : "does not notice a defect");
+    text.append("\n");
+    if (const auto* explained = explained_of(report, run)) text.append(explained->text);
+    return text.append("  again: ").append(again(report, run)).append("\n");
+}
+
+Json violation_json(const CampaignReport& report, const CampaignRun& run) {
+    const trials::Explained* explained = explained_of(report, run);
+    if (explained == nullptr) return {};
+    Json out = Json::parse(explained->json);
+    out["again"] = again(report, run);
+    return out;
 }
 
 }  // namespace
@@ -133,8 +150,18 @@ bool CampaignReport::any_violation() const {
 
 std::string grouped(uint64_t number) {
     std::string text = std::to_string(number);
-    for (size_t at = text.size(); at > 3;) text.insert(at -= 3, " ");
+    for (size_t at = text.size(); at > 3;) text.insert(at -= 3, 1, ' ');
     return text;
+}
+
+std::string command_of(const CampaignReport& report, const CampaignRun& run) {
+    std::string words = "cinnabar crash log --scenario ";
+    words += run.tried.scenario->name;
+    if (!run.tried.broken.name.empty()) words.append(" --break ").append(run.tried.broken.name);
+    words += " --seed " + std::to_string(run.tried.seed);
+    if (!run.is_mutant() && report.images_max != 0)
+        words += " --images " + std::to_string(report.images_max);
+    return words;
 }
 
 Json json_of(const CampaignReport& report) {
@@ -148,10 +175,11 @@ Json json_of(const CampaignReport& report) {
         Sum sum;
         Json runs = Json::array();
         for (const CampaignRun& run : report.runs) {
-            if (run.is_mutant() || run.scenario != &scenario) continue;
+            if (run.is_mutant() || run.tried.scenario != &scenario) continue;
             sum.add(run);
             all.add(run);
             runs.push_back(json_of(run));
+            runs.back()["violation"] = violation_json(report, run);
         }
         if (runs.empty()) continue;
         Json entry{{"name", scenario.name}, {"what", scenario.what}};
@@ -160,7 +188,10 @@ Json json_of(const CampaignReport& report) {
         out["scenarios"].push_back(std::move(entry));
     }
     for (const CampaignRun& run : report.runs)
-        if (run.is_mutant()) out["mutant_runs"].push_back(mutant_json(run));
+        if (run.is_mutant()) {
+            out["mutant_runs"].push_back(mutant_json(run));
+            out["mutant_runs"].back()["violation"] = violation_json(report, run);
+        }
     all.violations = violations(report);
     put_sum(out, all);
     out["mutants"] = defects(report);
@@ -186,12 +217,12 @@ std::string matrix_of(const CampaignReport& report) {
                 std::string(all[i].what) + "\n";
     for (const CampaignRun& run : report.runs) {
         if (!run.is_mutant()) continue;
-        if (run.broken.name != mutant) {
+        if (run.tried.broken.name != mutant) {
             end_row();
-            mutant = run.broken.name;
+            mutant = run.tried.broken.name;
             row.assign(all.size(), '.');
         }
-        const auto at = static_cast<size_t>(run.scenario - all.data());
+        const auto at = static_cast<size_t>(run.tried.scenario - all.data());
         if (run.noticed()) row[at] = run.ended() ? kLetters.at(at) : '?';
     }
     end_row();

@@ -7,18 +7,23 @@
 
 #include "output.hpp"
 #include "trials/campaign.hpp"
+#include "trials/explained.hpp"
 
 namespace cinnabar::tool {
 
 struct CampaignReport {
     std::vector<trials::CampaignRun> runs;
-    std::string broken;  // the engine was, so
+    std::vector<trials::Explained> explained;  // of each run, or empty; empty: of none
+    std::string broken;                        // the engine was, so
     uint64_t seed = 1;
     uint64_t images_max = 0;  // at each crash point; 0: what the levels have
     double seconds = 0;
 
     bool any_violation() const;
 };
+
+// Runs it again, as far as it is of that run.
+std::string command_of(const CampaignReport& report, const trials::CampaignRun& run);
 
 Json json_of(const CampaignReport& report);
 

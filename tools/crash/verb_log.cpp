@@ -1,9 +1,14 @@
 // cinnabar crash log: the log's own scenarios and mutants.
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "campaign_report.hpp"
 #include "crash_verbs.hpp"
+#include "explain/image_file.hpp"
+#include "explain_log.hpp"
+#include "folder.hpp"
 #include "force/force_bench.hpp"
 #include "pool_options.hpp"
 #include "results.hpp"
@@ -20,6 +25,10 @@ struct LogVerb {
     bool mutants = false;
     bool matrix = false;
     std::string json_file;
+    std::string page_folder;
+    std::string image_folder;
+    std::optional<std::string> replay;
+    std::string replayed_file;
 };
 
 // CLI11 takes -1 for a great unsigned number.
@@ -84,6 +93,20 @@ ExitCode usage_error(const std::string& sentence, bool json) {
     return end_with(Error{Errc::invalid_argument, sentence, {}, {}}, json);
 }
 
+// The image that --replay names, into a file.
+ExitCode deliver_replayed(const LogVerb& verb, const trials::CampaignOptions& options) {
+    std::vector<trials::ScenarioRun> runs;
+    for (const trials::CampaignRun& run : trials::all_runs(options))
+        if (!run.is_mutant()) runs.push_back(run.tried);
+    const auto image = trials::image_of(runs, *verb.replay);
+    if (!image) return end_with(image.error(), false);
+    if (!explain::write_image(verb.replayed_file, *image))
+        return end_with(Error{Errc::io, "'" + verb.replayed_file + "' cannot be written", {}, {}},
+                        false);
+    say("the image is in '" + verb.replayed_file + "'");
+    return ExitCode::ok;
+}
+
 ExitCode crash_log(const LogVerb& verb) {
     const bool json = verb.json_file == "-";
     const trials::Scenario* scenario =
@@ -96,8 +119,14 @@ ExitCode crash_log(const LogVerb& verb) {
             "there is no mutant '" + verb.broken + "'; engine/doc/CRASH.md lists them", json);
     if (!verb.broken.empty() && (verb.mutants || verb.matrix))
         return usage_error("--break and --mutants or --matrix do not go together", json);
+    for (const auto& [folder, what_for] : {std::pair(verb.page_folder, ": pages lie in it"),
+                                           std::pair(verb.image_folder, ": images lie in it")})
+        if (!folder.empty())
+            if (const auto there = check_folder(folder, what_for); !there)
+                return end_with(there.error(), json);
     if (auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
     trials::CampaignOptions options = options_of(verb, scenario);
+    if (verb.replay) return deliver_replayed(verb, options);
     CampaignReport report;
     report.broken = verb.broken;
     report.seed = verb.seed;
@@ -112,6 +141,7 @@ ExitCode crash_log(const LogVerb& verb) {
         return usage_error("nothing to run: scenario '" + verb.scenario +
                                "' has no run in the domain of mutant '" + verb.broken + "'",
                            json);
+    explain(report, {.pages = verb.page_folder, .images = verb.image_folder});
     report.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     if (!json && verb.matrix) put(matrix_of(report));
@@ -148,6 +178,19 @@ void add_crash_log(CLI::App& program, Chosen& chosen) {
     app->add_option("--break", verb->broken,
                     "Break the engine so, to see what a violation looks like; NAME is a mutant's")
         ->type_name("NAME");
+    app->add_option("--page", verb->page_folder, "Put a page for the browser there, per violation")
+        ->type_name("DIR");
+    app->add_option("--image-dir", verb->image_folder, "Put the image of each violation there")
+        ->type_name("DIR");
+    auto* replay =
+        app->add_option("--replay", verb->replay,
+                        "Look for nothing; give the image that a violation's line names, "
+                        "with the other words as they were")
+            ->type_name("LINE");
+    auto* image = app->add_option("--image", verb->replayed_file, "Where that image is put")
+                      ->type_name("FILE");
+    replay->needs(image);
+    image->needs(replay);
     add_results_option(*app, verb->json_file);
     run_when_chosen(*app, chosen, [verb] { return crash_log(*verb); });
 }

@@ -2,7 +2,6 @@
 // crash could leave of its file recovered by a command. The crashing happens in the workload's
 // process, in an object that is preloaded there; this program starts it and tells what came out.
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include <optional>
 
 #include "crash_verbs.hpp"
+#include "folder.hpp"
 #include "output.hpp"
 #include "pool_options.hpp"
 #include "results.hpp"
@@ -43,19 +43,14 @@ struct RunVerb {
     std::string in_folder(const char* name) const { return image_folder + "/" + name; }
 };
 
-bool is_folder(const std::string& path) {
-    struct stat status = {};
-    return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
-}
-
 Result<void> check(const RunVerb& verb) {
-    if (!is_folder(verb.image_folder))
-        return fail(Errc::not_found, "'" + verb.image_folder +
-                                         "' is no folder; make it first, best in memory, as in "
-                                         "/dev/shm: images lie in it");
-    if (!verb.page_folder.empty() && !is_folder(verb.page_folder))
-        return fail(Errc::not_found,
-                    "'" + verb.page_folder + "' is no folder; make it first: pages lie in it");
+    if (const auto there =
+            check_folder(verb.image_folder, ", best in memory, as in /dev/shm: images lie in it");
+        !there)
+        return there;
+    if (!verb.page_folder.empty())
+        if (const auto there = check_folder(verb.page_folder, ": pages lie in it"); !there)
+            return there;
     for (const uint64_t number :
          {verb.images, verb.milliseconds, verb.memory_bytes, verb.violations})
         if (number == 0)

@@ -195,7 +195,9 @@ struct Options {
     // violation stays ("violation-N.image"), with holes for pages of zeros.
     std::string image_folder = {};
     // Where set, a folder that is there: a page for the browser of each violation lies in it then
-    // ("violation-N.html"). The run remembers all that the workload does, in memory.
+    // ("violation-N.html"). The run remembers all that the workload does, in memory, and recovers
+    // the image once more for each line that the page shows, to see whether the outcome depends on
+    // it.
     std::string page_folder = {};
 };
 
@@ -249,7 +251,7 @@ struct Report {
     uint64_t images_distinct = 0;  // at its crash point each is another one
     uint64_t images_repeated = 0;  // reached again, and not recovered again
     // More than images: one in sixteen is recovered three times, and what fails once more in a new
-    // process; reductions and fixes count too.
+    // process; reductions, fixes and pages count too.
     uint64_t recoveries = 0;
     double states_log10 = 0;     // of 1 + the images that the fault model allows
     double not_tried_log10 = 0;  // of 1 + those that were not tried; 0: all were

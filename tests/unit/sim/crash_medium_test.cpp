@@ -445,5 +445,57 @@ TEST_F(CrashMediumTest, AStoreOutsideIsABug) {
     EXPECT_DEATH((void)medium.sync(Site::page_sync, at(0), 8), "check failed");
 }
 
+// A mend that is tried: whatever this site stores is durable at once.
+TEST_F(CrashMediumTest, WhatIsForcedBehindItsSiteIsDurableAtOnce) {
+    for (const Domain domain : {Domain::cache_line, Domain::byte, Domain::page}) {
+        CrashMedium medium = make(domain);
+        medium.force_behind(Site::mark_store);
+        medium.fail_next_sync();  // is for the engine to meet
+        medium.store8(Site::link_store, word(512), 1);
+        medium.store8(Site::mark_store, word(0), 1);
+        EXPECT_FALSE(medium.pending().contains(0)) << name_of(domain);
+        EXPECT_EQ(medium.pending().size(), domain == Domain::byte ? 0u : 1u) << name_of(domain);
+        if (domain == Domain::page) {
+            EXPECT_FALSE(medium.sync(Site::page_sync, at(4096), 8));
+        }
+    }
+}
+
+TEST_F(CrashMediumTest, LinesOfOneStoreHaveOneNumber) {
+    CrashMedium medium = make();
+    const std::vector<std::byte> bytes(128);
+    medium.copy(Site::pad_store, at(0), bytes.data(), 128);
+    medium.copy(Site::pad_store, at(128), bytes.data(), 128);
+    const auto call = [&](uint64_t line) { return medium.pending().at(line).units.at(0).call; };
+    EXPECT_EQ(call(0), call(1));
+    EXPECT_EQ(call(2), call(3));
+    EXPECT_NE(call(0), call(2));
+}
+
+// Each call with what it did to which lines; none of a call that was left out.
+TEST_F(CrashMediumTest, TracesWhatHadAnEffect) {
+    CrashMedium medium = make();
+    Trace trace;
+    medium.trace(trace);
+    medium.drop(Site::attach_fence);
+    medium.store8(Site::mark_store, word(9), 7);
+    medium.fence(Site::attach_fence);
+    medium.flush(Site::mark_flush, at(64), 64);
+    medium.fence(Site::mark_fence);
+    std::vector<std::string> said;
+    for (const Trace::Event& event : trace.events) {
+        ASSERT_EQ(event.changes.size(), 1u) << event.where;
+        EXPECT_EQ(event.changes[0].line, 1u);
+        said.push_back(event.where);
+    }
+    EXPECT_EQ(said, (std::vector<std::string>{"mark_store", "mark_flush", "mark_fence"}));
+    EXPECT_EQ(trace.events[0].kind, Trace::Kind::store);
+    EXPECT_EQ(trace.events[0].changes[0].words, 2);
+    EXPECT_EQ(trace.events[0].changes[0].value[1], 7u);
+    EXPECT_EQ(trace.events[0].changes[0].state, LineState::dirty);
+    EXPECT_EQ(trace.events[1].changes[0].state, LineState::in_flight);
+    EXPECT_EQ(trace.events[2].changes[0].state, LineState::durable);
+}
+
 }  // namespace
 }  // namespace cinnabar::sim

@@ -1,4 +1,4 @@
-#include "crash/replay.hpp"
+#include "explain/replay.hpp"
 
 #include <elf.h>
 #include <link.h>
@@ -11,7 +11,7 @@
 
 #include "base/crc32c.hpp"
 
-namespace cinnabar::crash {
+namespace cinnabar::explain {
 
 namespace {
 
@@ -133,7 +133,7 @@ std::string Replay::text() const {
     std::snprintf(tail, sizeof tail, " sum=%08" PRIx32, sum);
     std::string but;
     for (const auto& [line, seen] : lines)
-        but += (but.empty() ? "" : ",") + crash::text_of(line, seen);
+        but += (but.empty() ? "" : ",") + explain::text_of(line, seen);
     return head + (but.empty() ? "none" : but) + tail;
 }
 
@@ -170,4 +170,4 @@ uint32_t build_of_program() {
     return build;
 }
 
-}  // namespace cinnabar::crash
+}  // namespace cinnabar::explain

@@ -1,22 +1,27 @@
-#include "crash/page.hpp"
+#include "explain/page.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cctype>
 #include <cinttypes>
 #include <cstdio>
-#include <cstring>
 #include <map>
 #include <set>
 #include <string_view>
 #include <vector>
 
-namespace cinnabar::crash {
+namespace cinnabar::explain {
 
 namespace {
+
+using sim::LineState;
+using sim::Trace;
 
 constexpr size_t kEventsMax = 120;     // on the page
 constexpr size_t kLanesForStory = 12;  // with durable lines that were stored to before
 constexpr int kLeft = 190, kTop = 64, kLaneHeight = 30, kBarHeight = 14, kCell = 18;
+constexpr int kDiamond = 76;  // so far before the lane
 
 // Colours by Okabe and Ito, which the colour-blind can tell apart; and each state has a pattern.
 constexpr std::string_view kStyle = R"css(
@@ -37,7 +42,7 @@ svg text.small { fill: var(--faint); font-size: 10px; }
 .durable, .kept { fill: var(--durable); } .untouched { fill: none; stroke: var(--clean); }
 .lost { fill: none; stroke: var(--crash); stroke-width: 2; }
 .store { fill: var(--page); stroke: var(--ink); stroke-width: 1.5; }
-.flush { fill: var(--ink); } .fence { stroke: var(--ink); stroke-width: 1.5; }
+.flush, .deciding { fill: var(--ink); } .fence { stroke: var(--ink); stroke-width: 1.5; }
 .crash { stroke: var(--crash); stroke-width: 4; stroke-dasharray: 9 3; }
 svg text.crashed { fill: var(--crash); font-weight: 700; }
 .operation path { fill: none; stroke: var(--ink); stroke-width: 1.6; }
@@ -111,9 +116,7 @@ std::string word_text(uint64_t word) {
     char text[32];
     std::snprintf(text, sizeof text, "0x%" PRIx64 " '", word);
     std::string out = text;
-    char bytes[8];
-    std::memcpy(bytes, &word, sizeof bytes);
-    for (const char byte : bytes)
+    for (const char byte : std::bit_cast<std::array<char, sizeof word>>(word))
         out += std::isprint(static_cast<unsigned char>(byte)) != 0 ? byte : '.';
     return out + "'";
 }
@@ -125,12 +128,14 @@ std::string number_in(const std::string& text) {
 
 class Picture {
   public:
-    Picture(const Finding& finding, const Trace& trace) : finding_(finding), trace_(trace) {
-        choose_lanes();
+    Picture(const Finding& finding, const Trace& trace)
+        : finding_(finding), trace_(trace), lanes_(lanes_of(finding, trace)) {
+        for (const uint64_t line : lanes_) lane_of_[line] = lane_of_.size();
         choose_events();
         const int events = static_cast<int>(std::max<size_t>(shown_.size(), 1));
         step_ = std::clamp(840 / events, 7, 60);
         crash_x_ = kLeft + events * step_ + step_ / 2;
+        choose_numbered();
         bottom_ = kTop + static_cast<int>(lanes_.size()) * kLaneHeight + 6;
     }
 
@@ -160,19 +165,6 @@ class Picture {
     int x_of(size_t i) const { return kLeft + static_cast<int>(i) * step_ + step_ / 2; }
     static int y_of(size_t lane) { return kTop + static_cast<int>(lane) * kLaneHeight; }
 
-    // What the crash found pending, and then the lines that were stored to last.
-    void choose_lanes() {
-        std::set<uint64_t> lines;
-        for (const auto& [line, pending] : finding_.pending) lines.insert(line);
-        for (size_t i = finding_.events; i-- > 0 && lines.size() < kLanesForStory;)
-            for (const Trace::Change& change : trace_.events[i].changes)
-                if (lines.size() < kLanesForStory) lines.insert(change.line);
-        for (const uint64_t line : lines) {
-            lane_of_[line] = lanes_.size();
-            lanes_.push_back(line);
-        }
-    }
-
     void choose_events() {
         for (size_t i = 0; i < finding_.events; ++i) {
             const Trace::Event& one = trace_.events[i];
@@ -184,6 +176,20 @@ class Picture {
         }
         if (shown_.size() > kEventsMax) left_out_ = shown_.size() - kEventsMax;
         shown_.erase(shown_.begin(), shown_.begin() + static_cast<long>(left_out_));
+    }
+
+    // Operations whose numbers have room, those that begin and those that are acknowledged apart.
+    void choose_numbered() {
+        constexpr int letter_width = 6;
+        std::map<Trace::Kind, int> free_from;
+        for (size_t i = 0; i < shown_.size(); ++i) {
+            if (!is_operation(event(i))) continue;
+            const int half =
+                letter_width * static_cast<int>(number_in(event(i).where).size() + 1) / 2;
+            if (free_from[event(i).kind] > x_of(i) - half) continue;
+            free_from[event(i).kind] = x_of(i) + half;
+            numbered_.insert(i);
+        }
     }
 
     std::string bar(size_t lane, int from, int to, LineState state) const {
@@ -201,9 +207,9 @@ class Picture {
     }
 
     std::string bars(size_t lane) const {
-        std::string out = "<g class=\"lane\"><text x=\"0\" y=\"" +
-                          text_of(y_of(lane) + kLaneHeight / 2 + 4) + "\">" +
-                          offset_text(lanes_[lane]) + "</text>" + blame(lane) + "\n";
+        std::string out =
+            "<g class=\"lane\"><text x=\"0\" y=\"" + text_of(y_of(lane) + kLaneHeight / 2 + 4) +
+            "\">" + offset_text(lanes_[lane]) + "</text>" + blame(lane) + decides(lane) + "\n";
         auto state = LineState::clean;
         int from = kLeft;
         for (size_t i = 0, next = 0; i < finding_.events; ++i) {
@@ -229,6 +235,13 @@ class Picture {
                 : lost           ? "lost"
                                  : "survived") +
                "</text>";
+    }
+
+    std::string decides(size_t lane) const {
+        if (!finding_.deciding.contains(lanes_[lane])) return "";
+        return "<path class=\"deciding\" d=\"M" + text_of(kLeft - kDiamond) + " " +
+               text_of(y_of(lane) + kLaneHeight / 2) + "l5 -5l5 5l-5 5z\">" +
+               title("inverted, recovery comes to something else") + "</path>";
     }
 
     static bool changes(const sim::PendingLine& pending, size_t word) {
@@ -310,7 +323,8 @@ class Picture {
             begins ? "M" + text_of(x - 4) + " 33v10l8 -5z" : "M" + text_of(x - 5) + " 38l4 5l7 -10";
         return "<g class=\"operation\">" + title(event(i).where) + "<text class=\"small\"" +
                at({{"x", x}, {"y", begins ? 55 : 26}}) + " text-anchor=\"middle\">" +
-               number_in(event(i).where) + "</text><path d=\"" + path + "\"/><rect class=\"hit\"" +
+               (numbered_.contains(i) ? number_in(event(i).where) : "") + "</text><path d=\"" +
+               path + "\"/><rect class=\"hit\"" +
                at({{"x", x - 6}, {"y", 16}, {"width", 12}, {"height", 30}}) + "/></g>\n";
     }
 
@@ -338,9 +352,10 @@ class Picture {
 
     const Finding& finding_;
     const Trace& trace_;
-    std::vector<uint64_t> lanes_;
+    const std::vector<uint64_t> lanes_;
     std::map<uint64_t, size_t> lane_of_;
     std::vector<size_t> shown_;  // numbers of events
+    std::set<size_t> numbered_;  // of these
     size_t left_out_ = 0;
     int step_ = 0, crash_x_ = 0, bottom_ = 0;
 };
@@ -375,6 +390,9 @@ std::string legend() {
         "word lost");
     item("<rect class=\"untouched\" x=\"6\" y=\"1\" width=\"14\" height=\"14\"/>",
          "word that nothing pending changes");
+    item("<path class=\"deciding\" d=\"M8 8l5 -5l5 5l-5 5z\"/>",
+         "the outcome depends on the line: with all its bits inverted recovery comes to something "
+         "else");
     return out + "</ul>\n";
 }
 
@@ -386,7 +404,18 @@ std::string row(const char* name, const std::string& text, bool code = false) {
 
 }  // namespace
 
-std::string page_of(const Violation& violation, const Finding& finding, const Trace& trace) {
+// What the crash found pending, and then the lines that were stored to last.
+std::vector<uint64_t> lanes_of(const Finding& finding, const sim::Trace& trace) {
+    std::set<uint64_t> lines;
+    for (const auto& [line, pending] : finding.pending) lines.insert(line);
+    for (size_t i = finding.events; i-- > 0 && lines.size() < kLanesForStory;)
+        for (const Trace::Change& change : trace.events[i].changes)
+            if (lines.size() < kLanesForStory) lines.insert(change.line);
+    return {lines.begin(), lines.end()};
+}
+
+std::string page_of(const crash::Violation& violation, const Finding& finding,
+                    const sim::Trace& trace) {
     const Picture picture(finding, trace);
     std::string out =
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
@@ -395,13 +424,13 @@ std::string page_of(const Violation& violation, const Finding& finding, const Tr
         "<meta name=\"viewport\" content=\"width=device-width\">\n<title>Violation: " +
         escaped(violation.where) + "</title>\n<style>";
     out += kStyle;
-    out += "</style></head>\n<body>\n<h1>" + escaped(violation.what) + "</h1>\n<p>Power fails at " +
-           escaped(violation.where) + ", crash point " + std::to_string(violation.crash_point) +
-           ". Point at anything to see the call and the values.";
+    out += "</style></head>\n<body>\n<h1>" + escaped(violation.what) +
+           "</h1>\n<p>Power fails at crash point " + std::to_string(violation.crash_point) + ": " +
+           escaped(violation.where) + ". Point at anything to see the call and the values.";
     if (picture.left_out() > 0)
         out += " " + std::to_string(picture.left_out()) + " earlier calls are not shown.";
     out += "</p>\n<div class=\"time\">\n" + picture.svg() + "</div>\n" + legend() + "<dl>\n";
-    out += row("Kind", std::string(name_of(violation.kind)));
+    out += row("Kind", std::string(crash::name_of(violation.kind)));
     out += row("Crash at", violation.where);
     out += row("Lost", violation.lost.empty() ? "nothing" : violation.lost);
     out += row("Survived", violation.survived.empty() ? "nothing" : violation.survived);
@@ -412,4 +441,11 @@ std::string page_of(const Violation& violation, const Finding& finding, const Tr
     return out + "</dl>\n</body></html>\n";
 }
 
-}  // namespace cinnabar::crash
+bool write_page(const std::string& path, const std::string& page) {
+    std::FILE* file = std::fopen(path.c_str(), "we");
+    if (file == nullptr) return false;
+    const bool whole = std::fwrite(page.data(), 1, page.size(), file) == page.size();
+    return std::fclose(file) == 0 && whole;
+}
+
+}  // namespace cinnabar::explain

@@ -1,8 +1,8 @@
-#include "crash/finding.hpp"
+#include "explain/finding.hpp"
 
 #include <algorithm>
 
-namespace cinnabar::crash {
+namespace cinnabar::explain {
 
 namespace {
 
@@ -48,46 +48,50 @@ const Unit* last_needed(const PendingLine& pending, const sim::Line& value) {
 
 using Find = const Unit* (*)(const PendingLine&, const sim::Line&);
 
-std::string text_of_lines(const Recorder& recorder, const Lines& lines, Find find) {
+std::string text_of_lines(const sim::PendingLines& pending, const Lines& lines, const Names& name,
+                          Find find) {
     std::string text;
     size_t count = 0;
     for (const auto& [line, value] : lines) {
-        const Unit* unit = find(recorder.medium().pending().at(line), value);
+        const Unit* unit = find(pending.at(line), value);
         if (unit == nullptr) continue;
         if (++count > kLinesInText)
             return text + "; and " + std::to_string(lines.size() - kLinesInText) + " lines more";
         text += (text.empty() ? "offset " : "; offset ") + std::to_string(line * sim::kLineBytes) +
-                ", " + recorder.text_of(unit->site);
+                ", " + name(unit->site);
     }
     return text;
 }
 
 }  // namespace
 
-std::optional<Finding::Store> first_lost(const Recorder& recorder, const Lines& lost) {
+std::optional<Finding::Store> first_lost(const sim::PendingLines& pending, const Lines& lost,
+                                         const Names& name) {
     std::optional<Finding::Store> first;
     for (const auto& [line, value] : lost)
-        if (const Unit* unit = first_missing(recorder.medium().pending().at(line), value))
+        if (const Unit* unit = first_missing(pending.at(line), value))
             if (!first || unit->sequence < first->sequence)
-                first = {line, unit->sequence, recorder.text_of(unit->site)};
+                first = {line, unit->sequence, unit->call, name(unit->site)};
     return first;
 }
 
-std::optional<Finding::Store> last_surviving(const Recorder& recorder, const Lines& survived) {
+std::optional<Finding::Store> last_surviving(const sim::PendingLines& pending,
+                                             const Lines& survived, const Names& name) {
     std::optional<Finding::Store> last;
     for (const auto& [line, value] : survived)
-        if (const Unit* unit = last_needed(recorder.medium().pending().at(line), value))
+        if (const Unit* unit = last_needed(pending.at(line), value))
             if (!last || unit->sequence > last->sequence)
-                last = {line, unit->sequence, recorder.text_of(unit->site)};
+                last = {line, unit->sequence, unit->call, name(unit->site)};
     return last;
 }
 
-std::string lost_text(const Recorder& recorder, const Lines& lost) {
-    return text_of_lines(recorder, lost, first_missing);
+std::string lost_text(const sim::PendingLines& pending, const Lines& lost, const Names& name) {
+    return text_of_lines(pending, lost, name, first_missing);
 }
 
-std::string surviving_text(const Recorder& recorder, const Lines& survived) {
-    return text_of_lines(recorder, survived, last_needed);
+std::string surviving_text(const sim::PendingLines& pending, const Lines& survived,
+                           const Names& name) {
+    return text_of_lines(pending, survived, name, last_needed);
 }
 
 std::string text_of(const Finding::Store& store) {
@@ -103,4 +107,4 @@ std::string text_of(const Fix& fix, Domain domain) {
     return forced + (fix.where.starts_with("before ") ? " " : " behind ") + fix.where;
 }
 
-}  // namespace cinnabar::crash
+}  // namespace cinnabar::explain

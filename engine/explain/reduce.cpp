@@ -1,9 +1,9 @@
-#include "crash/reduce.hpp"
+#include "explain/reduce.hpp"
 
 #include <algorithm>
 #include <vector>
 
-namespace cinnabar::crash {
+namespace cinnabar::explain {
 
 namespace {
 
@@ -82,4 +82,4 @@ Lines Reducer::fewest(bool all_survives, const Lines& failing) {
     return differ;
 }
 
-}  // namespace cinnabar::crash
+}  // namespace cinnabar::explain

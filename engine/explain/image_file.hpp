@@ -5,9 +5,9 @@
 #include <span>
 #include <string>
 
-namespace cinnabar::crash {
+namespace cinnabar::explain {
 
 // False: there is no file, or a part of it.
 bool write_image(const std::string& path, std::span<const std::byte> image);
 
-}  // namespace cinnabar::crash
+}  // namespace cinnabar::explain

@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <functional>
 
-#include "crash/replay.hpp"
+#include "explain/replay.hpp"
 #include "sim/image.hpp"
 
-namespace cinnabar::crash {
+namespace cinnabar::explain {
 
 class Reducer {
   public:
@@ -37,4 +37,4 @@ class Reducer {
     uint64_t tries_left_;
 };
 
-}  // namespace cinnabar::crash
+}  // namespace cinnabar::explain

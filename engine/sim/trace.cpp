@@ -1,22 +1,21 @@
-#include "crash/trace.hpp"
+#include "sim/trace.hpp"
 
 #include <algorithm>
 
-namespace cinnabar::crash {
+namespace cinnabar::sim {
 
-LineState state_of(const sim::PendingLine& pending, Domain domain) {
+LineState state_of(const PendingLine& pending, Domain domain) {
     if (domain == Domain::page) return LineState::dirty;
     if (domain == Domain::byte) return LineState::in_flight;
     size_t flushed = 0;
     for (const auto& [thread, units] : pending.flushed) flushed = std::max(flushed, units);
-    const bool waits_for_flush = std::any_of(
-        pending.units.begin() + static_cast<long>(flushed), pending.units.end(),
-        [](const sim::Unit& unit) { return unit.kind != sim::Unit::Kind::non_temporal; });
+    const bool waits_for_flush =
+        std::any_of(pending.units.begin() + static_cast<long>(flushed), pending.units.end(),
+                    [](const Unit& unit) { return unit.kind != Unit::Kind::non_temporal; });
     return waits_for_flush ? LineState::dirty : LineState::in_flight;
 }
 
-void Trace::add_change(Event& event, uint64_t line, const sim::PendingLines& pending,
-                       Domain domain) {
+void Trace::add_change(Event& event, uint64_t line, const PendingLines& pending, Domain domain) {
     const auto stores = pending.find(line);
     const bool is_durable = stores == pending.end();
     if (is_durable && !states_.contains(line)) return;  // a flush of a line never stored to
@@ -36,7 +35,7 @@ void Trace::add_change(Event& event, uint64_t line, const sim::PendingLines& pen
 }
 
 void Trace::add(Kind kind, std::string where, std::vector<uint64_t> lines,
-                const sim::PendingLines& pending, Domain domain) {
+                const PendingLines& pending, Domain domain) {
     if (kind == Kind::fence || kind == Kind::sync)
         for (const auto& [line, state] : states_) lines.push_back(line);
     Event event{kind, std::move(where), {}};
@@ -44,4 +43,4 @@ void Trace::add(Kind kind, std::string where, std::vector<uint64_t> lines,
     events.push_back(std::move(event));
 }
 
-}  // namespace cinnabar::crash
+}  // namespace cinnabar::sim

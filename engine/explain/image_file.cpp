@@ -1,11 +1,11 @@
-#include "crash/image_file.hpp"
+#include "explain/image_file.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 
-namespace cinnabar::crash {
+namespace cinnabar::explain {
 
 bool write_image(const std::string& path, std::span<const std::byte> image) {
     constexpr size_t page_bytes = 4096;
@@ -22,4 +22,4 @@ bool write_image(const std::string& path, std::span<const std::byte> image) {
     return good;
 }
 
-}  // namespace cinnabar::crash
+}  // namespace cinnabar::explain

@@ -13,7 +13,7 @@
 
 #include "sim/pending_line.hpp"
 
-namespace cinnabar::crash {
+namespace cinnabar::explain {
 
 // What a crash left of some pending lines, by line number.
 using Lines = std::map<uint64_t, sim::Line>;
@@ -42,4 +42,4 @@ uint32_t sum_of(std::span<const std::byte> image);
 // Of the running program's build: another one has, but for accidents, another number.
 uint32_t build_of_program();
 
-}  // namespace cinnabar::crash
+}  // namespace cinnabar::explain

@@ -1,0 +1,142 @@
+#include "explain/explain.hpp"
+
+#include <algorithm>
+
+#include "explain/page.hpp"
+#include "explain/reduce.hpp"
+
+namespace cinnabar::explain {
+
+namespace {
+
+tl::unexpected<Error> invalid(const std::string& what) {
+    return fail(Errc::invalid_argument, "a crash test " + what);
+}
+
+// One call stored both: no order of calls helps. What was only noticed before a call is one for
+// each line.
+bool is_one_call(const Finding::Store& lost, const Finding::Store& survived) {
+    if (lost.where != survived.where) return false;
+    return lost.where.starts_with("before ") ? lost.line == survived.line
+                                             : lost.call == survived.call;
+}
+
+// Noticed before one call, each in a line of its own: an order of lines.
+std::string order_of_lines(const Finding::Store& lost, const Finding::Store& survived) {
+    return "of what is stored " + lost.where + ", offset " +
+           std::to_string(lost.line * sim::kLineBytes) + " must be durable before offset " +
+           std::to_string(survived.line * sim::kLineBytes);
+}
+
+// Says the order, and in `finding` what may bring it about.
+std::string order_of(const Failure& failure, Finding& finding) {
+    const auto& lost = finding.lost_store;
+    const auto& survived = finding.surviving_store;
+    if (!lost && !survived)
+        return "none helps: what was durable by then fails, whatever survives beside it";
+    if (!lost)
+        return text_of(*survived) + " comes too early: nothing of what was stored by then is lost";
+    if (survived && is_one_call(*lost, *survived))
+        return text_of(*lost) + " is torn: a part of it survives without another";
+    finding.fix = Fix{lost->where, {}};
+    if (survived && survived->where == lost->where && lost->where.starts_with("before ")) {
+        for (const auto& [line, value] : finding.survived) finding.fix->lines_after.insert(line);
+        return order_of_lines(*lost, *survived);
+    }
+    const std::string before = text_of(*lost) + " must be durable before ";
+    if (!survived) return before + failure.until(*lost);
+    return before + text_of(*survived) +
+           (survived->sequence < lost->sequence ? ", which is called first" : "");
+}
+
+}  // namespace
+
+Finding explain(const Failure& failure, crash::Violation& violation) {
+    Lines failing;
+    for (const auto& [line, stores] : failure.pending) failing[line] = failure.image.line(line);
+    const auto fails = [&] { return !failure.wrong().empty(); };
+    Reducer to_all(failure.pending, failure.image, fails, failure.tries_max);
+    Reducer to_nothing(failure.pending, failure.image, fails, failure.tries_max);
+    Finding finding;
+    finding.lost = to_all.fewest(true, failing);
+    finding.survived = to_nothing.fewest(false, failing);
+    violation.lost = lost_text(failure.pending, finding.lost, failure.name);
+    if (failure.tries_max > 0) {
+        finding.lost_store = first_lost(failure.pending, finding.lost, failure.name);
+        finding.surviving_store = last_surviving(failure.pending, finding.survived, failure.name);
+        violation.survived = surviving_text(failure.pending, finding.survived, failure.name);
+        violation.order = order_of(failure, finding);
+    }
+    Replay replay;
+    replay.all_survives = finding.lost.size() <= finding.survived.size();
+    const Lines& lines = replay.all_survives ? finding.lost : finding.survived;
+    to_all.put(replay.all_survives, lines);
+    if (failure.tries_max > 0) violation.what = failure.wrong();
+    replay.build = build_of_program();
+    replay.workload = failure.workload;
+    replay.crash_point = violation.crash_point;
+    replay.set_lines(failure.pending, lines);
+    replay.sum = sum_of(failure.image.image());
+    violation.replay = replay.text();
+    return finding;
+}
+
+void keep_for_page(Finding& finding, const Failure& failure, const sim::Trace& trace) {
+    constexpr size_t lines_max = 40;
+    finding.events = trace.events.size();
+    const auto keep = [&](uint64_t line) {
+        if (finding.pending.size() >= lines_max) return;
+        finding.pending.insert({line, failure.pending.at(line)});
+        finding.image.insert({line, failure.image.line(line)});
+    };
+    for (const auto& [line, value] : finding.lost) keep(line);
+    for (const auto& [line, value] : finding.survived) keep(line);
+    for (const auto& [line, stores] : failure.pending) keep(line);
+    if (failure.tries_max == 0) return;
+    const std::string outcome = failure.outcome();
+    for (const uint64_t line : lanes_of(finding, trace)) {
+        const sim::Line value = failure.image.line(line);
+        sim::Line inverted = value;
+        for (uint64_t& word : inverted) word = ~word;
+        failure.image.put(line, inverted);
+        if (failure.outcome() != outcome) finding.deciding.insert(line);
+        failure.image.put(line, value);
+    }
+}
+
+std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& violation,
+                       const std::vector<crash::Violation>& left) {
+    const std::string with = "with " + text_of(fix, domain);
+    if (left.empty()) return with + " nothing is found";
+    if (std::ranges::count(left, violation.order, &crash::Violation::order) > 0)
+        return with + " it is found all the same";
+    return with + " this is gone, and another is found: " +
+           (left[0].order.empty() ? left[0].what : left[0].order);
+}
+
+Result<Replay> parse_replay(std::string_view line) {
+    const auto replay = Replay::parse(line);
+    if (!replay)
+        return invalid("does not understand '" + std::string(line) +
+                       "'; the replay line of a violation looks like '" + Replay{}.text() + "'");
+    if (replay->build != build_of_program())
+        return invalid("is of another build of the program than '" + replay->text() + "'");
+    return *replay;
+}
+
+Result<void> put_replayed(const Replay& replay, uint32_t workload, std::span<const std::byte> live,
+                          const sim::PendingLines& pending, sim::Image& image) {
+    const auto lines = replay.lines_of(pending);
+    if (replay.workload != workload || !lines)
+        return invalid("does not come to '" + replay.text() +
+                       "': up to this crash point it has stored elsewhere, or from elsewhere, "
+                       "than the workload of that line, or began over other bytes");
+    image.begin(live, pending);
+    Reducer(pending, image, {}, 0).put(replay.all_survives, *lines);
+    if (sum_of(image.image()) != replay.sum)
+        return invalid("comes to another image than '" + replay.text() +
+                       "': it stores other values now, such as times or random numbers");
+    return {};
+}
+
+}  // namespace cinnabar::explain

@@ -1,0 +1,56 @@
+// What can be said of an image that fails: the smallest one that fails as well, which calls are to
+// blame, in which order they would have to be durable, and the line that names the image.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cinnabar/crash.hpp"
+#include "cinnabar/result.hpp"
+#include "explain/finding.hpp"
+#include "explain/replay.hpp"
+#include "sim/image.hpp"
+#include "sim/trace.hpp"
+
+namespace cinnabar::explain {
+
+// An image that fails, and how to ask of others at the same crash point.
+struct Failure {
+    const sim::PendingLines& pending;
+    sim::Image& image;  // it stands there
+    // What is wrong with the image as it stands then, where it fails in the same way; or nothing.
+    std::function<std::string()> wrong;
+    // What recovery comes to with the image as it stands then, whatever that is.
+    std::function<std::string()> outcome;
+    uint64_t tries_max = 0;  // in each direction; 0: it is taken as it was found
+    Names name;
+    uint32_t workload = 0;
+    // What must not come before a store that is lost, where no store that survives says it.
+    std::function<std::string(const Finding::Store& lost)> until;
+};
+
+// Fills in what, lost, survived, order, replay of a violation whose kind, crash point and place are
+// known. The image then stands at the one that the replay line names.
+Finding explain(const Failure& failure, crash::Violation& violation);
+
+// What the page of a finding shows, before the crash point is left. Of an image that was reduced
+// also on which lines the outcome depends: recovery runs once more for each lane of the page.
+void keep_for_page(Finding& finding, const Failure& failure, const sim::Trace& trace);
+
+// What became of the violation where the fix was tried: what a run with it found.
+std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& violation,
+                       const std::vector<crash::Violation>& left);
+
+// A replay line. Errors: invalid_argument (it is none; it is of another build of this program).
+Result<Replay> parse_replay(std::string_view line);
+
+// Puts the image that the replay line names, at its crash point. Errors: invalid_argument (it is of
+// another workload; the workload stores other values now).
+Result<void> put_replayed(const Replay& replay, uint32_t workload, std::span<const std::byte> live,
+                          const sim::PendingLines& pending, sim::Image& image);
+
+}  // namespace cinnabar::explain

@@ -1,0 +1,65 @@
+// What the reduction of a violation came to: which stores are to blame, and what may mend it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "cinnabar/types.hpp"
+#include "explain/replay.hpp"
+
+namespace cinnabar::explain {
+
+// What the call is called that stored from there.
+using Names = std::function<std::string(Site)>;
+
+// A flush and a fence (or a sync) that are not there, tried in their place: behind the stores of
+// one call. Of what one call has stored or noticed, these lines come after it.
+struct Fix {
+    std::string where;
+    std::set<uint64_t> lines_after;
+};
+
+struct Finding {
+    struct Store {
+        uint64_t line = 0;
+        uint64_t sequence = 0;  // in program order
+        uint64_t call = 0;
+        std::string where;
+    };
+
+    Lines lost;      // these are enough to fail, where all else that is pending survives
+    Lines survived;  // and these where nothing else does
+    std::optional<Store> lost_store;
+    std::optional<Store> surviving_store;
+    std::optional<Fix> fix;
+
+    // For the page: what the crash found pending, of some lines, and what it left there.
+    size_t events = 0;  // of the trace
+    sim::PendingLines pending;
+    Lines image;
+    // Of the lanes: with every bit of the line inverted, recovery comes to something else.
+    std::set<uint64_t> deciding;
+};
+
+// Of `lost` the store that was made first, and of `survived` the one that was made last: if the
+// first had been durable before the last was made, the image could not be.
+std::optional<Finding::Store> first_lost(const sim::PendingLines& pending, const Lines& lost,
+                                         const Names& name);
+std::optional<Finding::Store> last_surviving(const sim::PendingLines& pending,
+                                             const Lines& survived, const Names& name);
+
+// "offset 64, store at list.cpp:41; offset 128, ...": a call for each line.
+std::string lost_text(const sim::PendingLines& pending, const Lines& lost, const Names& name);
+std::string surviving_text(const sim::PendingLines& pending, const Lines& survived,
+                           const Names& name);
+
+// "store at list.cpp:41 (offset 64)"
+std::string text_of(const Finding::Store& store);
+// "a flush and a fence behind store at list.cpp:41"
+std::string text_of(const Fix& fix, Domain domain);
+
+}  // namespace cinnabar::explain

@@ -1,0 +1,42 @@
+// A violation as text and as JSON.
+#pragma once
+
+#include <string>
+
+#include "cinnabar/crash.hpp"
+
+namespace cinnabar::explain {
+
+// Several lines: what, and below it where, how and why.
+std::string text_of(const crash::Violation& violation);
+// Only those: what a crash left, which calls are to blame, what was tried, how to see it again.
+std::string details_of(const crash::Violation& violation);
+
+// What a digest holds need not be UTF-8, as JSON must be: every byte that is not ASCII is escaped,
+// as the letter of that number.
+std::string json_string(const std::string& text);
+
+// The members of one JSON object, in order.
+class JsonObject {
+  public:
+    JsonObject& raw(const char* key, const std::string& value) {
+        text_ += (text_.empty() ? "" : ", ") + json_string(key) + ": " + value;
+        return *this;
+    }
+    JsonObject& add(const char* key, const std::string& value) {
+        return raw(key, json_string(value));
+    }
+    JsonObject& add(const char* key, uint64_t value) { return raw(key, std::to_string(value)); }
+    JsonObject& add(const char* key, double value);
+    std::string text() const { return "{" + text_ + "}"; }
+
+  private:
+    std::string text_;
+};
+
+JsonObject json_of(const crash::Violation& violation);
+
+// "1 image", "2 images"
+std::string count_text(uint64_t n, const char* what);
+
+}  // namespace cinnabar::explain

@@ -1,0 +1,263 @@
+#include "trials/explained.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "base/check.hpp"
+#include "base/crc32c.hpp"
+#include "explain/explain.hpp"
+#include "explain/image_file.hpp"
+#include "explain/page.hpp"
+#include "explain/violation.hpp"
+
+namespace cinnabar::trials {
+
+namespace {
+
+using crash::Violation;
+using crash::ViolationKind;
+
+constexpr uint64_t kTriesMax = 200;          // of a reduction, in each direction
+constexpr unsigned kSecondsForAnImage = 10;  // recovered and checked
+constexpr unsigned kSecondsForAll = 300;     // of one violation
+
+// What a process puts here last can be read by the one that started it.
+class Letter {
+  public:
+    Letter() : file_(::memfd_create("letter", MFD_CLOEXEC)) { CNB_CHECK(file_ >= 0); }
+    Letter(const Letter&) = delete;
+    Letter& operator=(const Letter&) = delete;
+    ~Letter() { ::close(file_); }
+
+    void write(std::string_view text) const {
+        CNB_CHECK(::ftruncate(file_, 0) == 0);
+        for (size_t at = 0; at < text.size();) {
+            const ssize_t done =
+                ::pwrite(file_, text.data() + at, text.size() - at, static_cast<off_t>(at));
+            CNB_CHECK(done > 0);
+            at += static_cast<size_t>(done);
+        }
+    }
+    std::string read() const {
+        std::string text(static_cast<size_t>(::lseek(file_, 0, SEEK_END)), '\0');
+        for (size_t at = 0; at < text.size();) {
+            const ssize_t done =
+                ::pread(file_, text.data() + at, text.size() - at, static_cast<off_t>(at));
+            CNB_CHECK(done > 0);
+            at += static_cast<size_t>(done);
+        }
+        return text;
+    }
+
+  private:
+    int file_;
+};
+
+std::string name_in_words(Site site) {
+    return site == Site::none ? "store of an earlier life" : std::string(name_of(site));
+}
+
+std::optional<Site> site_of(std::string_view name) {
+    for (const Site site : all_sites())
+        if (name_of(site) == name) return site;
+    return std::nullopt;
+}
+
+std::string_view without(std::string_view text, std::string_view beginning) {
+    return text.starts_with(beginning) ? text.substr(beginning.size()) : text;
+}
+
+// Goes to the image that failed in a run, and explains it there.
+class Explainer {
+  public:
+    Explainer(const ScenarioRun& run, const Outcome& outcome) : run_(run) {
+        violation.kind = outcome.kind;
+        violation.what = outcome.wrong;
+        place_ = outcome.at;
+    }
+
+    // In this very process.
+    void explain(const std::string& image_file) {
+        if (place_ == Place{}) return;
+        Outcome ignored;
+        run_broken(run_, ignored, [&](Trial& trial) {
+            trial.wanted = place_;
+            trial.found = [&](const Crash& crash) {
+                explain_at(trial, crash);
+                if (!image_file.empty() && violation.crash_point != 0)
+                    image_is_kept = explain::write_image(image_file, crash.image.image());
+                return "explained";
+            };
+        });
+    }
+
+    Violation violation;
+    explain::Finding finding;
+    sim::Trace trace;  // up to the crash
+    bool image_is_kept = false;
+
+  private:
+    // In a process of its own: recoveries may die of it, or not end.
+    static Outcome judge(Trial& trial, const Crash& crash) {
+        const auto check = [&](size_t, Outcome& outcome) {
+            trial.looking = false;
+            outcome.set_wrong(crash.check(crash.image));
+        };
+        return run_forked(1, {.seconds_max = kSecondsForAnImage}, check)[0];
+    }
+
+    void explain_at(Trial& trial, const Crash& crash) {
+        const Outcome first = judge(trial, crash);
+        // Of a run that took too long: it was not this image.
+        if (first.wrong[0] == 0) return;
+        violation.kind = first.kind;
+        violation.what = first.wrong;
+        violation.crash_point = place_.crash_point;
+        violation.where = without(crash.where, "crash at ");
+        const sim::CrashMedium& medium = crash.life.medium();
+        const explain::Failure failure{
+            .pending = medium.pending(),
+            .image = crash.image,
+            .wrong =
+                [&] {
+                    const Outcome outcome = judge(trial, crash);
+                    return std::string(outcome.kind == first.kind ? outcome.wrong : "");
+                },
+            .outcome = [&] { return std::string(judge(trial, crash).wrong); },
+            .tries_max = first.kind == ViolationKind::hung ? 0 : kTriesMax,
+            .name = name_in_words,
+            .workload = number_of(run_),
+            .until = [&](const explain::Finding::Store& lost) -> std::string {
+                if (medium.is_sealed(lost.line)) return "the record there is acknowledged";
+                return "what was durable or acknowledged by then";
+            }};
+        finding = explain::explain(failure, violation);
+        if (!run_.traced) return;
+        trace = crash.life.trace();
+        keep_for_page(finding, failure, trace);
+    }
+
+    const ScenarioRun& run_;
+    Place place_;
+};
+
+// The run once more, with the fix: what is found then. `tell` is told of a first word on that.
+void try_fix(const ScenarioRun& run, Explainer& one, const std::function<void()>& tell) {
+    const auto site = one.finding.fix ? site_of(one.finding.fix->where) : std::nullopt;
+    if (!site) return;
+    ScenarioRun again = run;
+    again.fenced = site;
+    again.traced = false;
+    const auto say = [&](const std::vector<Violation>& left) {
+        one.violation.fix = outcome_of(*one.finding.fix, run.broken.domain, one.violation, left);
+        tell();
+    };
+    const Outcome outcome =
+        run_forked(1, {}, [&](size_t, Outcome& its_own) { run_broken(again, its_own); })[0];
+    if (outcome.wrong[0] == 0) return say({});
+    Explainer other(again, outcome);
+    say({other.violation});
+    other.explain("");
+    say({other.violation});
+}
+
+// What is known by now, and which files there are.
+std::string letter_of(const Unexplained& one, const Explainer& explainer, bool page_is_there) {
+    const Violation& violation = explainer.violation;
+    std::string text = explain::details_of(violation);
+    if (one.outcome.at == Place{})
+        text = "  no image: none that a crash could leave is to blame by itself\n";
+    else if (violation.crash_point == 0)
+        text = "  no image: the one at which the run ended does not fail by itself\n";
+    explain::JsonObject json = explain::json_of(violation);
+    const auto add_file = [&](const char* key, const std::string& path, bool is_there) {
+        if (path.empty() || violation.crash_point == 0) return;
+        text +=
+            std::string("  ") + key + ": " + path + (is_there ? "" : " cannot be written") + "\n";
+        json.raw(key, is_there ? explain::json_string(path) : "null");
+    };
+    add_file("image", one.image_file, explainer.image_is_kept);
+    add_file("page", one.page_file, page_is_there);
+    return text + '\0' + json.text();
+}
+
+void explain_one(const Unexplained& one, const Letter& letter) {
+    ScenarioRun run = one.run;
+    run.traced = !one.page_file.empty();
+    Explainer explainer(run, one.outcome);
+    const auto tell = [&] {
+        bool page_is_there = false;
+        if (run.traced && explainer.violation.crash_point != 0)
+            page_is_there = explain::write_page(
+                one.page_file,
+                explain::page_of(explainer.violation, explainer.finding, explainer.trace));
+        letter.write(letter_of(one, explainer, page_is_there));
+    };
+    tell();
+    explainer.explain(one.image_file);
+    std::string& replay = explainer.violation.replay;
+    if (!replay.empty()) replay = one.command(replay);
+    tell();
+    try_fix(run, explainer, tell);
+}
+
+}  // namespace
+
+std::vector<Explained> explain_all(std::span<const Unexplained> all) {
+    std::vector<Letter> letters(all.size());
+    run_forked(all.size(), {.at_once = 2, .seconds_max = kSecondsForAll},
+               [&](size_t i, Outcome&) { explain_one(all[i], letters[i]); });
+    std::vector<Explained> explained;
+    for (const Letter& letter : letters) {
+        const std::string both = letter.read();
+        const size_t end = both.find('\0');
+        explained.push_back({both.substr(0, end), both.substr(end + 1)});
+    }
+    return explained;
+}
+
+uint32_t number_of(const ScenarioRun& run) {
+    const std::string text =
+        std::string(run.scenario->name) + " " + run.broken.name + " " +
+        std::string(name_of(run.broken.domain)) + (run.broken.forced_cached ? " cached " : " ") +
+        std::to_string(run.seed) + " " + std::to_string(run.levels.random_images);
+    return crc32c(0, text.data(), text.size());
+}
+
+Result<std::vector<std::byte>> image_of(std::span<const ScenarioRun> runs, std::string_view line) {
+    const auto replay = explain::parse_replay(line);
+    if (!replay) return fail(replay.error());
+    const auto run = std::ranges::find(runs, replay->workload, number_of);
+    if (run == runs.end())
+        return fail(Errc::invalid_argument,
+                    "a crash test does not come to '" + replay->text() +
+                        "': it is of another scenario, --seed, --images or --break");
+    const std::string ended = "a crash test ends before the crash point of '" + replay->text() +
+                              "': there is no such one";
+    const Letter letter;
+    letter.write('-' + ended);
+    const auto look_for = [&](size_t, Outcome& outcome) {
+        run_broken(*run, outcome, [&](Trial& trial) {
+            trial.wanted = {replay->crash_point, 1};
+            trial.found = [&](const Crash& crash) {
+                const auto put = put_replayed(*replay, replay->workload, crash.life.medium().live(),
+                                              crash.life.medium().pending(), crash.image);
+                const auto image = crash.image.image();
+                letter.write(put ? '+' + std::string(reinterpret_cast<const char*>(image.data()),
+                                                     image.size())
+                                 : '-' + put.error().message);
+                return "found";
+            };
+        });
+    };
+    run_forked(1, {.seconds_max = 0}, look_for);
+    const std::string answer = letter.read();
+    if (answer[0] == '-') return fail(Errc::invalid_argument, answer.substr(1));
+    const auto* bytes = reinterpret_cast<const std::byte*>(answer.data());
+    return std::vector<std::byte>(bytes + 1, bytes + answer.size());
+}
+
+}  // namespace cinnabar::trials

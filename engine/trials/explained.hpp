@@ -1,0 +1,43 @@
+// What can be said of a run that went wrong: it is made again, in a process of its own, up to the
+// image that failed; that is reduced and put into words as the kit does (explain/explain.hpp), and
+// the run is made once more with a flush and a fence put in.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cinnabar/result.hpp"
+#include "trials/mutants.hpp"
+
+namespace cinnabar::trials {
+
+struct Explained {
+    std::string text;  // lines that are set in by two
+    std::string json;  // one object, with the members of a violation of the kit
+};
+
+struct Unexplained {
+    ScenarioRun run;
+    Outcome outcome;  // of that very run
+    // The command that gives the image which this replay line names.
+    std::function<std::string(const std::string& line)> command;
+    // Where set, what is put there.
+    std::string page_file = {};
+    std::string image_file = {};
+};
+
+// In the same order. Where no image is to blame that is what is said.
+std::vector<Explained> explain_all(std::span<const Unexplained> all);
+
+// Of a run: which it is, whatever the engine does. In a replay line, of the workload.
+uint32_t number_of(const ScenarioRun& run);
+
+// The image that a replay line names, of one of these runs. Errors: invalid_argument (no such line;
+// another build; of none of these runs).
+Result<std::vector<std::byte>> image_of(std::span<const ScenarioRun> runs, std::string_view line);
+
+}  // namespace cinnabar::trials
