@@ -122,6 +122,7 @@ void CrashMedium::store_words(Site site, Unit::Kind kind, std::byte* to, const s
 // Not an error that a scenario has the next sync report: that is for the engine to meet.
 void CrashMedium::force(Site site, const std::byte* from, size_t length) {
     const bool fail_sync = std::exchange(fail_sync_, false);
+    const Counts counts = counts_;
     if (domain_ == Domain::page) {
         CNB_CHECK(sync(site, from, length).has_value());
     } else {
@@ -129,6 +130,7 @@ void CrashMedium::force(Site site, const std::byte* from, size_t length) {
         fence(site);
     }
     fail_sync_ = fail_sync;
+    counts_ = counts;
 }
 
 void CrashMedium::tell(Trace::Kind kind, Site site, const std::byte* from, size_t length) const {
