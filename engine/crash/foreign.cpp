@@ -61,7 +61,8 @@ std::string text_of(std::vector<void*>::const_iterator frame,
 
 Foreign::Foreign(const std::string& path, Run& run) : run_(run) {
     std::error_code ignored;
-    path_ = std::filesystem::weakly_canonical(path, ignored).string();
+    // Of a file that is not there yet weakly_canonical keeps a name without a folder as it is.
+    path_ = std::filesystem::weakly_canonical(std::filesystem::absolute(path), ignored).string();
     is_folder_ = std::filesystem::is_directory(path_, ignored);
     if (std::filesystem::is_regular_file(path_, ignored)) {
         std::ifstream file(path_, std::ios::binary);

@@ -5,6 +5,7 @@
 //   CINNABAR_CRASH_FILE          the file that the workload maps
 //   CINNABAR_CRASH_FOLDER        where images lie, and what is said below
 //   CINNABAR_CRASH_RECOVER       the command, for a shell; the path of an image comes behind it
+//   CINNABAR_CRASH_HERE          the folder where it runs
 //   CINNABAR_CRASH_PAGES         where pages for the browser lie then, or nothing
 //   CINNABAR_CRASH_REPLAY, _IMAGE   the line of the one image that is wanted, and its file; or
 //                                nothing
@@ -14,7 +15,8 @@
 // In the folder: "acknowledged" holds what the workload has printed so far and is the command's
 // standard input; "report.json" and "report.txt" are written when the workload ends. A report that
 // is there stays: what a later program has to say, that maps the file too, is in "second.txt". For
-// a replay "refused.txt" has the reason where there is no image.
+// a replay "replayed.txt" says that the image is there, and "refused.txt" why it is not; "late.txt"
+// that all acknowledgements came after the last crash point but the end.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -76,6 +78,7 @@ Options options_of_environment() {
     ::dup2(said, STDOUT_FILENO);
     ::dup2(said, STDERR_FILENO);
     ::unsetenv("LD_PRELOAD");
+    if (::chdir(setting("HERE").c_str()) != 0) ::_exit(126);
     const std::string line = command + " \"$1\"";
     ::execl("/bin/sh", "sh", "-c", line.c_str(), "sh", image.c_str(), nullptr);
     ::_exit(127);
@@ -108,7 +111,8 @@ std::string run_command(const std::string& command, const std::string& image,
     const int code = WEXITSTATUS(status);
     if (code > 128) return "signal " + std::to_string(code - 128);  // as the shell says it
     // What it says beside a verdict of 0 or 2 may differ from run to run.
-    return "exit " + std::to_string(code) + (code == 1 && !text.empty() ? ": " + text : "");
+    const bool told = code == 1 || code == 126 || code == 127;
+    return "exit " + std::to_string(code) + (told && !text.empty() ? ": " + text : "");
 }
 
 uint64_t bytes_of(const std::string& path) {
@@ -124,7 +128,9 @@ std::string verdict_on(std::string_view end, const std::string& acknowledged) {
         if (bytes_of(acknowledged) == 0) return {};
         return "the recovery command refused the image, and something is acknowledged already";
     }
-    if (end == "exit 127") return "the recovery command is not found";
+    for (const std::string_view code : {"exit 126", "exit 127"})  // the shell's own
+        if (end.starts_with(code))
+            return "the recovery command cannot be run" + std::string(end.substr(code.size()));
     return "the recovery command ended by " + std::string(end);
 }
 
@@ -152,7 +158,7 @@ class Preloaded {
         } else if (!run_.start()) {
             return;
         }
-        run_.count_acknowledged([this] { return bytes_of(acknowledged_); });
+        run_.count_acknowledged([this] { return said_at_crash_point_ = bytes_of(acknowledged_); });
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
         if (::access(report_.c_str(), F_OK) == 0)
             foreign_->refuse(
@@ -165,6 +171,8 @@ class Preloaded {
     void finish() {
         if (::getpid() != process_ || !foreign_) return;
         std::fflush(stdout);
+        if (said_at_crash_point_ == 0 && bytes_of(acknowledged_) != 0)
+            (void)write_file(options_.image_folder + "/late.txt", "");
         if (foreign_->active()) run_.at_end();
         Foreign::watch(nullptr);
         if (!replay_.empty()) return write_replayed();
@@ -188,7 +196,8 @@ class Preloaded {
         const auto image = run_.found();
         if (!image) return refuse(image.error().message);
         const std::string path = setting("IMAGE");
-        if (!explain::write_image(path, *image)) refuse("'" + path + "' cannot be written");
+        if (!explain::write_image(path, *image)) return refuse("'" + path + "' cannot be written");
+        (void)write_file(options_.image_folder + "/replayed.txt", "");
     }
 
     Test test() const {
@@ -212,6 +221,7 @@ class Preloaded {
     const Test test_;
     Run run_{test_, options_};
     std::unique_ptr<Foreign> foreign_;
+    uint64_t said_at_crash_point_ = 0;
 };
 
 Preloaded* the_preloaded = nullptr;

@@ -139,6 +139,7 @@ class PoolMedium {
              at = (at / format::kPageBytes + 1) * format::kPageBytes) {
             auto* word = reinterpret_cast<uint64_t*>(at);
             medium_.store8(Site::accept_store, word, *word);
+            if (M::mutant(Mutant::first_page_accepted)) return;
         }
     }
 

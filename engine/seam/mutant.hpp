@@ -49,6 +49,7 @@ namespace cinnabar {
     X(links_not_accepted)                                                              \
     X(frames_not_accepted)                                                             \
     X(nothing_accepted)                                                                \
+    X(first_page_accepted)     /* and no other of a range */                           \
     X(weak_testimony_believed) /* of a life on a medium that asked for less */         \
     X(cut_not_erased)                                                                  \
     X(zeros_not_accepted)                                                              \

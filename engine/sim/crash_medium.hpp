@@ -80,8 +80,8 @@ class CrashMedium {
     void swap_kind(Site site) { swapped_ = site; }
     // What else the engine does wrong from now on, over every medium of this process.
     static void switch_on(Mutant mutant) { switched_on_ = mutant; }
-    // A mend that is tried: behind each store of this site a flush and a fence, or a sync, which are
-    // not counted.
+    // A mend that is tried: behind each store of this site a flush and a fence, or a sync. None of
+    // them is counted.
     void force_behind(Site site) { forced_ = site; }
     // The next sync reports an error, whatever range it asks for, and, as on Linux, the pages that
     // could not be written count as clean until they are stored to again: a second sync succeeds

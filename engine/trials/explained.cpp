@@ -172,6 +172,8 @@ std::string letter_of(const Unexplained& one, const Explainer& explainer, bool p
         text = "  no image: none that a crash could leave is to blame by itself\n";
     else if (violation.crash_point == 0)
         text = "  no image: the one at which the run ended does not fail by itself\n";
+    else if (!std::string_view(one.outcome.wrong).ends_with(violation.what))
+        text = "  smallest image: " + violation.what + "\n" + text;
     explain::JsonObject json = explain::json_of(violation);
     const auto add_file = [&](const char* key, const std::string& path, bool is_there) {
         if (path.empty() || violation.crash_point == 0) return;

@@ -30,8 +30,11 @@ constexpr Site kSynced[] = {Site::ceiling_fence, Site::header_a_fence, Site::hea
                             Site::erase_fence};
 
 // In the page domain too.
-constexpr Mutant kPageMutants[] = {Mutant::nothing_accepted, Mutant::failure_forgotten,
-                                   Mutant::failure_flagged_late};
+constexpr Mutant kPageMutants[] = {Mutant::nothing_accepted, Mutant::first_page_accepted,
+                                   Mutant::failure_forgotten, Mutant::failure_flagged_late};
+// There alone.
+constexpr Mutant kPageOnlyMutants[] = {Mutant::first_page_accepted, Mutant::failure_forgotten,
+                                       Mutant::failure_flagged_late};
 
 bool holds(std::span<const Site> sites, Site site) {
     return std::ranges::find(sites, site) != sites.end();
@@ -83,7 +86,7 @@ void add_mutant(std::vector<Broken>& all, Mutant mutant) {
     Broken broken;
     broken.name = name_of(mutant);
     broken.mutant = mutant;
-    if (mutant != Mutant::failure_forgotten && mutant != Mutant::failure_flagged_late)
+    if (std::ranges::find(kPageOnlyMutants, mutant) == std::end(kPageOnlyMutants))
         all.push_back(broken);
     if (std::ranges::find(kPageMutants, mutant) == std::end(kPageMutants)) return;
     broken.domain = Domain::page;
@@ -190,6 +193,7 @@ constexpr Known kKnown[] = {
     {"frames_not_accepted", "killing"},
     {"nothing_accepted", "killed_appending"},
     {"nothing_accepted_page", "killing"},
+    {"first_page_accepted_page", "failing"},
     {"weak_testimony_believed", "on_a_weaker_medium"},
     {"cut_not_erased", "reviving_threads"},
     {"zeros_not_accepted", "killed_erasing"},

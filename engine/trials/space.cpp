@@ -108,6 +108,8 @@ class Carried {
         auto reader = ReaderCore::open(life.engine().stream("s"), std::nullopt, Frontier::durable);
         if (!reader) return reader.error().message;
         std::set<uint64_t> found;
+        if (const uint64_t mark = life.engine().stream("s")->low_water(); !marks.contains(mark))
+            return "the low-water mark is " + std::to_string(mark);
         for (;;) {
             auto record = (*reader)->next();
             if (!record) return record.error().message;
@@ -115,10 +117,33 @@ class Carried {
             const uint64_t origin = (*record)->origin.value;
             if (!found.insert(origin).second)
                 return "LSN " + std::to_string(origin) + " is delivered twice";
+            if (std::string wrong = compare_with_origin(**record); !wrong.empty())
+                return "LSN " + std::to_string(origin) + " " + wrong;
         }
         for (const uint64_t origin : needed)
             if (!found.contains(origin)) return "LSN " + std::to_string(origin) + " is gone";
         return "";
+    }
+
+    // What was appended, and what was told of it, is the same wherever a copy of it stands.
+    std::string compare_with_origin(const Record& record) const {
+        const auto& appended = setup_.history["s"].appended;
+        auto at = std::ranges::upper_bound(appended, record.origin, {}, &Appended::lsn);
+        if (at == appended.begin()) return "was never appended";
+        --at;
+        if (at->lsn != record.origin && !at->in_flight) return "was never appended";
+        if (!std::ranges::equal(record.payload, record_bytes(at->number, at->length)))
+            return "is not what was appended";
+        return record.kind == kind_of(at->number) ? "" : "has another kind";
+    }
+
+    // Appends the next record, of a kind of its own.
+    Lsn append(size_t length, Durability durability) {
+        const uint64_t number = setup_.history["s"].last_number + 1;
+        auto lsn = setup_.life.append(setup_.history, "s", length,
+                                      {.durability = durability, .kind = kind_of(number)});
+        CNB_CHECK(lsn.has_value());
+        return *lsn;
     }
 
     // What is undecided below the end of the oldest segment, to the end of the log.
@@ -137,8 +162,11 @@ class Carried {
 
     std::set<uint64_t> needed;          // origins that were acknowledged and not released
     std::map<uint64_t, Lsn> undecided;  // where it stands now, by origin
+    std::set<uint64_t> marks = {0};     // one of these is the low-water mark
 
   private:
+    static uint16_t kind_of(uint64_t number) { return static_cast<uint16_t>(1 + number % 7); }
+
     OneStream& setup_;
 };
 
@@ -154,9 +182,8 @@ std::string carrying_forward(Trial& trial) {
     Explorer explorer(trial, setup.life, [&](sim::Image& image) { return carried.check(image); });
     auto core = setup.life.engine().stream("s");
     for (int i = 0; core->appended() < 8 * kSpan && explorer.failure.empty(); ++i) {
-        setup.append(60 + static_cast<size_t>(i * 37 % 150),
-                     i % 3 == 0 ? Durability::lazy : Durability::forced);
-        const Lsn lsn = setup.history["s"].appended.back().lsn;
+        const Lsn lsn = carried.append(60 + static_cast<size_t>(i * 37 % 150),
+                                       i % 3 == 0 ? Durability::lazy : Durability::forced);
         if (i % 10 == 5 && carried.undecided.size() < 6) carried.undecided[lsn.value] = lsn;
         if (core->durable() > lsn.value) carried.needed.insert(lsn.value);
         if (i % 6 != 5 || core->durable() < core->oldest_end()) continue;
@@ -166,8 +193,10 @@ std::string carrying_forward(Trial& trial) {
         std::erase_if(carried.needed, [&](uint64_t origin) {
             return origin < to && !carried.undecided.contains(origin);
         });
+        carried.marks.insert(to);
         if (auto done = setup.life.release(setup.history, keeper, Lsn{to}); !done)
             return "release: " + done.error().message;
+        carried.marks = {to};
         explorer.look("released");
     }
     return explorer.failure;

@@ -46,14 +46,17 @@ std::string ThreadHistory::compare(const Records& records) const {
         if (appended && *appended != lsn) return at + "appended elsewhere";
         ++found[thread];
     }
+    const Lsn last = records.empty() ? Lsn{} : records.back().first;
     for (size_t thread = 0; thread < threads_.size(); ++thread) {
         const Own& own = threads_[thread];
         if (found[thread] < own.acknowledged)
             return "thread " + std::to_string(thread) + ": an acknowledged record is gone";
-        for (size_t i = found[thread]; i < own.lsn.size(); ++i)
-            if (own.lsn[i] && own.lsn[i]->value < acknowledged_)
-                return "LSN " + std::to_string(own.lsn[i]->value) +
-                       " is gone, and a later record was acknowledged";
+        for (size_t i = found[thread]; i < own.lsn.size(); ++i) {
+            if (!own.lsn[i]) continue;
+            const std::string gone = "LSN " + std::to_string(own.lsn[i]->value) + " is gone, and ";
+            if (own.lsn[i]->value < acknowledged_) return gone + "a later record was acknowledged";
+            if (*own.lsn[i] < last) return gone + "a later record is there";
+        }
     }
     return "";
 }

@@ -67,6 +67,12 @@ class CrashLog(ProgramTest):
         for run in done["mutant_runs"]:
             self.assertTrue(run["noticed"] and run["what"], run)
 
+    def test_a_break_that_nothing_notices(self):
+        text = self.ok("crash", "log", "--scenario", "killing", "--break", "erase_flush").decode()
+        self.assertIn("erase_flush is not noticed here; reviving is the scenario that must", text)
+        text = self.ok("crash", "log", "--scenario", "closing", "--break", "close_store_swapped")
+        self.assertIn(b"close_store_swapped is no defect: its own thread", text)
+
     def test_a_violation_is_told_with_how_to_see_it_again(self):
         words = ("--scenario", "appending", "--break", "forced_fence")
         done = self.campaign(*words, code=VIOLATION)
@@ -102,6 +108,14 @@ class CrashLog(ProgramTest):
         told["tried"] = told["fix"]
         for key in "lost", "order", "tried", "replay", "again":
             self.assertIn(f"  {key}: {told[key]}\n", text)
+
+    def test_the_smallest_image_may_fail_otherwise(self):
+        words = ("--scenario", "appending", "--break", "spare_before_fence")
+        told = self.violation(*words)
+        text = self.expect(VIOLATION, "crash", "log", *words).stdout.decode()
+        self.assertIn("crash at attach_fence: open: corrupt: corrupt_link", text)
+        self.assertEqual(told["what"], "segment 0: attached with one header copy")
+        self.assertIn(f"  smallest image: {told['what']}\n", text)
 
     def test_nobody_else_is_explained(self):
         done = self.campaign("--scenario", "recycling", "--mutants")

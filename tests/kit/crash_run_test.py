@@ -49,22 +49,23 @@ class CrashRun(unittest.TestCase):
         done = self.ledger(VIOLATION, "count_first")
         self.assertIn("not written: entry", done.stdout)
         self.assertIn("pmem_persist by ledger", done.stdout)
-        self.assertIn("no violation", self.ledger(OK).stdout)  # over an old file
         kept = os.path.join(self.images, "violation-1.image")
         judged = subprocess.run([LEDGER, "check", "right", kept], input="", capture_output=True,
                                 text=True)
         self.assertEqual(judged.returncode, 1, "the image that was kept fails again")
+        self.assertIn("no violation", self.ledger(OK).stdout)  # over an old file
 
     def replayed(self, code, line, how="count_first"):
         """The image that the line names, of a new file, and what was said."""
         os.remove(self.file)
         image = os.path.join(self.images, "again")
+        with open(image, "wb") as file:
+            file.write(b"precious")
         done = self.ledger(code, how, "right", "--replay", line, "--image", image)
-        if code != OK:
-            self.assertFalse(os.path.exists(image))
-            return None, done.stderr
         with open(image, "rb") as file:
-            return file.read(), done.stderr
+            found = file.read()
+        self.assertEqual(found == b"precious", code != OK)
+        return found, done.stderr
 
     def test_replay(self):
         done = self.ledger(VIOLATION, "count_first", "right", "--json", "-")
@@ -82,6 +83,11 @@ class CrashRun(unittest.TestCase):
         done = self.run_words("--file", self.file, "--image-dir", self.images, "--recover-cmd",
                               "true", "--replay", violation["replay"], "--", "true")
         self.assertEqual(done.returncode, USAGE, "--replay without --image")
+        done = self.run_words("--file", self.file, "--image-dir", self.images, "--recover-cmd",
+                              "true", "--replay", violation["replay"], "--image",
+                              self.images + "/../ledger", "--", "true")
+        self.assertEqual(done.returncode, USAGE)
+        self.assertIn("is the workload's own", done.stderr)
 
     def test_page(self):
         done = self.ledger(VIOLATION, "count_first", "right", "--page", self.images)
@@ -91,6 +97,10 @@ class CrashRun(unittest.TestCase):
         done = self.run_words("--file", self.file, "--image-dir", self.images, "--recover-cmd",
                               "true", "--page", self.images + "/none", "--", "true")
         self.assertIn("pages lie in it", done.stderr)
+        os.remove(self.file)
+        self.ledger(OK, "right", "right", "--page", self.images)
+        self.assertEqual(os.listdir(self.images).count("violation-1.html"), 0, "of an earlier run")
+        self.assertEqual(os.listdir(self.images).count("violation-1.image"), 0)
 
     def test_the_last_count_is_not_flushed(self):
         """Nothing is stored between the last fence and the last acknowledgement."""
@@ -116,8 +126,35 @@ class CrashRun(unittest.TestCase):
         self.assertIn("a crash can leave", done.stderr)
 
     def test_recovery_command_that_is_not_there(self):
-        done = self.run_crash(VIOLATION, [LEDGER, "write", self.file, "right"], "no-such-command")
-        self.assertIn("the recovery command is not found", done.stdout)
+        for command in "no-such-command", self.images:
+            done = self.run_crash(USAGE, [LEDGER, "write", self.file, "right"], command)
+            self.assertIn(f"--recover-cmd '{command}': the recovery command cannot be run: ",
+                          done.stderr)
+            self.assertEqual(done.stdout, "", "nothing was judged")
+            os.remove(self.file)
+
+    def test_names_without_a_folder(self):
+        """Of a file that is not there yet; and where the workload goes elsewhere."""
+        folder = os.path.dirname(self.file)
+        os.symlink(LEDGER, os.path.join(folder, "tool"))
+        for workload in (["./tool", "write", "new", "count_first"],
+                         ["sh", "-c", "cd images && ../tool write ../new count_first"]):
+            done = subprocess.run([PROGRAM, "crash", "run", "--file", "new", "--image-dir",
+                                   "images", "--recover-cmd", "./tool check right", "--",
+                                   *workload], capture_output=True, text=True, timeout=60,
+                                  cwd=folder)
+            self.assertEqual(done.returncode, VIOLATION, done.stdout + done.stderr)
+            os.remove(os.path.join(folder, "new"))
+
+    def test_promises_that_come_late_or_never(self):
+        late = f"{LEDGER} write {self.file} right > {self.images}/kept; cat {self.images}/kept"
+        done = self.run_crash(OK, ["sh", "-c", late], "true")
+        self.assertIn("all that the workload printed came after its last crash point", done.stderr)
+        os.remove(self.file)
+        done = self.run_crash(OK, ["sh", "-c", f"{LEDGER} write {self.file} right >&2"], "true")
+        self.assertIn("the workload printed nothing", done.stderr)
+        os.remove(self.file)
+        self.assertNotIn("printed", self.ledger(OK).stderr)
 
     def test_workloads_that_end_badly(self):
         self.assertIn("the workload died: Killed, and there is no report",
@@ -156,7 +193,17 @@ class CrashRun(unittest.TestCase):
         for option in "--images", "--milliseconds", "--memory", "--violations":
             done = self.run_words(*words, option, "0", "--", "true")
             self.assertEqual(done.returncode, USAGE, done.stderr)
-            self.assertIn("1 at least", done.stderr)
+            self.assertIn("'0' is below 1", done.stderr)
+        for option in "--images", "--milliseconds", "--random", "--seed", "--violations":
+            done = self.run_words(*words, option, "-1", "--", "true")
+            self.assertEqual(done.returncode, USAGE, done.stderr)
+            self.assertIn("'-1' is not a number", done.stderr)
+        for option in "--replay", "--recover-cmd", "--image-dir":
+            rest = [word for word in words if word != option and words[words.index(word) - 1] !=
+                    option]
+            done = self.run_words(*rest, option, "", "--image", self.file, "--", "true")
+            self.assertEqual(done.returncode, USAGE, done.stderr)
+            self.assertIn("it is empty", done.stderr)
         done = self.run_words("--file", self.file, "--image-dir", self.images + "/none",
                               "--recover-cmd", "true", "--", "true")
         self.assertEqual(done.returncode, IO)

@@ -142,6 +142,16 @@ Json violation_json(const CampaignReport& report, const CampaignRun& run) {
     return out;
 }
 
+// Of an engine that was broken, in scenarios that did not mind.
+std::string unnoticed(const CampaignReport& report) {
+    const trials::Known* known = trials::find_known(report.broken);
+    if (known == nullptr) return "";
+    if (!known->harmless.empty())
+        return report.broken + " is no defect: " + std::string(known->harmless) + "\n";
+    return report.broken + " is not noticed here; " + std::string(known->scenario) +
+           " is the scenario that must\n";
+}
+
 }  // namespace
 
 bool CampaignReport::any_violation() const {
@@ -248,6 +258,7 @@ std::string text_of(const CampaignReport& report) {
                 grouped(static_cast<uint64_t>(all.images_per_s())) +
                 " images per second and core; " +
                 format("10^%.1f not tried\n", all.explored.not_tried_log10());
+    if (!report.broken.empty() && !report.any_violation()) text += unnoticed(report);
     const uint64_t mutants = count(report, [](const CampaignRun& run) { return run.is_named(); });
     if (mutants != 0)
         text += grouped(mutants) + " mutants: " + grouped(defects_caught(report)) + " of " +

@@ -10,6 +10,7 @@
 #include "explain_log.hpp"
 #include "folder.hpp"
 #include "force/force_bench.hpp"
+#include "option_checks.hpp"
 #include "pool_options.hpp"
 #include "results.hpp"
 
@@ -30,15 +31,6 @@ struct LogVerb {
     std::optional<std::string> replay;
     std::string replayed_file;
 };
-
-// CLI11 takes -1 for a great unsigned number.
-auto number_from(uint64_t least) {
-    return [least](const std::string& text) {
-        const auto number = parse_number(text, "a number", UINT64_MAX);
-        if (!number) return number.error().message;
-        return *number < least ? "'" + text + "' is below " + std::to_string(least) : std::string();
-    };
-}
 
 std::string scenario_names() {
     std::string names;

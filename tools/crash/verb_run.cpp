@@ -16,6 +16,7 @@
 
 #include "crash_verbs.hpp"
 #include "folder.hpp"
+#include "option_checks.hpp"
 #include "output.hpp"
 #include "pool_options.hpp"
 #include "results.hpp"
@@ -23,6 +24,9 @@
 namespace cinnabar::tool {
 
 namespace {
+
+// So the preloaded object says it (preload.cpp).
+constexpr std::string_view kCannotBeRun = "the recovery command cannot be run";
 
 struct RunVerb {
     std::string file;
@@ -51,11 +55,12 @@ Result<void> check(const RunVerb& verb) {
     if (!verb.page_folder.empty())
         if (const auto there = check_folder(verb.page_folder, ": pages lie in it"); !there)
             return there;
-    for (const uint64_t number :
-         {verb.images, verb.milliseconds, verb.memory_bytes, verb.violations})
-        if (number == 0)
-            return fail(Errc::invalid_argument,
-                        "--images, --milliseconds, --memory and --violations are 1 at least");
+    if (verb.memory_bytes == 0) return fail(Errc::invalid_argument, "--memory: '0' is below 1");
+    std::error_code ignored;
+    if (!verb.replay.empty() && std::filesystem::weakly_canonical(verb.file, ignored) ==
+                                    std::filesystem::weakly_canonical(verb.replayed_file, ignored))
+        return fail(Errc::invalid_argument,
+                    "--image: '" + verb.file + "' is the workload's own; name another file");
     return {};
 }
 
@@ -79,6 +84,7 @@ void set(const char* name, const std::string& value) {
     set("FILE", verb.file);
     set("FOLDER", verb.image_folder);
     set("RECOVER", verb.recover_command);
+    set("HERE", std::filesystem::current_path().string());
     set("PAGES", verb.page_folder);
     set("REPLAY", verb.replay);
     set("IMAGE", verb.replayed_file);
@@ -102,11 +108,25 @@ void set(const char* name, const std::string& value) {
     ::_exit(127);
 }
 
+// What an earlier run has left of its violations.
+void remove_violations(const std::string& folder, const std::string& ending) {
+    if (folder.empty()) return;
+    std::error_code ignored;
+    for (uint64_t number = 1;; ++number)
+        if (!std::filesystem::remove(folder + "/violation-" + std::to_string(number) + ending,
+                                     ignored))
+            return;
+}
+
 // How the workload's process ended, as waitpid says it.
 Result<int> run_workload(const RunVerb& verb, const std::string& preload) {
-    for (const char* name : {"report.json", "report.txt", "second.txt", "refused.txt"})
+    for (const char* name :
+         {"report.json", "report.txt", "second.txt", "refused.txt", "replayed.txt", "late.txt"})
         ::unlink(verb.in_folder(name).c_str());
-    if (!verb.replay.empty()) ::unlink(verb.replayed_file.c_str());
+    if (verb.replay.empty()) {
+        remove_violations(verb.image_folder, ".image");
+        remove_violations(verb.page_folder, ".html");
+    }
     const std::string acknowledged = verb.in_folder("acknowledged");
     const int output =
         ::open(acknowledged.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
@@ -151,10 +171,38 @@ ExitCode no_report(const RunVerb& verb, const std::string& wrong) {
 ExitCode deliver_replayed(const RunVerb& verb, const std::string& wrong) {
     if (const auto refused = text_of_file(verb.in_folder("refused.txt")))
         return end_with(Error{Errc::invalid_argument, *refused, {}, {}}, false);
-    std::error_code ignored;
-    if (!std::filesystem::exists(verb.replayed_file, ignored)) return no_report(verb, wrong);
+    if (!text_of_file(verb.in_folder("replayed.txt"))) return no_report(verb, wrong);
     say("the image is in '" + verb.replayed_file + "'");
     return ExitCode::ok;
+}
+
+// What a clean report does not say of the workload's promises.
+void say_of_promises(const RunVerb& verb) {
+    const auto printed = text_of_file(verb.in_folder("acknowledged"));
+    if (!printed || printed->empty())
+        say("the workload printed nothing: no image was held against a promise");
+    else if (text_of_file(verb.in_folder("late.txt")))
+        say("all that the workload printed came after its last crash point: does it keep its "
+            "output back? (fflush; python3 -u)");
+}
+
+// Where the images of violations are, and their pages.
+void say_where(const RunVerb& verb) {
+    say("a crash can leave what the recovery does not master; images are in '" + verb.image_folder +
+        "'");
+    if (verb.page_folder.empty()) return;
+    const bool there = text_of_file(verb.page_folder + "/violation-1.html").has_value();
+    say(there ? "pages are in '" + verb.page_folder + "'"
+              : "there is no page in '" + verb.page_folder + "': can it be written to?");
+}
+
+// The shell's words where it could not run the command: then no image was judged.
+std::optional<std::string> command_failed(const Json& report) {
+    for (const Json& violation : report["violations"]) {
+        const std::string what = violation["what"];
+        if (what.starts_with(kCannotBeRun)) return what;
+    }
+    return std::nullopt;
 }
 
 ExitCode crash_run(const RunVerb& verb) {
@@ -169,10 +217,18 @@ ExitCode crash_run(const RunVerb& verb) {
     const auto json = text_of_file(verb.in_folder("report.json"));
     const auto text = text_of_file(verb.in_folder("report.txt"));
     if (!json || !text) return no_report(verb, wrong);
+    const Json report = Json::parse(*json);
+    if (const auto failed = command_failed(report))
+        return end_with(Error{Errc::invalid_argument,
+                              "--recover-cmd '" + verb.recover_command + "': " + *failed,
+                              {},
+                              {}},
+                        false);
     if (verb.json_file != "-") put(*text);
     if (const ExitCode code = write_results(*json, verb.json_file); code != ExitCode::ok)
         return code;
-    if (Json::parse(*json)["violations"].empty()) {
+    if (report["violations"].empty()) {
+        say_of_promises(verb);
         if (text_of_file(verb.in_folder("second.txt")))
             return end_with(Error{Errc::invalid_argument,
                                   "two programs of the workload map '" + verb.file +
@@ -183,8 +239,7 @@ ExitCode crash_run(const RunVerb& verb) {
         if (wrong.empty()) return end_with(ExitCode::ok, verb.json_file == "-");
         return end_with(Error{Errc::io, wrong, {}, {}}, false);
     }
-    say("a crash can leave what the recovery does not master; images are in '" + verb.image_folder +
-        "'");
+    say_where(verb);
     return end_with(ExitCode::violation, verb.json_file == "-");
 }
 
@@ -197,26 +252,36 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
     app->footer(
         "At each crash point of the workload images of the file are put into the folder, and\n"
         "'CMD IMAGE' is run by a shell with all that the workload has printed so far on its\n"
-        "standard input: what is printed counts as acknowledged. CMD ends with 0: right;\n"
+        "standard input: what is printed counts as acknowledged (print it at once: other\n"
+        "languages than C keep it back, as Python does without -u). CMD ends with 0: right;\n"
         "1: a violation, and its output says what; 2: refused, which is right until something\n"
         "is acknowledged. A signal, another exit code or no end in time are violations.\n"
         "The workload has one thread that stores, is not linked statically and ends by exit. Of\n"
-        "the programs that it starts one maps the file: a second one is an error.");
+        "the programs that it starts one maps the file: a second one is an error. The file is\n"
+        "left as the workload leaves it: make it again what it was before the next run.");
     app->add_option("--file", verb->file, "The file that the workload maps, or the folder of it")
         ->required()
+        ->check(not_empty())
         ->type_name("PATH");
     app->add_option("--image-dir", verb->image_folder, "Where images lie, and those that fail stay")
         ->required()
+        ->check(not_empty())
         ->type_name("DIR");
     app->add_option("--recover-cmd", verb->recover_command, "Recovers an image and judges it")
         ->required()
+        ->check(not_empty())
         ->type_name("CMD");
-    app->add_option("--seed", verb->seed, "Of what is drawn [1]");
-    app->add_option("--images", verb->images, "At each crash point, at most [1000]");
-    app->add_option("--random", verb->random_images, "Of these, drawn from all that can be [100]");
-    app->add_option("--milliseconds", verb->milliseconds, "For one recovery [10000]");
+    app->add_option("--seed", verb->seed, "Of what is drawn [1]")->check(number_from(0));
+    app->add_option("--images", verb->images, "At each crash point, at most [1000]")
+        ->check(number_from(1));
+    app->add_option("--random", verb->random_images, "Of these, drawn from all that can be [100]")
+        ->check(number_from(0));
+    app->add_option("--milliseconds", verb->milliseconds, "For one recovery [10000]")
+        ->check(number_from(1));
     add_size_option(*app, "--memory", verb->memory_bytes, "For one recovery [1G]");
-    app->add_option("--violations", verb->violations, "After so many nothing is tried [10]");
+    app->add_option("--violations", verb->violations,
+                    "After so many images that fail nothing is tried [10]")
+        ->check(number_from(1));
     // Not without FILE, as elsewhere: '--' would then end the option's words, and not all options.
     app->add_option("--json", verb->json_file, "Write the report to FILE ('-': standard output)")
         ->type_name("FILE");
@@ -225,6 +290,7 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
     auto* replay = app->add_option("--replay", verb->replay,
                                    "Recover nothing; give the image that this line of a report "
                                    "names, of the same file and workload")
+                       ->check(not_empty())
                        ->type_name("LINE");
     auto* image = app->add_option("--image", verb->replayed_file, "Where that image is put")
                       ->type_name("FILE");
@@ -235,7 +301,8 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
         ->type_name("WORKLOAD");
     run_when_chosen(*app, chosen, [verb] {
         // The workload may go elsewhere.
-        for (std::string* path : {&verb->page_folder, &verb->replayed_file})
+        for (std::string* path :
+             {&verb->file, &verb->image_folder, &verb->page_folder, &verb->replayed_file})
             if (!path->empty()) *path = std::filesystem::absolute(*path).string();
         return crash_run(*verb);
     });
