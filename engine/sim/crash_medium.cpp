@@ -45,22 +45,31 @@ void CrashMedium::kill() {
     }
 }
 
-// The live memory holds what is drawn, as if it had been so before.
-void CrashMedium::draw(uint64_t line, const PendingLine& pending, std::mt19937_64& random) {
+Line CrashMedium::drawn(const PendingLine& pending, std::mt19937_64& random) {
     const std::vector<Line> states = pending.states();
-    put_line(live_, line, states[random() % states.size()]);
+    return states[random() % states.size()];
 }
 
 void CrashMedium::drop_unwritten_pages(std::mt19937_64& random) {
     std::erase_if(pending_, [&](const auto& entry) {
         const auto& [line, pending] = entry;
-        if (pending.written_off) draw(line, pending, random);
+        if (pending.written_off) put_line(live_, line, drawn(pending, random));
         return pending.written_off;
     });
 }
 
+std::vector<std::byte> CrashMedium::image_of_power_loss(std::mt19937_64& random) const {
+    std::vector<std::byte> image(live_.begin(), live_.end());
+    for (const auto& [line, pending] : pending_) put_line(image, line, drawn(pending, random));
+    return image;
+}
+
 void CrashMedium::lose_power(std::mt19937_64& random) {
-    for (const auto& [line, pending] : pending_) draw(line, pending, random);
+    go_back_to(image_of_power_loss(random));
+}
+
+void CrashMedium::go_back_to(std::span<const std::byte> image) {
+    std::ranges::copy(image, live_.begin());
     pending_.clear();
     sealed_.clear();
 }

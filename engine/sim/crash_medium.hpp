@@ -48,6 +48,10 @@ class CrashMedium {
     // Power fails: the live memory holds an image that is drawn from `random`, each line in any
     // state that the rules allow. The next process goes on with this very medium.
     void lose_power(std::mt19937_64& random);
+    // What it would hold if power failed now.
+    std::vector<std::byte> image_of_power_loss(std::mt19937_64& random) const;
+    // Power failed at an earlier moment, and left this.
+    void go_back_to(std::span<const std::byte> image);
 
     // --- the Medium concept ---------------------------------------------------------------------
     Domain domain() const { return domain_; }
@@ -135,7 +139,7 @@ class CrashMedium {
     void store_words(Site site, Unit::Kind kind, std::byte* to, const std::byte* from,
                      size_t length, const std::vector<bool>* words = nullptr);
     void dirty_page(uint64_t line);
-    void draw(uint64_t line, const PendingLine& pending, std::mt19937_64& random);
+    static Line drawn(const PendingLine& pending, std::mt19937_64& random);
     void force(Site site, const std::byte* from, size_t length);
     void tell(Trace::Kind kind, Site site, const std::byte* from, size_t length) const;
     struct Lines {

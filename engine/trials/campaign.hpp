@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "trials/mutants.hpp"
@@ -30,13 +31,16 @@ struct CampaignRun {
     bool is_mutant() const { return known != nullptr; }
     // The scenario is the one that must notice the mutant, or comes nearest.
     bool is_named() const { return known != nullptr && known->scenario == tried.scenario->name; }
-    bool noticed() const { return outcome.wrong[0] != 0; }
+    bool failed() const { return outcome.wrong[0] != 0; }
+    bool noticed() const {
+        return failed() && !std::string_view(outcome.wrong).starts_with(kShowsNothing);
+    }
     bool ended() const { return outcome.wrong != kDoesNotEnd; }
     bool is_defect() const { return known != nullptr && known->harmless.empty(); }
     // Not what was expected: an alarm at an engine without a defect; a defect that is not noticed
     // where it must be, or by something that does not end.
     bool is_violation() const {
-        if (!is_defect()) return noticed();
+        if (!is_defect()) return failed();
         return is_named() && (!noticed() || !ended());
     }
 };

@@ -8,7 +8,7 @@ namespace cinnabar::trials {
 
 inline std::string verdict_of(const std::string& wrong, uint64_t kills, uint64_t kills_min) {
     if (!wrong.empty() || kills >= kills_min) return wrong;
-    return "killed " + std::to_string(kills) + " times only";
+    return std::string(kShowsNothing) + "killed " + std::to_string(kills) + " times only";
 }
 
 class KilledLife {

@@ -70,6 +70,12 @@ void Life::lose_power(std::mt19937_64& random) {
     medium_.lose_power(random);
 }
 
+void Life::go_back_to(std::span<const std::byte> image) {
+    engine_.reset();
+    sealed_to_.clear();
+    medium_.go_back_to(image);
+}
+
 Result<void> Life::open(bool read_only) {
     log::EngineOptions options;
     options.read_only = read_only;

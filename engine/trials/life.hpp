@@ -82,6 +82,8 @@ class Life {
     void kill();
     // Power fails, with an image that is drawn from `random`. Open again to recover.
     void lose_power(std::mt19937_64& random);
+    // It failed at an earlier moment of this life, and left this.
+    void go_back_to(std::span<const std::byte> image);
 
     SimPool& pool() { return pool_; }
     CrashMedium& medium() { return medium_; }

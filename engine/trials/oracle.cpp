@@ -64,6 +64,8 @@ std::string deliver(Life& life, History& history) {
     if (std::string wrong = check_structure(life.pool()); !wrong.empty()) return wrong;
     for (auto& [stream, past] : history) {
         past.released = past.low_water = life.engine().stream(stream)->low_water();
+        std::erase_if(past.appended,
+                      [&](const Appended& one) { return one.lsn.value < past.released; });
         const auto records = life.read(stream);
         const Lsn last = records->empty() ? Lsn{} : records->back().first;
         if (records->empty()) past.appended.clear();

@@ -89,7 +89,8 @@ std::string recovering(Trial& trial) {
     if (!explorer.failure.empty()) return explorer.failure;
     // Elsewhere the fence that attaches a segment makes all before it durable.
     const bool many = trial.life.domain == Domain::cache_line;
-    return many && second.report().streams[0].segments_renewed < 3 ? "no life behind the cut" : "";
+    if (!many || second.report().streams[0].segments_renewed >= 3) return "";
+    return std::string(kShowsNothing) + "no life is behind the cut";
 }
 
 // A life on a medium whose caches survive, or which was called so; the next one on one whose caches

@@ -42,7 +42,7 @@ constexpr std::array kScenarios = {
     Scenario{"full_log", "what was reserved, in a full log, after a crash", full_log},
     Scenario{"reserving", "outcomes, a checkpoint and a mark in a full log", reserving},
     Scenario{"carrying_forward", "records carried out of the oldest segment", carrying_forward},
-    Scenario{"many_lives", "10 000 lives of a record each", many_lives},
+    Scenario{"many_lives", "10 000 lives of a record, in each of which power fails", many_lives},
     Scenario{"on_a_weaker_medium", "a life of the byte domain, the next of another",
              on_a_weaker_medium, Domain::cache_line},
     Scenario{"in_space_of_another_pool", "over frames of another pool", in_space_of_another_pool},

@@ -225,22 +225,60 @@ std::string live_once(OneStream& setup, ServiceId keeper, std::mt19937_64& rando
     return released ? "" : "release: " + released.error().message;
 }
 
+// Power fails in a life at a fence that is drawn: what that leaves, and what was asked and
+// acknowledged by then.
+class PowerLoss {
+  public:
+    PowerLoss(Trial& trial, OneStream& setup, std::mt19937_64& random)
+        : trial_(trial), setup_(setup), random_(random), fence_(random() % 24) {
+        setup.life.medium().on_crash_point([this](Site) {
+            if (fences_++ == fence_) fail();
+        });
+    }
+    PowerLoss(const PowerLoss&) = delete;
+    PowerLoss& operator=(const PowerLoss&) = delete;
+    ~PowerLoss() { setup_.life.medium().on_crash_point(nullptr); }
+
+    // At the end where there were not so many fences.
+    void take_effect() {
+        if (image_.empty()) fail();
+        setup_.life.go_back_to(image_);
+        setup_.history = std::move(history_);
+    }
+
+  private:
+    void fail() {
+        const CrashMedium& medium = setup_.life.medium();
+        image_ = medium.image_of_power_loss(random_);
+        history_ = setup_.history;
+        trial_.seen.insert(sim::hash_of(image_));
+        trial_.explored.add(
+            {.crash_points = 1, .images = 1, .states_log10 = sim::states_log10(medium.pending())});
+    }
+
+    Trial& trial_;
+    OneStream& setup_;
+    std::mt19937_64& random_;
+    const uint64_t fence_;
+    uint64_t fences_ = 0;
+    std::vector<std::byte> image_;
+    History history_;
+};
+
 }  // namespace
 
-// Ten thousand lives of a record each, in a log that is full now and again: each ends with the
-// power, the next one recovers what that left.
+// Ten thousand lives of a record each, in a log that is full now and again. In each power fails at
+// some fence of opening, appending or releasing, or at its end; the next one recovers what that
+// left.
 std::string many_lives(Trial& trial) {
     OneStream setup(trial.life, {.segments = 4, .seed = trial.seed});
     const ServiceId keeper = setup.add_service();
     std::mt19937_64 random(trial.seed);
     for (int life = 0; life < kManyLives; ++life) {
+        PowerLoss loss(trial, setup, random);
         if (std::string wrong = live_once(setup, keeper, random); !wrong.empty())
             return "life " + std::to_string(life) + ": " + wrong;
-        trial.explored.add({.crash_points = 1,
-                            .images = 1,
-                            .states_log10 = sim::states_log10(setup.life.medium().pending())});
-        setup.life.lose_power(random);
-        trial.seen.insert(sim::hash_of(setup.pool.bytes()));
+        loss.take_effect();
     }
     return "";
 }

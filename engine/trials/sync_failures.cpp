@@ -10,14 +10,14 @@ namespace cinnabar::trials {
 
 namespace {
 
-void drop_pages(const Trial& trial, Life& life) {
-    std::mt19937_64 random(trial.seed);
+void drop_pages(uint64_t seed, Life& life) {
+    std::mt19937_64 random(seed);
     life.medium().drop_unwritten_pages(random);
 }
 
 // Page domain: a force fails, the process gives up, and the next one finds the records in the page
 // cache. What it delivers must be on the file, though the kernel takes the pages for clean.
-std::string failing_once(Trial& trial, bool drops, uint64_t segment_bytes,
+std::string failing_once(Trial& trial, uint64_t drops, uint64_t segment_bytes,
                          const std::vector<size_t>& lazy) {
     SimPool pool({.segment_bytes = segment_bytes, .age = Age::zero, .seed = trial.seed});
     pool.add_stream("s", false);
@@ -27,22 +27,22 @@ std::string failing_once(Trial& trial, bool drops, uint64_t segment_bytes,
     if (!life.append(history, "s", 300, Durability::forced)) return "append";
     for (const size_t length : lazy)
         if (!life.append(history, "s", length, Durability::lazy)) return "append";
-    life.medium().fail_next_sync();
-    if (life.engine().stream("s")->force(history["s"].appended.back().lsn)) return "no error";
-    if (drops) drop_pages(trial, life);
-    life.kill();
-    if (auto opened = life.open(); !opened) return opened.error().message;
-    life.note_durable(history, "s");
     Explorer explorer(trial, life, [&](auto& image) {
         return recover_and_compare(pool, image, history, trial.life);
     });
+    life.medium().fail_next_sync();
+    if (life.engine().stream("s")->force(history["s"].appended.back().lsn)) return "no error";
+    if (drops != 0) drop_pages(drops, life);
+    life.kill();
+    if (auto opened = life.open(); !opened) return opened.error().message;
+    life.note_durable(history, "s");
     explorer.look("after recovery");
     return explorer.failure;
 }
 
 // Page domain: a force fails, and the same process goes on. Records of the failed pages are older
 // than those of pages that can be written (trap L12).
-std::string going_on_once(Trial& trial, bool drops) {
+std::string going_on_once(Trial& trial, uint64_t drops) {
     SimPool pool({.segment_bytes = 16384, .age = Age::zero, .seed = trial.seed});
     pool.add_stream("s", false);
     Life life(pool, trial.life);
@@ -53,7 +53,7 @@ std::string going_on_once(Trial& trial, bool drops) {
             return "append";
     life.medium().fail_next_sync();
     if (life.engine().stream("s")->force(history["s"].appended.back().lsn)) return "no error";
-    if (drops) drop_pages(trial, life);
+    if (drops != 0) drop_pages(drops, life);
     Explorer explorer(trial, life, [&](auto& image) {
         return recover_and_compare(pool, image, history, trial.life);
     });
@@ -62,11 +62,13 @@ std::string going_on_once(Trial& trial, bool drops) {
     return explorer.failure;
 }
 
-// As it is, and where the system drops the pages that it could not write.
-std::string with_and_without_drops(Trial& trial, std::string (*run)(Trial& trial, bool drops)) {
-    for (const bool drops : {false, true})
-        if (std::string wrong = run(trial, drops); !wrong.empty())
-            return (drops ? "pages are dropped: " : "") + wrong;
+// As it is, and where the system drops the pages that it could not write, which then hold one thing
+// or another. 0: it does not.
+std::string with_and_without_drops(Trial& trial, std::string (*run)(Trial& trial, uint64_t drops)) {
+    for (uint64_t drops = 0; drops <= 4; ++drops)
+        if (std::string wrong = run(trial, drops == 0 ? 0 : trial.seed * 10 + drops);
+            !wrong.empty())
+            return (drops != 0 ? "pages are dropped: " : "") + wrong;
     return "";
 }
 
@@ -75,7 +77,7 @@ std::string with_and_without_drops(Trial& trial, std::string (*run)(Trial& trial
 // In a segment of one page up to its end, so that no tail is left to erase, whose msync would cover
 // for the others; and in one of several pages.
 std::string failing(Trial& trial) {
-    return with_and_without_drops(trial, [](Trial& of, bool drops) {
+    return with_and_without_drops(trial, [](Trial& of, uint64_t drops) {
         std::string wrong =
             failing_once(of, drops, 4096, {300, 300, 300, 300, 300, 300, 300, 300, 24});
         return wrong.empty() ? failing_once(of, drops, 16384, std::vector<size_t>(20, 480)) : wrong;
@@ -98,6 +100,9 @@ std::string failing_threads(Trial& trial) {
         for (const char* stream : {"s", "t"})
             for (const Durability durability : {Durability::forced, Durability::lazy})
                 if (!life.append(history, stream, 300, durability)) return "append";
+        Explorer explorer(trial, life, [&](auto& image) {
+            return recover_and_compare(pool, image, history, trial.life);
+        });
         life.medium().fail_next_sync();
         const auto force = [&](const std::string& stream) {
             const Lsn last = history[stream].appended.back().lsn;
@@ -105,9 +110,6 @@ std::string failing_threads(Trial& trial) {
                 history[stream].acknowledged = last.value + 1;
         };
         sim::run_interleaved(seed, {[&] { force("s"); }, [&] { force("t"); }});
-        Explorer explorer(trial, life, [&](auto& image) {
-            return recover_and_compare(pool, image, history, trial.life);
-        });
         explorer.look("after both forces");
         if (!explorer.failure.empty()) return explorer.failure;
     }

@@ -1,6 +1,6 @@
 // What several threads appended to one stream, and what an image of a crash amidst them must hold:
 // of each thread an exact prefix of its records, everything acknowledged to anybody, everything
-// below an acknowledged record, and everything below the durable frontier.
+// below a record that is there or is acknowledged, and everything below the durable frontier.
 #pragma once
 
 #include <optional>

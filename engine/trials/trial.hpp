@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 
 #include "sim/explore.hpp"
@@ -20,6 +21,10 @@ struct Crash {
     sim::Image& image;
     const std::function<std::string(sim::Image&)>& check;
 };
+
+// With this begins what a scenario says that came to nothing it could look at: not a failure of the
+// engine's, and no success.
+inline constexpr std::string_view kShowsNothing = "shows nothing: ";
 
 struct Trial {
     Trial(const Life::Options& options, uint64_t the_seed, const sim::ExploreOptions& the_levels);
