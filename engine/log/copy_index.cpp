@@ -31,20 +31,23 @@ Result<std::vector<Lsn>> CopyIndex::carry_forward(const std::shared_ptr<StreamCo
     if (auto ok = stream->usable(); !ok) return fail(std::move(ok.error()));
     std::vector<Lsn> places;
     if (records.empty()) return places;
+    // In a stream of many writers an append may return before what stands below it is published.
+    const Lsn newest = *std::max_element(records.begin(), records.end());
+    if (auto forced = stream->force(newest); !forced) return fail(std::move(forced.error()));
     std::lock_guard lock(mutex_);
     if (auto done = catch_up(stream); !done) return fail(std::move(done.error()));
     ReaderCore reader(stream, stream->low_water(), Frontier::published);
     for (const Lsn lsn : records) {
         auto record = reader.record_at(lsn);
         if (!record) return fail(std::move(record.error()));
-        uint64_t& newest = newest_.emplace(record->origin.value, lsn.value).first->second;
-        if (!release_to || newest < release_to->value) {
-            record->lsn = Lsn{newest};
+        uint64_t& place = newest_.emplace(record->origin.value, lsn.value).first->second;
+        if (!release_to || place < release_to->value) {
+            record->lsn = Lsn{place};
             const auto copy = stream->append_copy(*record);
             if (!copy) return fail(copy.error());
-            newest = copy->value;
+            place = copy->value;
         }
-        places.push_back(Lsn{newest});
+        places.push_back(Lsn{place});
     }
     const Lsn last = *std::max_element(places.begin(), places.end());
     if (auto forced = stream->force(last); !forced) return fail(std::move(forced.error()));

@@ -60,6 +60,32 @@ TEST(ReaderThreads, BeginWhereTheMarkIsThen) {
     }
 }
 
+// An append returns before those that took space ahead of it have written theirs.
+TEST(CarryThreads, WhatWasAppendedCanBeCarriedAtOnce) {
+    const uint64_t first = seed_of_this_run();
+    for (uint64_t seed = first; seed < first + 100; ++seed) {
+        SimPool pool({.segments = 5});
+        pool.add_stream("s", true);
+        Life life(pool, {});
+        ASSERT_TRUE(life.open());
+        auto core = life.engine().stream("s");
+        const auto append = [&] {
+            const std::vector<std::byte> bytes = record_bytes(1, 100);
+            const Bytes piece(bytes);
+            return core->append({&piece, 1}, bytes.size(), {.durability = Durability::lazy});
+        };
+        Result<std::vector<Lsn>> copies;
+        const auto carry = [&] {
+            const auto lsn = append();
+            CNB_CHECK(lsn.has_value());
+            copies = core->copies().carry_forward(core, {&*lsn, 1});
+        };
+        sim::run_interleaved(seed, {carry, [&] { CNB_CHECK(append().has_value()); },
+                                    [&] { CNB_CHECK(append().has_value()); }});
+        ASSERT_TRUE(copies) << copies.error().message << ", CINNABAR_SEED=" << seed;
+    }
+}
+
 // Segments pass between free, spare and taken meanwhile.
 TEST(SegmentThreads, NoneIsKeptBackWhereNobodyAskedForIt) {
     const uint64_t first = seed_of_this_run();
