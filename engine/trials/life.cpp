@@ -65,9 +65,7 @@ void Life::kill() {
 }
 
 void Life::lose_power(std::mt19937_64& random) {
-    engine_.reset();
-    sealed_to_.clear();
-    medium_.lose_power(random);
+    go_back_to(medium_.image_of_power_loss(random));
 }
 
 void Life::go_back_to(std::span<const std::byte> image) {

@@ -25,8 +25,10 @@ std::string failing_once(Trial& trial, uint64_t drops, uint64_t segment_bytes,
     History history;
     if (auto opened = life.open(); !opened) return opened.error().message;
     if (!life.append(history, "s", 300, Durability::forced)) return "append";
+    constexpr uint64_t page_lsns = 4096 - format::kFramesOffset;
     for (const size_t length : lazy)
         if (!life.append(history, "s", length, Durability::lazy)) return "append";
+    CNB_CHECK(segment_bytes != 4096 || life.engine().stream("s")->appended() == page_lsns);
     Explorer explorer(trial, life, [&](auto& image) {
         return recover_and_compare(pool, image, history, trial.life);
     });

@@ -67,6 +67,9 @@ TEST(Campaign, WhatIsAViolation) {
     EXPECT_TRUE(is_violation(&defect, "appending", "")) << "nobody notices it";
     EXPECT_TRUE(is_violation(&defect, "appending", trials::kDoesNotEnd));
     EXPECT_FALSE(is_violation(&defect, "recycling", "")) << "another one notices it";
+    const std::string nothing = std::string(trials::kShowsNothing) + "killed once only";
+    EXPECT_TRUE(is_violation(nullptr, "appending", nothing));
+    EXPECT_TRUE(is_violation(&defect, "appending", nothing)) << "that is not to notice it";
     EXPECT_FALSE(is_violation(&none, "closing", ""));
     EXPECT_TRUE(is_violation(&none, "closing", "gone")) << "a false alarm";
     EXPECT_TRUE(is_violation(&none, "appending", "gone"));

@@ -60,6 +60,19 @@ TEST(ReaderThreads, BeginWhereTheMarkIsThen) {
     }
 }
 
+// What recovery delivers of two threads' records, of which nobody was told anything.
+TEST(ThreadHistory, AHoleBelowWhatIsThereIsNoPrefix) {
+    ThreadHistory history(2, 100);
+    const std::vector<std::byte> older = history.next(0);
+    history.appended(0, Lsn{64});
+    const std::vector<std::byte> newer = history.next(1);
+    history.appended(1, Lsn{192});
+    EXPECT_EQ(history.compare({}), "");
+    EXPECT_EQ(history.compare({{Lsn{64}, older}}), "");
+    EXPECT_EQ(history.compare({{Lsn{64}, older}, {Lsn{192}, newer}}), "");
+    EXPECT_EQ(history.compare({{Lsn{192}, newer}}), "LSN 64 is gone, and a later record is there");
+}
+
 // An append returns before those that took space ahead of it have written theirs.
 TEST(CarryThreads, WhatWasAppendedCanBeCarriedAtOnce) {
     const uint64_t first = seed_of_this_run();

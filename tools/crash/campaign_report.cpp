@@ -45,7 +45,7 @@ uint64_t defects_caught(const CampaignReport& report) {
 // Of engines without a defect: as they are, or changed in a way that harms nothing.
 uint64_t false_alarms(const CampaignReport& report) {
     if (!report.broken.empty()) return 0;
-    return count(report, [](const CampaignRun& run) { return !run.is_defect() && run.noticed(); });
+    return count(report, [](const CampaignRun& run) { return !run.is_defect() && run.failed(); });
 }
 
 uint64_t violations(const CampaignReport& report) {
@@ -83,7 +83,7 @@ Json json_of(const CampaignRun& run) {
     put_sum(out, sum);
     out["images_sum"] = run.outcome.explored.sum;
     out["process_s"] = rounded(run.outcome.seconds);
-    out["wrong"] = run.noticed() ? Json(run.outcome.wrong) : Json();
+    out["wrong"] = run.failed() ? Json(run.outcome.wrong) : Json();
     return out;
 }
 
@@ -128,7 +128,7 @@ std::string violation(const CampaignReport& report, const CampaignRun& run) {
     std::string text = "VIOLATION: ";
     text.append(run.tried.scenario->name).append(", ").append(kind_of(run));
     if (run.is_mutant()) text.append(", mutant ").append(run.tried.broken.name);
-    text.append(": ").append(run.noticed() ? run.outcome.wrong : "does not notice a defect");
+    text.append(": ").append(run.failed() ? run.outcome.wrong : "does not notice a defect");
     text.append("\n");
     if (const auto* explained = explained_of(report, run)) text.append(explained->text);
     return text.append("  again: ").append(again(report, run)).append("\n");

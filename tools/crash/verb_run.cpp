@@ -191,7 +191,8 @@ void say_where(const RunVerb& verb) {
     say("a crash can leave what the recovery does not master; images are in '" + verb.image_folder +
         "'");
     if (verb.page_folder.empty()) return;
-    const bool there = text_of_file(verb.page_folder + "/violation-1.html").has_value();
+    std::error_code ignored;
+    const bool there = std::filesystem::exists(verb.page_folder + "/violation-1.html", ignored);
     say(there ? "pages are in '" + verb.page_folder + "'"
               : "there is no page in '" + verb.page_folder + "': can it be written to?");
 }
