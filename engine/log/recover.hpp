@@ -26,8 +26,9 @@ class Recovery {
 
     // Before any stream is applied.
     Result<void> accept_what_streams_stand_on() {
-        if (auto done = accept_registers(); !done) return done;
-        return accept_renewed_headers();
+        if (auto done = accept_marks(); !done) return done;
+        if (auto done = accept_renewed_headers(); !done) return done;
+        return medium_.testimony_counts() ? Result<void>{} : accept_of_weaker_medium();
     }
 
     Result<void> apply(const StreamScan& stream, StreamReport& report) {
@@ -45,12 +46,9 @@ class Recovery {
     }
 
   private:
-    // The marks and the ceiling that the scan relied on.
-    Result<void> accept_registers() {
-        if (M::mutant(Mutant::registers_not_accepted)) return {};
+    Result<void> accept_marks() {
+        if (M::mutant(Mutant::marks_not_accepted)) return {};
         format::Catalogue& catalogue = *medium_.space().catalogue;
-        if (auto done = accept(&catalogue.generation_ceiling, format::kLineBytes); !done)
-            return done;
         return accept(catalogue.marks.data(), sizeof catalogue.marks);
     }
 
@@ -66,22 +64,33 @@ class Recovery {
         return {};
     }
 
-    // Headers and link frames of the segments kept, and every frame that no testimony covers.
+    // A ceiling is durable before a generation below it is used, and headers are before a link
+    // makes their segment a stream's: by the rules of the medium that they were written on.
+    Result<void> accept_of_weaker_medium() {
+        format::RegisterLine& ceiling = medium_.space().catalogue->generation_ceiling;
+        if (!M::mutant(Mutant::ceiling_not_accepted))
+            if (auto done = accept(&ceiling, sizeof ceiling); !done) return done;
+        if (M::mutant(Mutant::kept_headers_not_accepted)) return {};
+        for (const StreamScan& stream : scan_.streams)
+            for (const uint32_t segment : stream.kept) {
+                std::byte* base = medium_.space().segments[segment];
+                if (auto done = accept(base, format::kFramesOffset); !done) return done;
+            }
+        return {};
+    }
+
+    // Every frame that no testimony covers, the links of segments among them.
     Result<void> accept_stream(const StreamScan& stream, StreamReport& report) {
         const uint64_t span = format::frame_space(medium_.space().segment_bytes);
         for (size_t i = 0; i < stream.kept.size(); ++i) {
             std::byte* base = medium_.space().segments[stream.kept[i]];
             const uint64_t base_lsn = (stream.first_ordinal + i) * span;
-            Result<void> done;
-            if (!M::mutant(Mutant::links_not_accepted))
-                done = accept(base, format::kFramesOffset + format::kLineBytes);
-            if (!done) return done;
             const uint64_t from =
                 medium_.testimony_counts() ? std::max(stream.testified, base_lsn) : base_lsn;
             const uint64_t to = std::min(stream.cut, base_lsn + span);
             if (from >= to || M::mutant(Mutant::frames_not_accepted)) continue;
-            done = accept(base + format::kFramesOffset + (from - base_lsn), to - from);
-            if (!done) return done;
+            std::byte* frames = base + format::kFramesOffset + (from - base_lsn);
+            if (auto done = accept(frames, to - from); !done) return done;
             report.bytes_flushed += to - from;
         }
         return {};

@@ -134,13 +134,13 @@ Result<void> StreamCore<W>::attach(const Place& pad, const Place& link,
     if (page_domain_)
         return medium_.lead_sync([&](M& medium) -> Result<void> {
             if (pad.live != nullptr) {
-                auto synced = medium.sync(Site::attach_fence, pad.bytes(), format::kLineBytes);
+                auto synced = medium.sync(Site::pad_sync, pad.bytes(), format::kLineBytes);
                 if (!synced) return synced;
             }
-            return medium.sync(Site::attach_fence, link.bytes(), format::kLineBytes);
+            return medium.sync(Site::link_sync, link.bytes(), format::kLineBytes);
         });
-    if (pad.live != nullptr) raw_.flush(Site::attach_flush, pad.bytes(), format::kLineBytes);
-    raw_.flush(Site::attach_flush, link.bytes(), format::kLineBytes);
+    if (pad.live != nullptr) raw_.flush(Site::pad_flush, pad.bytes(), format::kLineBytes);
+    raw_.flush(Site::link_flush, link.bytes(), format::kLineBytes);
     raw_.fence(Site::attach_fence);
     maintenance_.lines += pad.live != nullptr ? 2 : 1;
     return {};

@@ -44,9 +44,10 @@ namespace cinnabar {
     X(reserve_given_away) /* the restart reserve, to anybody */                        \
     X(checkpoint_again)   /* a service's second one from the reserve */                \
     /* recovery */                                                                     \
-    X(registers_not_accepted)                                                          \
+    X(ceiling_not_accepted)                                                            \
+    X(marks_not_accepted)                                                              \
     X(renewed_headers_not_accepted)                                                    \
-    X(links_not_accepted)                                                              \
+    X(kept_headers_not_accepted)                                                       \
     X(frames_not_accepted)                                                             \
     X(nothing_accepted)                                                                \
     X(first_page_accepted)     /* and no other of a range */                           \

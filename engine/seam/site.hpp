@@ -8,7 +8,7 @@ namespace cinnabar {
 
 // X(name): every site once; the enumeration and the names come from this list.
 #define CNB_SITES(X)                                                                   \
-    X(none)                                                                            \
+    X(none) /* stores to a copy that has no name yet, which no crash can show */       \
     /* append and force */                                                             \
     X(forced_frame_store)                                                              \
     X(lazy_frame_store)                                                                \
@@ -32,8 +32,11 @@ namespace cinnabar {
     X(header_b_fence)                                                                  \
     X(pad_store)                                                                       \
     X(link_store)                                                                      \
-    X(attach_flush)                                                                    \
+    X(pad_flush)                                                                       \
+    X(link_flush)                                                                      \
     X(attach_fence)                                                                    \
+    X(pad_sync)                                                                        \
+    X(link_sync)                                                                       \
     /* low-water marks */                                                              \
     X(mark_store)                                                                      \
     X(mark_flush)                                                                      \

@@ -26,8 +26,10 @@ constexpr Site kFrames[] = {Site::forced_frame_store,  Site::lazy_frame_store,
 
 // Fences that are an msync in the page domain. The others are not reached there.
 constexpr Site kSynced[] = {Site::ceiling_fence, Site::header_a_fence, Site::header_b_fence,
-                            Site::attach_fence,  Site::mark_fence,     Site::accept_fence,
-                            Site::erase_fence};
+                            Site::mark_fence,    Site::accept_fence,   Site::erase_fence};
+
+// Nothing of them is reached in another domain than that of pages.
+constexpr Site kPageOnly[] = {Site::accept_store, Site::page_sync, Site::pad_sync, Site::link_sync};
 
 // In the page domain too.
 constexpr Mutant kPageMutants[] = {Mutant::nothing_accepted, Mutant::first_page_accepted,
@@ -68,7 +70,7 @@ Broken other_way(Site site, Domain domain) {
 
 void add_site(std::vector<Broken>& all, Site site) {
     const std::string_view name = name_of(site);
-    if (site == Site::accept_store || site == Site::page_sync) {
+    if (holds(kPageOnly, site)) {
         all.push_back(without(site, Domain::page));
         return;
     }
@@ -143,10 +145,12 @@ constexpr Known kKnown[] = {
      "its own thread stores, flushes and fences it: either kind is durable then"},
     {"link_store_swapped_byte", "crossing_threads",
      "its own thread stores, flushes and fences it: either kind is durable then"},
-    {"attach_flush", "appending"},
+    {"pad_flush", "appending"},
+    {"link_flush", "appending"},
     {"attach_fence", "appending"},
     {"attach_fence_byte", "appending"},
-    {"attach_fence_page", "appending"},
+    {"pad_sync_page", "appending"},
+    {"link_sync_page", "appending"},
     {"mark_store", "many_lives"},
     {"mark_flush", "recycling"},
     {"mark_fence", "recycling"},
@@ -187,9 +191,10 @@ constexpr Known kKnown[] = {
     {"promise_not_counted", "full_log"},
     {"reserve_given_away", "full_log"},
     {"checkpoint_again", "reserving"},
-    {"registers_not_accepted", "killed_releasing"},
+    {"ceiling_not_accepted", "on_a_weaker_medium"},
+    {"marks_not_accepted", "killed_releasing"},
     {"renewed_headers_not_accepted", "killed_renewing"},
-    {"links_not_accepted", "on_a_weaker_medium"},
+    {"kept_headers_not_accepted", "on_a_weaker_medium"},
     {"frames_not_accepted", "killing"},
     {"nothing_accepted", "killed_appending"},
     {"nothing_accepted_page", "killing"},

@@ -135,7 +135,8 @@ void fail_each_sync(bool large_copies, bool small_first) {
     std::cout << failing << " msyncs failed, " << images << " images\n";
     EXPECT_TRUE(sites.contains(Site::header_a_fence)) << "of the segment's header";
     EXPECT_TRUE(sites.contains(Site::header_b_fence));
-    EXPECT_TRUE(sites.contains(Site::attach_fence)) << "of pad and link";
+    EXPECT_TRUE(sites.contains(Site::pad_sync));
+    EXPECT_TRUE(sites.contains(Site::link_sync));
     EXPECT_TRUE(sites.contains(Site::page_sync)) << "of the records";
 }
 

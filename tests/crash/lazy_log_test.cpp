@@ -150,7 +150,7 @@ TEST(LazyLog, FindsWhatIsMissing) {
         .records = 24, .length_max = 200, .lazy_of_3 = 1, .search = {.runs_max = 500}};
     const std::pair<Age, std::vector<Site>> missing[] = {
         {Age::stale,
-         {Site::forced_fence, Site::forcer_flush, Site::attach_flush, Site::header_b_flush}},
+         {Site::forced_fence, Site::forcer_flush, Site::link_flush, Site::header_b_flush}},
         {Age::zero, {Site::ceiling_fence}}};
     for (const auto& [age, sites] : missing) {
         workload.age = age;

@@ -406,10 +406,10 @@ TEST_F(CrashMediumTest, CallsThatDoNothingAreCounted) {
     medium.flush(Site::mark_flush, at(0), 8);
     EXPECT_EQ(medium.counts().idle_flushes, none);
     medium.flush(Site::mark_flush, at(0), 8);     // flushed before
-    medium.flush(Site::attach_flush, at(64), 8);  // clean
+    medium.flush(Site::link_flush, at(64), 8);  // clean
     medium.fence(Site::mark_fence);
     medium.fence(Site::mark_fence);  // nothing is on its way
-    const std::map<Site, uint64_t> flushes = {{Site::mark_flush, 1}, {Site::attach_flush, 1}};
+    const std::map<Site, uint64_t> flushes = {{Site::mark_flush, 1}, {Site::link_flush, 1}};
     EXPECT_EQ(medium.counts().idle_flushes, flushes);
     EXPECT_EQ(medium.counts().idle_fences, (std::map<Site, uint64_t>{{Site::mark_fence, 1}}));
     CrashMedium temporal = make();
