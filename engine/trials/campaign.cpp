@@ -6,9 +6,11 @@ namespace cinnabar::trials {
 
 namespace {
 
+constexpr uint64_t kDrawnImages = 2;  // at each crash point, beside what the other levels have
+
 sim::ExploreOptions levels_of(const CampaignOptions& options) {
     sim::ExploreOptions levels{.cover_pairs = true, .seed = options.seed};
-    levels.random_images = options.images;
+    levels.random_images = options.images != 0 ? options.images : kDrawnImages;
     if (options.images != 0) levels.images_max = options.images;
     return levels;
 }

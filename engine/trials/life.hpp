@@ -86,6 +86,7 @@ class Life {
     void go_back_to(std::span<const std::byte> image);
 
     SimPool& pool() { return pool_; }
+    const Options& options() const { return options_; }
     CrashMedium& medium() { return medium_; }
     const OpenReport& report() const { return report_; }
     // What the last open() asked of the medium.

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "trials/crash_in_recovery.hpp"
+
 namespace cinnabar::trials {
 
 Trial::Trial(const Life::Options& options, uint64_t the_seed, const sim::ExploreOptions& the_levels)
@@ -54,9 +56,29 @@ std::string Explorer::check_at(const Place& place, const std::string& where) {
     if (trial_ == nullptr) return check_(image_);
     trial_->seen.insert(image_.hash());
     *trial_->at = place;
-    if (place == trial_->wanted) return trial_->found({where, life_, image_, check_});
-    std::string wrong = check_(image_);
+    if (!trial_->in_recovery) ++trial_->images;
+    const auto is_one_of = [this](uint64_t every) {
+        return !trial_->in_recovery && trial_->looking && trial_->images % every == every / 2;
+    };
+    const bool twice = is_one_of(trial_->twice_every);
+    const Check check = [this, twice](sim::Image& image) {
+        std::string wrong = check_(image);
+        if (!wrong.empty() || !twice) return wrong;
+        image.undo();
+        return recover_twice(life_, image);
+    };
+    if (place == trial_->wanted) return trial_->found({where, life_, image_, check});
+    std::string wrong = check(image_);
+    if (wrong.empty() && is_one_of(trial_->crash_every)) wrong = crash_inside();
     if (trial_->failed.empty()) trial_->failed = wrong;
+    return wrong;
+}
+
+std::string Explorer::crash_inside() {
+    image_.undo();
+    trial_->in_recovery = true;
+    std::string wrong = crash_in_recovery(*trial_, life_, image_, check_);
+    trial_->in_recovery = false;
     return wrong;
 }
 

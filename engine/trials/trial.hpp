@@ -40,6 +40,12 @@ struct Trial {
     uint64_t appends = 0;                    // asked for, but for those in a life after a crash
     uint64_t explorers = 0;
 
+    // Of so many images one is recovered twice, and power fails inside the recovery of one.
+    uint64_t twice_every = 64;
+    uint64_t crash_every = 4096;
+    uint64_t images = 0;  // those inside of such a recovery are not counted here
+    bool in_recovery = false;
+
     // The image that is checked, or that failed; none outside of images. In memory that is shared
     // whoever started this process knows it also where it dies.
     Place own_place = {};
@@ -72,6 +78,7 @@ class Explorer {
   private:
     Explorer(Trial* trial, Life& life, Check check, const sim::ExploreOptions& levels);
     std::string check_at(const Place& place, const std::string& where);
+    std::string crash_inside();
 
     Trial* trial_;
     Life& life_;

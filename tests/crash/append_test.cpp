@@ -12,34 +12,21 @@ struct Case {
     bool forced_cached;
 };
 
-// A second recovery changes nothing: what the first one left is what it finds. (A spare is
-// prepared by each open anew, and would hide that.)
-std::string recover_twice_and_compare(const SimPool& pool, sim::Image& image,
-                                      const History& history, Life::Options options) {
-    options.spares = 0;
-    Crashed crashed(pool, image, options);
-    std::string wrong = recover_and_compare(crashed.pool, crashed.life, history);
-    if (!wrong.empty()) return wrong;
-    const std::vector<std::byte> left(image.bytes().begin(), image.bytes().end());
-    crashed.life.kill();
-    wrong = recover_and_compare(crashed.pool, crashed.life, history);
-    if (!wrong.empty()) return "recovered again: " + wrong;
-    return std::ranges::equal(left, image.bytes()) ? "" : "recovering again changed the pool";
-}
-
 class Append : public testing::TestWithParam<Case> {};
 
 TEST_P(Append, EveryImageIsAPrefixWithEverythingAcknowledged) {
     const Case param = GetParam();
     SimPool pool({.segments = 5, .age = param.age, .seed = 3});
     pool.add_stream("s", param.shared);
-    const Life::Options options{.forced_cached = param.forced_cached};
-    Life life(pool, options);
+    Trial trial({.forced_cached = param.forced_cached}, seed_of_this_run(),
+                {.pair_lines_max = 3, .random_images = 100, .seed = seed_of_this_run()});
+    trial.twice_every = 1;
+    Life life(pool, trial.life);
     History history;
     history["s"];
-    Explorer explorer(
-        life, [&](auto& image) { return recover_twice_and_compare(pool, image, history, options); },
-        {.pair_lines_max = 3, .random_images = 100, .seed = seed_of_this_run()});
+    Explorer explorer(trial, life, [&](auto& image) {
+        return recover_and_compare(pool, image, history, trial.life);
+    });
     ASSERT_TRUE(life.open());
     std::mt19937_64 random(seed_of_this_run());
     for (int i = 0; i < 24 && explorer.failure.empty(); ++i) {
