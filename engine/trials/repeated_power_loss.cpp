@@ -1,6 +1,7 @@
 // Power fails again: in recovery, after it, on another medium.
 #include "trials/scenario_bodies.hpp"
 
+#include "trials/crash_in_recovery.hpp"
 #include "trials/one_stream.hpp"
 
 namespace cinnabar::trials {
@@ -75,22 +76,24 @@ std::string recovering(Trial& trial) {
         if (!first.append(history, "s", 200, Durability::lazy)) return "append";
     SimPool cut(pool, first.medium().durable_image());
     History past = history;
+    uint32_t renewed = 0;
     {
         SimPool copy(cut, cut.bytes());
         Life look(copy, options);
         if (std::string wrong = recover(copy, look); !wrong.empty()) return wrong;
         if (std::string lost = deliver(look, past); !lost.empty()) return lost;
+        renewed = look.report().streams[0].segments_renewed;
     }
-    Life second(cut, options);
-    Explorer explorer(trial, second,
-                      [&](auto& image) { return recover_and_compare(cut, image, past, options); });
-    if (std::string wrong = recover(cut, second); !wrong.empty()) return wrong;
-    explorer.look("at the end");
-    if (!explorer.failure.empty()) return explorer.failure;
+    Life crashed(cut, options);
+    sim::Image image(cut.bytes().size());
+    image.begin(cut.bytes(), crashed.medium().pending());
+    std::string wrong = crash_in_recovery(trial, crashed, image, [&](auto& both) {
+        return recover_and_compare(cut, both, past, options);
+    });
+    if (!wrong.empty()) return wrong;
     // Elsewhere the fence that attaches a segment makes all before it durable.
     const bool many = trial.life.domain == Domain::cache_line;
-    if (!many || second.report().streams[0].segments_renewed >= 3) return "";
-    return std::string(kShowsNothing) + "no life is behind the cut";
+    return many && renewed < 3 ? std::string(kShowsNothing) + "no life is behind the cut" : "";
 }
 
 // A life on a medium whose caches survive, or which was called so; the next one on one whose caches
