@@ -7,6 +7,7 @@
 
 #include "crash/harness.hpp"
 #include "sim/lazy_search.hpp"
+#include "trials/one_stream.hpp"
 
 namespace cinnabar::crash_test {
 
@@ -18,7 +19,20 @@ struct Total {
     uint64_t runs = 0;
     uint64_t cuts = 0;  // sums inside of sums
     std::string failure;
+
+    void add(const Total& other) {
+        points += other.points;
+        exhausted += other.exhausted;
+        runs += other.runs;
+        cuts += other.cuts;
+        if (failure.empty()) failure = other.failure;
+    }
 };
+
+void tell(const Total& total) {
+    std::cout << total.points << " crash points, " << total.exhausted << " exhausted, "
+              << total.runs << " runs of recovery, " << total.cuts << " sums inside of sums\n";
+}
 
 // Searches at every crash point of a life, from now on.
 class LazyExplorer {
@@ -97,10 +111,8 @@ Total search(const Workload& workload, const Life::Options& options = {}) {
             return {.failure = lsn.error().message};
     }
     explorer.look("at the end");
-    const Total& total = explorer.total;
-    std::cout << total.points << " crash points, " << total.exhausted << " exhausted, "
-              << total.runs << " runs of recovery, " << total.cuts << " sums inside of sums\n";
-    return total;
+    tell(explorer.total);
+    return explorer.total;
 }
 
 // Up to two lines torn, the others old or new, within what a checksum collapses: what recovery
@@ -129,6 +141,57 @@ TEST(LazyLog, ForcedAppendsOfManyLinesAreExhausted) {
                                     .search = {.torn_lines_max = 1},
                                     .age = age});
         EXPECT_EQ(total.failure, "");
+        EXPECT_EQ(total.exhausted, total.points);
+    }
+}
+
+// A full log: marks, and appends into the space below them.
+Total recycle(const Life::Options& options) {
+    OneStream setup(options, {.segments = 3});
+    const ServiceId keeper = setup.add_service();
+    CNB_CHECK(setup.life.open().has_value());
+    LazyExplorer explorer(setup.life, setup.pool, setup.history, options, {.torn_lines_max = 1});
+    for (int released = 0; released < 3 && explorer.total.failure.empty();) {
+        if (setup.life.append(setup.history, "s", 330, Durability::forced)) continue;
+        const Lsn oldest{setup.life.engine().stream("s")->oldest_end()};
+        CNB_CHECK(setup.life.release(setup.history, keeper, oldest).has_value());
+        ++released;
+    }
+    explorer.look("at the end");
+    tell(explorer.total);
+    return explorer.total;
+}
+
+TEST(LazyLog, RecyclingIsExhausted) {
+    for (const Domain domain : {Domain::cache_line, Domain::page, Domain::byte}) {
+        const Total total = recycle({.domain = domain, .spares = 0});
+        EXPECT_EQ(total.failure, "") << name_of(domain);
+        EXPECT_EQ(total.exhausted, total.points);
+        EXPECT_NE(recycle({.domain = domain, .spares = 0, .dropped = Site::mark_fence}).failure, "")
+            << name_of(domain);
+    }
+}
+
+// Recovery of what a crash left of lazy records, one line torn. In new space: of a used segment it
+// erases all lines behind the cut, and their states multiply.
+TEST(LazyLog, CrashesInRecoveryAreExhausted) {
+    for (const Domain domain : {Domain::cache_line, Domain::page, Domain::byte}) {
+        OneStream setup({.domain = domain, .spares = 0}, {.age = Age::zero});
+        ASSERT_TRUE(setup.life.open());
+        for (int i = 0; i < 7; ++i)
+            setup.append(i == 4 ? 90 : 24, i == 0 ? Durability::forced : Durability::lazy);
+        std::mt19937_64 random(seed_of_this_run());
+        Total total;
+        for (int crash = 0; crash < 4; ++crash) {
+            SimPool pool(setup.pool, setup.life.medium().image_of_power_loss(random));
+            Life life(pool, setup.options);
+            LazyExplorer explorer(life, pool, setup.history, setup.options, {.torn_lines_max = 1});
+            ASSERT_TRUE(life.open());
+            explorer.look("at the end");
+            total.add(explorer.total);
+        }
+        EXPECT_EQ(total.failure, "") << name_of(domain) << ", seed " << seed_of_this_run();
+        tell(total);
         EXPECT_EQ(total.exhausted, total.points);
     }
 }
