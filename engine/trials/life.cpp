@@ -95,15 +95,35 @@ Result<Lsn> Life::append(History& history, const std::string& stream, size_t len
     return append(history, stream, length, AppendOptions{.durability = durability});
 }
 
+namespace {
+
+AppendOptions made_up(AppendOptions options, const StreamHistory& past) {
+    const uint64_t number = past.last_number;
+    if (options.kind == 0) options.kind = static_cast<uint16_t>(number * 257);
+    if (options.service.value == 0) options.service.value = static_cast<uint16_t>(number % 5);
+    const bool first = past.appended.empty() || past.appended.back().in_flight;
+    if (!first && !options.previous && number % 3 != 0)
+        options.previous = past.appended[past.appended.size() * (number % 7) / 7].lsn;
+    return options;
+}
+
+}  // namespace
+
 Result<Lsn> Life::append(History& history, const std::string& stream, size_t length,
-                         const AppendOptions& options) {
+                         const AppendOptions& wanted) {
     if (options_.appends != nullptr) ++*options_.appends;
     StreamHistory& past = history[stream];
     const uint64_t number = ++past.last_number;
     const std::vector<std::byte> bytes = record_bytes(number, length);
+    const AppendOptions options = made_up(wanted, past);
     auto core = engine_->stream(stream);
     // A crash inside the call may keep the record: the history has it from its start.
-    past.appended.push_back({number, bytes.size(), Lsn{core->appended()}, true});
+    past.appended.push_back(
+        {number,
+         bytes.size(),
+         Lsn{core->appended()},
+         true,
+         {options.durability, options.service, options.kind, options.previous}});
     tell(sim::Trace::Kind::begin, past.appended.back(), stream);
     const std::array<Bytes, 3> pieces = gathered(bytes);
     auto lsn = core->append(pieces, bytes.size(), options);
@@ -182,8 +202,7 @@ Result<Records> Life::read(const std::string& stream) {
         if (!record) return fail(record.error());
         if (!*record) return records;
         const Bytes payload = (*record)->payload;
-        records.emplace_back((*record)->lsn,
-                             std::vector<std::byte>(payload.begin(), payload.end()));
+        records.push_back({(*record)->lsn, told_of(**record), {payload.begin(), payload.end()}});
     }
 }
 

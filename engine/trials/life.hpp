@@ -39,12 +39,34 @@ inline constexpr int kManyLives = 10'000;
 // The nth record of a stream: its number and filler that depends on it.
 std::vector<std::byte> record_bytes(uint64_t number, size_t length);
 
+// What the log keeps with a record.
+struct Told {
+    Durability durability = Durability::forced;
+    ServiceId service = {};
+    uint16_t kind = 0;
+    std::optional<Lsn> previous = {};
+
+    bool operator==(const Told&) const = default;
+};
+
 struct Appended {
     uint64_t number = 0;
     size_t length = 0;
     Lsn lsn;                 // while the append is in flight: where it began to look for space
     bool in_flight = false;  // or it failed: the record may be there, or there further on
+    Told told = {};
 };
+
+// What a reader was given.
+struct ReadRecord {
+    Lsn lsn;
+    Told told;
+    std::vector<std::byte> payload;
+};
+
+inline Told told_of(const Record& record) {
+    return {record.durability, record.service, record.kind, record.previous};
+}
 
 // What one stream was asked to hold.
 struct StreamHistory {
@@ -56,7 +78,7 @@ struct StreamHistory {
 };
 
 using History = std::map<std::string, StreamHistory>;
-using Records = std::vector<std::pair<Lsn, std::vector<std::byte>>>;
+using Records = std::vector<ReadRecord>;
 
 // One life of an engine over a pool.
 class Life {
@@ -100,7 +122,8 @@ class Life {
 
     Result<void> open(bool read_only = false);
 
-    // Appends the next record of a stream and keeps the history.
+    // Appends the next record of a stream and keeps the history. What `options` do not say of kind,
+    // service and previous record is made up, another one for each.
     Result<Lsn> append(History& history, const std::string& stream, size_t length,
                        Durability durability);
     Result<Lsn> append(History& history, const std::string& stream, size_t length,

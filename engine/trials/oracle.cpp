@@ -25,12 +25,15 @@ std::string compare(const StreamHistory& past, const Records& records, uint64_t 
     if (std::string wrong = compare_mark(past, mark); !wrong.empty()) return wrong;
     auto at = std::ranges::lower_bound(past.appended, Lsn{mark}, {}, &Appended::lsn);
     uint64_t end = mark;
-    for (const auto& [lsn, payload] : records) {
+    for (const auto& [lsn, told, payload] : records) {
         if (at == past.appended.end())
             return "a record at LSN " + std::to_string(lsn.value) + " that was never appended";
         if (payload != record_bytes(at->number, at->length))
             return "LSN " + std::to_string(lsn.value) + " is not record " +
                    std::to_string(at->number);
+        if (told != at->told)
+            return "record " + std::to_string(at->number) + " at LSN " + std::to_string(lsn.value) +
+                   " was appended with another durability, service, kind or previous record";
         // One that is in flight may have crossed into a new segment.
         if (at->in_flight ? lsn < at->lsn : lsn != at->lsn)
             return "record " + std::to_string(at->number) + " stands at LSN " +
@@ -67,7 +70,7 @@ std::string deliver(Life& life, History& history) {
         std::erase_if(past.appended,
                       [&](const Appended& one) { return one.lsn.value < past.released; });
         const auto records = life.read(stream);
-        const Lsn last = records->empty() ? Lsn{} : records->back().first;
+        const Lsn last = records->empty() ? Lsn{} : records->back().lsn;
         if (records->empty()) past.appended.clear();
         while (!past.appended.empty() && past.appended.back().lsn > last) past.appended.pop_back();
         if (!past.appended.empty()) {

@@ -134,14 +134,12 @@ class Carried {
         if (at->lsn != record.origin && !at->in_flight) return "was never appended";
         if (!std::ranges::equal(record.payload, record_bytes(at->number, at->length)))
             return "is not what was appended";
-        return record.kind == kind_of(at->number) ? "" : "has another kind";
+        return told_of(record) == at->told ? ""
+                                           : "has another durability, service, kind or previous";
     }
 
-    // Appends the next record, of a kind of its own.
     Lsn append(size_t length, Durability durability) {
-        const uint64_t number = setup_.history["s"].last_number + 1;
-        auto lsn = setup_.life.append(setup_.history, "s", length,
-                                      {.durability = durability, .kind = kind_of(number)});
+        auto lsn = setup_.life.append(setup_.history, "s", length, durability);
         CNB_CHECK(lsn.has_value());
         return *lsn;
     }
@@ -165,8 +163,6 @@ class Carried {
     std::set<uint64_t> marks = {0};     // one of these is the low-water mark
 
   private:
-    static uint16_t kind_of(uint64_t number) { return static_cast<uint16_t>(1 + number % 7); }
-
     OneStream& setup_;
 };
 

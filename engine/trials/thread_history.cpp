@@ -36,7 +36,7 @@ void ThreadHistory::acknowledge(size_t thread) {
 
 std::string ThreadHistory::compare(const Records& records) const {
     std::vector<size_t> found(threads_.size(), 0);
-    for (const auto& [lsn, payload] : records) {
+    for (const auto& [lsn, told, payload] : records) {
         const size_t thread = thread_of(payload);
         const std::string at = "LSN " + std::to_string(lsn.value) + ": ";
         if (thread >= threads_.size() || found[thread] >= threads_[thread].lsn.size())
@@ -46,7 +46,7 @@ std::string ThreadHistory::compare(const Records& records) const {
         if (appended && *appended != lsn) return at + "appended elsewhere";
         ++found[thread];
     }
-    const Lsn last = records.empty() ? Lsn{} : records.back().first;
+    const Lsn last = records.empty() ? Lsn{} : records.back().lsn;
     for (size_t thread = 0; thread < threads_.size(); ++thread) {
         const Own& own = threads_[thread];
         if (found[thread] < own.acknowledged)
@@ -63,9 +63,9 @@ std::string ThreadHistory::compare(const Records& records) const {
 
 size_t ThreadHistory::deliver(const Records& records) {
     for (Own& own : threads_) own = {};
-    for (const auto& [lsn, payload] : records) {
-        Own& own = threads_[thread_of(payload)];
-        own.lsn.emplace_back(lsn);
+    for (const ReadRecord& record : records) {
+        Own& own = threads_[thread_of(record.payload)];
+        own.lsn.emplace_back(record.lsn);
         ++own.acknowledged;
     }
     threads_.emplace_back();

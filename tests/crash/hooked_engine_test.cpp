@@ -39,7 +39,7 @@ std::string outcome(Life& life) {
         text << name_of(records.error().code) << ' ' << records.error().message;
         return text.str();
     }
-    for (const auto& [lsn, payload] : *records) {
+    for (const auto& [lsn, told, payload] : *records) {
         text << lsn.value << ':';
         for (const std::byte byte : payload) text << std::to_integer<int>(byte) << ' ';
     }

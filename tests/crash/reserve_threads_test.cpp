@@ -81,7 +81,7 @@ class Crowd {
         auto records = life_.read("s");
         if (!records) return records.error().message;
         auto expected = written_.lower_bound(core_->low_water());
-        for (const auto& [lsn, payload] : *records) {
+        for (const auto& [lsn, told, payload] : *records) {
             if (expected == written_.end() || expected->first != lsn.value ||
                 payload != record_bytes(expected->second, 8 + expected->second * 53 % 300))
                 return "LSN " + std::to_string(lsn.value) + " is not what was acknowledged";

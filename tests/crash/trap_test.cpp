@@ -38,7 +38,7 @@ TEST(Trap, L1_WhatRecoveryDeliversSurvivesALaterPowerLoss) {
     ASSERT_TRUE(records);
     ASSERT_EQ(records->size(), 13u);
     setup.life.note_durable(setup.history, "s");
-    ASSERT_GT(setup.history["s"].acknowledged, records->back().first.value);
+    ASSERT_GT(setup.history["s"].acknowledged, records->back().lsn.value);
     Explorer explorer(setup.life, setup.prefix_check());
     explorer.look("right after recovery");
     setup.append(50, Durability::forced);

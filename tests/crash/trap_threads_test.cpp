@@ -68,9 +68,9 @@ TEST(ThreadHistory, AHoleBelowWhatIsThereIsNoPrefix) {
     const std::vector<std::byte> newer = history.next(1);
     history.appended(1, Lsn{192});
     EXPECT_EQ(history.compare({}), "");
-    EXPECT_EQ(history.compare({{Lsn{64}, older}}), "");
-    EXPECT_EQ(history.compare({{Lsn{64}, older}, {Lsn{192}, newer}}), "");
-    EXPECT_EQ(history.compare({{Lsn{192}, newer}}), "LSN 64 is gone, and a later record is there");
+    EXPECT_EQ(history.compare({{Lsn{64}, {}, older}}), "");
+    EXPECT_EQ(history.compare({{Lsn{64}, {}, older}, {Lsn{192}, {}, newer}}), "");
+    EXPECT_EQ(history.compare({{Lsn{192}, {}, newer}}), "LSN 64 is gone, and a later record is there");
 }
 
 // An append returns before those that took space ahead of it have written theirs.
