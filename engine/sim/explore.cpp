@@ -18,10 +18,11 @@ double log10_of_sum(double a_log10, double b_log10) {
     return greater + std::log10(1 + std::pow(10, std::min(a_log10, b_log10) - greater));
 }
 
-class Explorer {
+// One run through the levels.
+class Levels {
   public:
-    Explorer(std::span<const std::byte> live, const PendingLines& pending, Image& image,
-             const ExploreOptions& options, const std::function<bool()>& visit)
+    Levels(std::span<const std::byte> live, const PendingLines& pending, Image& image,
+           const ExploreOptions& options, const std::function<bool()>& visit)
         : pending_(pending), image_(image), options_(options), visit_(visit) {
         image.begin(live, pending);
     }
@@ -198,7 +199,7 @@ double states_log10(const PendingLines& pending) {
 
 Explored explore(std::span<const std::byte> live, const PendingLines& pending, Image& image,
                  const ExploreOptions& options, const std::function<bool()>& visit) {
-    return Explorer(live, pending, image, options, visit).run();
+    return Levels(live, pending, image, options, visit).run();
 }
 
 }  // namespace cinnabar::sim

@@ -188,7 +188,7 @@ constexpr Known kKnown[] = {
     {"mark_above_durable", "releasing_too_far"},
     {"register_in_place", "appending"},
     {"pins_not_asked", "reading_what_is_released"},
-    {"promise_not_counted", "full_log"},
+    {"promise_not_counted", "in_doubt"},
     {"reserve_given_away", "full_log"},
     {"checkpoint_again", "reserving"},
     {"ceiling_not_accepted", "on_a_weaker_medium"},

@@ -45,11 +45,14 @@ std::string preparing_twice(Trial& trial);
 std::string recovering(Trial& trial);
 std::string on_a_weaker_medium(Trial& trial);
 
-// Full logs, space that was promised, and records that are carried forward; many short lives.
+// Full logs, space that was promised, and records that are carried forward.
 std::string full_log(Trial& trial);
 std::string reserving(Trial& trial);
 std::string carrying_forward(Trial& trial);
+
+// Many short lives.
 std::string many_lives(Trial& trial);
+std::string in_doubt(Trial& trial);
 
 // Bytes that were there before, and bytes that rot.
 std::string in_space_of_another_pool(Trial& trial);

@@ -43,6 +43,7 @@ constexpr std::array kScenarios = {
     Scenario{"reserving", "outcomes, a checkpoint and a mark in a full log", reserving},
     Scenario{"carrying_forward", "records carried out of the oldest segment", carrying_forward},
     Scenario{"many_lives", "10 000 lives of a record, in each of which power fails", many_lives},
+    Scenario{"in_doubt", "10 000 lives with a record in doubt, in a full log", in_doubt},
     Scenario{"on_a_weaker_medium", "a life of the byte domain, the next of another",
              on_a_weaker_medium, Domain::cache_line},
     Scenario{"in_space_of_another_pool", "over frames of another pool", in_space_of_another_pool},

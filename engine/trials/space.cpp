@@ -1,12 +1,5 @@
-// Full logs, space that was promised, and records that are carried forward; many short lives.
-#include <algorithm>
-#include <array>
-#include <map>
-#include <random>
-#include <set>
-
-#include "base/check.hpp"
-#include "trials/one_stream.hpp"
+// Full logs, space that was promised, and records that are carried forward.
+#include "trials/carried.hpp"
 #include "trials/scenario_bodies.hpp"
 
 namespace cinnabar::trials {
@@ -94,80 +87,6 @@ std::string reserving(Trial& trial) {
     return explorer.failure;
 }
 
-namespace {
-
-// Which records are needed, and how often each is delivered after a crash.
-class Carried {
-  public:
-    explicit Carried(OneStream& setup) : setup_(setup) {}
-
-    std::string check(sim::Image& image) const {
-        Crashed crashed(setup_.pool, image, setup_.options);
-        Life& life = crashed.life;
-        if (std::string wrong = crashed.recover(); !wrong.empty()) return wrong;
-        auto reader = ReaderCore::open(life.engine().stream("s"), std::nullopt, Frontier::durable);
-        if (!reader) return reader.error().message;
-        std::set<uint64_t> found;
-        if (const uint64_t mark = life.engine().stream("s")->low_water(); !marks.contains(mark))
-            return "the low-water mark is " + std::to_string(mark);
-        for (;;) {
-            auto record = (*reader)->next();
-            if (!record) return record.error().message;
-            if (!*record) break;
-            const uint64_t origin = (*record)->origin.value;
-            if (!found.insert(origin).second)
-                return "LSN " + std::to_string(origin) + " is delivered twice";
-            if (std::string wrong = compare_with_origin(**record); !wrong.empty())
-                return "LSN " + std::to_string(origin) + " " + wrong;
-        }
-        for (const uint64_t origin : needed)
-            if (!found.contains(origin)) return "LSN " + std::to_string(origin) + " is gone";
-        return "";
-    }
-
-    // What was appended, and what was told of it, is the same wherever a copy of it stands.
-    std::string compare_with_origin(const Record& record) const {
-        const auto& appended = setup_.history["s"].appended;
-        auto at = std::ranges::upper_bound(appended, record.origin, {}, &Appended::lsn);
-        if (at == appended.begin()) return "was never appended";
-        --at;
-        if (at->lsn != record.origin && !at->in_flight) return "was never appended";
-        if (!std::ranges::equal(record.payload, record_bytes(at->number, at->length)))
-            return "is not what was appended";
-        return told_of(record) == at->told ? ""
-                                           : "has another durability, service, kind or previous";
-    }
-
-    Lsn append(size_t length, Durability durability) {
-        auto lsn = setup_.life.append(setup_.history, "s", length, durability);
-        CNB_CHECK(lsn.has_value());
-        return *lsn;
-    }
-
-    // What is undecided below the end of the oldest segment, to the end of the log.
-    Result<void> carry_oldest() {
-        auto core = setup_.life.engine().stream("s");
-        std::vector<Lsn> oldest;
-        for (const auto& [origin, at] : undecided)
-            if (at.value < core->oldest_end()) oldest.push_back(at);
-        auto copies = core->copies().carry_forward(core, oldest);
-        if (!copies) return fail(copies.error());
-        for (size_t copy = 0; copy < oldest.size(); ++copy)
-            for (auto& [origin, at] : undecided)
-                if (at == oldest[copy]) at = (*copies)[copy];
-        return {};
-    }
-
-    std::set<uint64_t> needed;          // origins that were acknowledged and not released
-    std::map<uint64_t, Lsn> undecided;  // where it stands now, by origin
-    std::set<uint64_t> marks = {0};     // one of these is the low-water mark
-
-  private:
-    OneStream& setup_;
-};
-
-}  // namespace
-
 // Crash between the copies and the mark, before, behind: each needed record is delivered once
 // (trap L18).
 std::string carrying_forward(Trial& trial) {
@@ -175,108 +94,27 @@ std::string carrying_forward(Trial& trial) {
     const ServiceId keeper = setup.add_service();
     if (auto opened = setup.life.open(); !opened) return opened.error().message;
     Carried carried(setup);
-    Explorer explorer(trial, setup.life, [&](sim::Image& image) { return carried.check(image); });
+    Explorer explorer(trial, setup.life, [&](sim::Image& image) {
+        Crashed crashed(setup.pool, image, setup.options);
+        std::string wrong = crashed.recover();
+        return wrong.empty() ? carried.compare(crashed.life) : wrong;
+    });
     auto core = setup.life.engine().stream("s");
     for (int i = 0; core->appended() < 8 * kSpan && explorer.failure.empty(); ++i) {
-        const Lsn lsn = carried.append(60 + static_cast<size_t>(i * 37 % 150),
-                                       i % 3 == 0 ? Durability::lazy : Durability::forced);
-        if (i % 10 == 5 && carried.undecided.size() < 6) carried.undecided[lsn.value] = lsn;
-        if (core->durable() > lsn.value) carried.needed.insert(lsn.value);
+        auto lsn =
+            carried.append(60 + static_cast<size_t>(i * 37 % 150),
+                           {.durability = i % 3 == 0 ? Durability::lazy : Durability::forced});
+        if (!lsn) return "append: " + lsn.error().message;
+        auto& undecided = carried.state.undecided;
+        if (i % 10 == 5 && undecided.size() < 6) undecided[lsn->value] = *lsn;
         if (i % 6 != 5 || core->durable() < core->oldest_end()) continue;
         if (auto done = carried.carry_oldest(); !done) return "carry: " + done.error().message;
         explorer.look("copied and not released");
-        const uint64_t to = core->oldest_end();
-        std::erase_if(carried.needed, [&](uint64_t origin) {
-            return origin < to && !carried.undecided.contains(origin);
-        });
-        carried.marks.insert(to);
-        if (auto done = setup.life.release(setup.history, keeper, Lsn{to}); !done)
+        if (auto done = carried.release_oldest(keeper); !done)
             return "release: " + done.error().message;
-        carried.marks = {to};
         explorer.look("released");
     }
     return explorer.failure;
-}
-
-namespace {
-
-// Of a full log: all but the last records that are durable.
-Result<void> release_most(OneStream& setup, ServiceId keeper) {
-    const auto& appended = setup.history["s"].appended;
-    const uint64_t durable = setup.life.engine().stream("s")->durable();
-    auto last = std::ranges::find_if(appended.rbegin(), appended.rend(),
-                                     [&](const Appended& one) { return one.lsn.value < durable; });
-    CNB_CHECK(last != appended.rend());
-    return setup.life.release(setup.history, keeper, last->lsn);
-}
-
-std::string live_once(OneStream& setup, ServiceId keeper, std::mt19937_64& random) {
-    if (std::string wrong = recover(setup.pool, setup.life); !wrong.empty()) return wrong;
-    if (std::string lost = deliver(setup.life, setup.history); !lost.empty()) return lost;
-    const auto durability = random() % 4 == 0 ? Durability::lazy : Durability::forced;
-    auto lsn = setup.life.append(setup.history, "s", 8 + random() % 150, durability);
-    if (lsn) return "";
-    if (lsn.error().code != Errc::full) return "append: " + lsn.error().message;
-    auto released = release_most(setup, keeper);
-    return released ? "" : "release: " + released.error().message;
-}
-
-// Power fails in a life at a fence that is drawn: what that leaves, and what was asked and
-// acknowledged by then.
-class PowerLoss {
-  public:
-    PowerLoss(Trial& trial, OneStream& setup, std::mt19937_64& random)
-        : trial_(trial), setup_(setup), random_(random), fence_(random() % 24) {
-        setup.life.medium().on_crash_point([this](Site) {
-            if (fences_++ == fence_) fail();
-        });
-    }
-    PowerLoss(const PowerLoss&) = delete;
-    PowerLoss& operator=(const PowerLoss&) = delete;
-    ~PowerLoss() { setup_.life.medium().on_crash_point(nullptr); }
-
-    // At the end where there were not so many fences.
-    void take_effect() {
-        if (image_.empty()) fail();
-        setup_.life.go_back_to(image_);
-        setup_.history = std::move(history_);
-    }
-
-  private:
-    void fail() {
-        const CrashMedium& medium = setup_.life.medium();
-        image_ = medium.image_of_power_loss(random_);
-        history_ = setup_.history;
-        trial_.seen.insert(sim::hash_of(image_));
-        trial_.explored.add(
-            {.crash_points = 1, .images = 1, .states_log10 = sim::states_log10(medium.pending())});
-    }
-
-    Trial& trial_;
-    OneStream& setup_;
-    std::mt19937_64& random_;
-    const uint64_t fence_;
-    uint64_t fences_ = 0;
-    std::vector<std::byte> image_;
-    History history_;
-};
-
-}  // namespace
-
-// Ten thousand lives of a record each, in a log that is full now and again. In each power fails at
-// some fence of opening, appending or releasing, or at its end; the next one recovers what that
-// left.
-std::string many_lives(Trial& trial) {
-    OneStream setup(trial.life, {.segments = 4, .seed = trial.seed});
-    const ServiceId keeper = setup.add_service();
-    std::mt19937_64 random(trial.seed);
-    for (int life = 0; life < kManyLives; ++life) {
-        PowerLoss loss(trial, setup, random);
-        if (std::string wrong = live_once(setup, keeper, random); !wrong.empty())
-            return "life " + std::to_string(life) + ": " + wrong;
-        loss.take_effect();
-    }
-    return "";
 }
 
 }  // namespace cinnabar::trials

@@ -35,9 +35,9 @@ void tell(const Total& total) {
 }
 
 // Searches at every crash point of a life, from now on.
-class LazyExplorer {
+class LazySearches {
   public:
-    LazyExplorer(Life& life, const SimPool& pool, const History& history,
+    LazySearches(Life& life, const SimPool& pool, const History& history,
                  const Life::Options& options, const sim::LazySearch::Options& search)
         : life_(life),
           pool_(pool),
@@ -47,7 +47,7 @@ class LazyExplorer {
           image_(life.medium().live().size()) {
         life.medium().on_crash_point([this](Site site) { look(std::string(name_of(site))); });
     }
-    ~LazyExplorer() { life_.medium().on_crash_point(nullptr); }
+    ~LazySearches() { life_.medium().on_crash_point(nullptr); }
 
     void look(const std::string& where) {
         if (!total.failure.empty()) return;
@@ -102,17 +102,17 @@ Total search(const Workload& workload, const Life::Options& options = {}) {
     Life life(pool, options);
     History history;
     history["s"];
-    LazyExplorer explorer(life, pool, history, options, workload.search);
+    LazySearches searches(life, pool, history, options, workload.search);
     if (auto opened = life.open(); !opened) return {.failure = opened.error().message};
-    for (int i = 0; i < workload.records && explorer.total.failure.empty(); ++i) {
+    for (int i = 0; i < workload.records && searches.total.failure.empty(); ++i) {
         const auto durability = i % 3 < workload.lazy_of_3 ? Durability::lazy : Durability::forced;
         const size_t length = 1 + static_cast<size_t>(i) * 97 % workload.length_max;
         if (auto lsn = life.append(history, "s", length, durability); !lsn)
             return {.failure = lsn.error().message};
     }
-    explorer.look("at the end");
-    tell(explorer.total);
-    return explorer.total;
+    searches.look("at the end");
+    tell(searches.total);
+    return searches.total;
 }
 
 // Up to two lines torn, the others old or new, within what a checksum collapses: what recovery
@@ -150,16 +150,16 @@ Total recycle(const Life::Options& options) {
     OneStream setup(options, {.segments = 3});
     const ServiceId keeper = setup.add_service();
     CNB_CHECK(setup.life.open().has_value());
-    LazyExplorer explorer(setup.life, setup.pool, setup.history, options, {.torn_lines_max = 1});
-    for (int released = 0; released < 3 && explorer.total.failure.empty();) {
+    LazySearches searches(setup.life, setup.pool, setup.history, options, {.torn_lines_max = 1});
+    for (int released = 0; released < 3 && searches.total.failure.empty();) {
         if (setup.life.append(setup.history, "s", 330, Durability::forced)) continue;
         const Lsn oldest{setup.life.engine().stream("s")->oldest_end()};
         CNB_CHECK(setup.life.release(setup.history, keeper, oldest).has_value());
         ++released;
     }
-    explorer.look("at the end");
-    tell(explorer.total);
-    return explorer.total;
+    searches.look("at the end");
+    tell(searches.total);
+    return searches.total;
 }
 
 TEST(LazyLog, RecyclingIsExhausted) {
@@ -185,10 +185,10 @@ TEST(LazyLog, CrashesInRecoveryAreExhausted) {
         for (int crash = 0; crash < 4; ++crash) {
             SimPool pool(setup.pool, setup.life.medium().image_of_power_loss(random));
             Life life(pool, setup.options);
-            LazyExplorer explorer(life, pool, setup.history, setup.options, {.torn_lines_max = 1});
+            LazySearches searches(life, pool, setup.history, setup.options, {.torn_lines_max = 1});
             ASSERT_TRUE(life.open());
-            explorer.look("at the end");
-            total.add(explorer.total);
+            searches.look("at the end");
+            total.add(searches.total);
         }
         EXPECT_EQ(total.failure, "") << name_of(domain) << ", seed " << seed_of_this_run();
         tell(total);
