@@ -70,7 +70,8 @@ TEST(ThreadHistory, AHoleBelowWhatIsThereIsNoPrefix) {
     EXPECT_EQ(history.compare({}), "");
     EXPECT_EQ(history.compare({{Lsn{64}, {}, older}}), "");
     EXPECT_EQ(history.compare({{Lsn{64}, {}, older}, {Lsn{192}, {}, newer}}), "");
-    EXPECT_EQ(history.compare({{Lsn{192}, {}, newer}}), "LSN 64 is gone, and a later record is there");
+    EXPECT_EQ(history.compare({{Lsn{192}, {}, newer}}),
+              "LSN 64 is gone, and a later record is there");
 }
 
 // An append returns before those that took space ahead of it have written theirs.
