@@ -50,7 +50,7 @@ Result<std::vector<Lsn>> CopyIndex::carry_forward(const std::shared_ptr<StreamCo
         places.push_back(Lsn{place});
     }
     const Lsn last = *std::max_element(places.begin(), places.end());
-    if (auto forced = stream->force(last); !forced) return fail(std::move(forced.error()));
+    if (auto forced = stream->force_copies(last); !forced) return fail(std::move(forced.error()));
     return places;
 }
 

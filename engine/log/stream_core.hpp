@@ -83,6 +83,9 @@ class StreamCore final : public StreamCoreBase {
     Result<Lsn> append(std::span<const Bytes> pieces, uint64_t size,
                        const AppendOptions& options) override;
     Result<Lsn> append_copy(const Record& record) override;
+    Result<void> force_copies(Lsn last) override {
+        return M::mutant(Mutant::copies_not_forced) ? Result<void>{} : force(last);
+    }
     Result<uint64_t> promise(uint64_t record_bytes, uint32_t records, bool again) override;
     void give_back_promised(uint64_t bytes) override;
     Result<void> force(Lsn lsn) override;

@@ -37,6 +37,8 @@ class StreamCoreBase {
                                const AppendOptions& options) = 0;
     // Appends a lazy copy of a record of this stream; its payload stays pinned meanwhile.
     virtual Result<Lsn> append_copy(const Record& record) = 0;
+    // Makes copies durable, up to the one at `last`.
+    virtual Result<void> force_copies(Lsn last) = 0;
     // Promises log space, or what an earlier life had promised (`again`).
     static Result<Reservation> reserve(std::shared_ptr<StreamCoreBase> stream,
                                        uint64_t record_bytes, uint32_t records, bool again);

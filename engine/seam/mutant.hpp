@@ -23,6 +23,7 @@ namespace cinnabar {
     X(slots_counted_apart)     /* space from one counter, the turn from another */     \
     X(space_without_exchange)  /* two threads may take the same */                     \
     X(slots_not_stepped_over)  /* nobody moves the frontier on */                      \
+    X(copies_not_forced)       /* before what they are copies of is released */        \
     X(testimony_too_great)     /* frames say that all before them is durable */        \
     X(failure_forgotten)       /* a failed msync leaves the pool usable */             \
     X(failure_flagged_late)    /* once others may ask again */                         \

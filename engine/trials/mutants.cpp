@@ -174,6 +174,7 @@ constexpr Known kKnown[] = {
     {"slots_counted_apart", "overtaken"},
     {"space_without_exchange", "two_threads"},
     {"slots_not_stepped_over", "three_threads"},
+    {"copies_not_forced", "carrying_forward"},
     {"testimony_too_great", "appending"},
     {"failure_forgotten_page", "failing_and_going_on"},
     {"failure_flagged_late_page", "failing_threads"},
