@@ -26,9 +26,9 @@ class Recovery {
 
     // Before any stream is applied.
     Result<void> accept_what_streams_stand_on() {
-        if (auto done = accept_marks(); !done) return done;
+        if (auto done = accept_registers(); !done) return done;
         if (auto done = accept_renewed_headers(); !done) return done;
-        return medium_.testimony_counts() ? Result<void>{} : accept_of_weaker_medium();
+        return medium_.testimony_counts() ? Result<void>{} : accept_kept_headers();
     }
 
     Result<void> apply(const StreamScan& stream, StreamReport& report) {
@@ -46,9 +46,14 @@ class Recovery {
     }
 
   private:
-    Result<void> accept_marks() {
-        if (M::mutant(Mutant::marks_not_accepted)) return {};
+    // The marks and the ceiling that the scan relied on. (A life on a medium that asks for less may
+    // have raised the ceiling, and was killed before the pool said so.)
+    Result<void> accept_registers() {
         format::Catalogue& catalogue = *medium_.space().catalogue;
+        if (!M::mutant(Mutant::ceiling_not_accepted))
+            if (auto done = accept(&catalogue.generation_ceiling, format::kLineBytes); !done)
+                return done;
+        if (M::mutant(Mutant::marks_not_accepted)) return {};
         return accept(catalogue.marks.data(), sizeof catalogue.marks);
     }
 
@@ -64,12 +69,9 @@ class Recovery {
         return {};
     }
 
-    // A ceiling is durable before a generation below it is used, and headers are before a link
-    // makes their segment a stream's: by the rules of the medium that they were written on.
-    Result<void> accept_of_weaker_medium() {
-        format::RegisterLine& ceiling = medium_.space().catalogue->generation_ceiling;
-        if (!M::mutant(Mutant::ceiling_not_accepted))
-            if (auto done = accept(&ceiling, sizeof ceiling); !done) return done;
+    // Headers are durable before a link makes their segment a stream's: by the rules of the medium
+    // that they were written on.
+    Result<void> accept_kept_headers() {
         if (M::mutant(Mutant::kept_headers_not_accepted)) return {};
         for (const StreamScan& stream : scan_.streams)
             for (const uint32_t segment : stream.kept) {
