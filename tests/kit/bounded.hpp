@@ -14,8 +14,10 @@ namespace kit_test {
 
 #ifdef __SANITIZE_ADDRESS__
 inline constexpr uint64_t kImages = 15;
+inline constexpr uint64_t kImagesOfPools = 8;  // each of them opened, checked and appended to
 #else
 inline constexpr uint64_t kImages = 40;
+inline constexpr uint64_t kImagesOfPools = 15;
 #endif
 
 inline cinnabar::crash::Options bounded(uint64_t images_else = kImages) {

@@ -89,7 +89,7 @@ TEST(PoolItself, TheMediumIsKept) {
         history.acknowledge(change);
         must(pool.close());
     };
-    expect_clean(medium_report(workload, few()));
+    expect_clean(medium_report(workload, bounded(kImagesOfPools)));
 }
 
 TEST(PoolItself, AMediumWithoutATransactionIsFound) {
@@ -180,7 +180,8 @@ crash::Report copies_report(size_t copy, const std::function<void(const std::str
 
 TEST(PoolItself, ADamagedCopyIsReplaced) {
     const auto open_and_close = [](const std::string& path) { must(open_emulated(path).close()); };
-    for (const size_t copy : {0, 1}) expect_clean(copies_report(copy, open_and_close, few()));
+    for (const size_t copy : {0, 1})
+        expect_clean(copies_report(copy, open_and_close, bounded(kImagesOfPools)));
 }
 
 // Both copies are stored anew, under one fence.

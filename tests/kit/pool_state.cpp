@@ -18,19 +18,13 @@ using cinnabar::Log;
 using cinnabar::Lsn;
 
 constexpr uint64_t kSpan = cinnabar::format::frame_space(kPoolSegmentBytes);
-constexpr size_t kRecordBytes = 8000;    // eight to a segment
+constexpr size_t kRecordBytes = 32000;   // eight to a segment
 constexpr const char* kTrial = "trial";  // a stream, a service of it, and a record in any
 constexpr std::string_view kNext = "next stream: ";  // its number; the last line of a digest
 constexpr std::string_view kRecord = "record ";      // those of make_pool begin so
 
 Bytes bytes_of(const std::string& text) {
     return std::as_bytes(std::span(text));
-}
-
-std::string payload(const std::string& stream, size_t number) {
-    std::string text = std::string(kRecord) + std::to_string(number) + " of " + stream + " ";
-    while (text.size() < kRecordBytes) text += text;
-    return text.substr(0, kRecordBytes);
 }
 
 // "9 to 19"; or the numbers, where they are no run.
@@ -59,6 +53,12 @@ std::string line_of_service(unsigned number, const ServiceState& service) {
 }
 
 }  // namespace
+
+std::string pool_record(const std::string& stream, size_t number) {
+    std::string text = std::string(kRecord) + std::to_string(number) + " of " + stream + " ";
+    while (text.size() < kRecordBytes) text += text;
+    return text.substr(0, kRecordBytes);
+}
 
 // --- what is to be there ------------------------------------------------------------------------
 
@@ -147,7 +147,7 @@ std::vector<uint64_t> append_records(Log& log, const std::string& name, bool sha
     cinnabar::Stream stream = must(log.add_stream(name, shared ? Writers::many : Writers::one));
     std::vector<uint64_t> at;
     for (size_t i = 0; i < kPoolRecords; ++i)
-        at.push_back(must(stream.append(bytes_of(payload(name, i)))).value);
+        at.push_back(must(stream.append(bytes_of(pool_record(name, i)))).value);
     return at;
 }
 
@@ -178,12 +178,8 @@ PoolState make_pool(const std::string& path) {
     return state;
 }
 
-cinnabar::crash::Options few() {
-    return bounded(kImages / 2);
-}
-
 cinnabar::crash::Options until_found() {
-    cinnabar::crash::Options options = few();
+    cinnabar::crash::Options options = bounded(kImagesOfPools);
     options.violations_max = 1;
     options.reduction_images_max = 0;
     options.fixes_max = 0;
@@ -283,12 +279,15 @@ class Inspector {
             if (text == kTrial) continue;
             const size_t number =
                 text.starts_with(kRecord) ? std::stoul(text.substr(kRecord.size())) : 0;
-            if (text != payload(report.name, number)) wrong("a foreign record in " + report.name);
+            if (text != pool_record(report.name, number))
+                wrong("a foreign record in " + report.name);
             records.push_back(number);
         }
+        // An append may have been cut short behind the link of its segment.
+        const uint64_t segments = records.empty() ? 0 : report.segments;
         if (!records.empty()) with_records_.push_back(report.name);
         return line_of_stream(report.name, stream.writers() == cinnabar::Writers::many,
-                              stream.low_water().value, report.segments, records);
+                              stream.low_water().value, segments, records);
     }
 
     Log& log_;
@@ -307,9 +306,7 @@ std::string recover_pool(const std::string& path, const cinnabar::OpenOptions& o
     try {
         std::string text;
         {
-            cinnabar::OpenOptions o = options;
-            o.spare_segments = 1;
-            Log log = must(Log::open(path, o));
+            Log log = must(Log::open(path, options));
             Inspector inspector(log);
             text = inspector.text();
             inspector.go_on();

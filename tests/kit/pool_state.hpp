@@ -48,9 +48,10 @@ struct PoolState {
 // the first segment is released: service 1, "auditor", needs it from record 9 on, in the second
 // one; 2, "billing", and 3, "teller", from record 17 on, in the third. Of "kept" too: its only
 // service, 4, "keeper", needs it from record 9 on. "gone" has no service.
-inline constexpr uint64_t kPoolSegmentBytes = 64 << 10;
+inline constexpr uint64_t kPoolSegmentBytes = 256 << 10;
 inline constexpr size_t kPoolRecords = 20;
 PoolState make_pool(const std::string& path);
+std::string pool_record(const std::string& stream, size_t number);
 
 // What a change makes of the state.
 struct Change {
@@ -72,9 +73,7 @@ cinnabar::crash::Oracle all_or_none_of_each(PoolState before, std::vector<Change
 // from those; or what went wrong, in one line that begins with "wrong: ".
 std::string recover_pool(const std::string& path, const cinnabar::OpenOptions& options = {});
 
-// For a run of such a test: half as many images as else, since opening a pool takes long. And for
-// one in which something has to be found: it ends there.
-cinnabar::crash::Options few();
+// For a run in which something has to be found: it ends there.
 cinnabar::crash::Options until_found();
 
 // The pool under the interposer, which takes the file for persistent memory.

@@ -1,0 +1,141 @@
+// A life of a log in which its tables change and the segments that come free are used again. The
+// kit sees all of it: the engine runs here on a medium that flushes by libpmem's functions, as
+// libpmemobj does.
+#include <gtest/gtest.h>
+#include <libpmem.h>
+
+#include <cinnabar/crash.hpp>
+#include <cinnabar/log.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kit/bounded.hpp"
+#include "kit/folder.hpp"
+#include "kit/pool_state.hpp"
+#include "log/engine.hpp"
+#include "log/pmem_world.hpp"
+
+namespace kit_test {
+namespace {
+
+namespace crash = cinnabar::crash;
+
+using cinnabar::Lsn;
+using cinnabar::ServiceId;
+
+// Stores as production does.
+class LibpmemMedium : public cinnabar::medium::PmemMedium {
+  public:
+    LibpmemMedium() : PmemMedium(cinnabar::Domain::cache_line) {}
+    void flush(cinnabar::Site, const std::byte* from, size_t length) { pmem_flush(from, length); }
+    void fence(cinnabar::Site) { pmem_drain(); }
+};
+
+using Engine = cinnabar::log::Engine<cinnabar::log::WorldOn<LibpmemMedium>>;
+
+// What Log does with a pool and an engine, on that medium.
+class Life {
+  public:
+    explicit Life(const std::string& path) : pool_(open_emulated(path)) {
+        cinnabar::log::EngineOptions options;
+        options.spares_max = kSparesMax;
+        options.forced_cached = true;
+        options.parallel_for = [](size_t count, const std::function<void(size_t)>& piece) {
+            for (size_t i = 0; i < count; ++i) piece(i);
+        };
+        cinnabar::OpenReport report;
+        engine_ = must(Engine::open(pool_.space(), medium_, options, report));
+        must(pool_.keep_medium());
+    }
+
+    void add_stream(const std::string& name) {
+        must(engine_->add_stream({0, name}, [&] { return pool_.add_stream(name, false); }));
+    }
+    void remove_stream(const std::string& name) {
+        must(engine_->remove_stream(name, [&] { return pool_.remove_stream(number_of(name)); }));
+    }
+    void add_service(const std::string& stream, const std::string& name) {
+        const uint32_t number = number_of(stream);
+        must(engine_->add_service(
+            number, [&](uint64_t mark) { return pool_.add_service(number, name, mark); }));
+    }
+    void remove_service(const std::string& stream, uint16_t number) {
+        const ServiceId service{number};
+        must(engine_->remove_service(number_of(stream), service,
+                                     [&] { return pool_.remove_service(service); }));
+    }
+    void append(const std::string& stream, const std::string& text) {
+        const cinnabar::Bytes record = std::as_bytes(std::span(text));
+        must(engine_->stream(stream)->append({&record, 1}, record.size(), {}));
+    }
+    void close() {
+        must(engine_->close());
+        must(pool_.close());
+    }
+
+  private:
+    static constexpr uint32_t kSparesMax = 8;
+
+    uint32_t number_of(const std::string& name) const {
+        for (const auto& stream : pool_.streams())
+            if (stream.name == name) return stream.stream;
+        throw std::runtime_error("no stream " + name);
+    }
+
+    cinnabar::pool::Pool pool_;
+    LibpmemMedium medium_;
+    std::unique_ptr<Engine> engine_;
+};
+
+struct Step {
+    Change change;
+    std::function<void(Life& life)> make;
+};
+
+Step append(const std::string& stream, size_t number, uint64_t at) {
+    return {{"append to " + stream,
+             [=](PoolState& state) { state.streams.at(stream).records.push_back(at); }},
+            [=](Life& life) { life.append(stream, pool_record(stream, number)); }};
+}
+
+uint64_t end_of(const std::string& path, const std::string& stream) {
+    cinnabar::Log log = must(cinnabar::Log::open(path));
+    return must(log.stream(stream)).appended().value;
+}
+
+TEST(PoolLife, SegmentsThatComeFreeAreUsedAgain) {
+    const Folder folder;
+    const std::string path = folder.file("pool");
+    const PoolState before = make_pool(path);
+    const uint64_t behind_link = cinnabar::format::kLineBytes;
+    const std::vector<Step> steps = {
+        {removes_stream("gone"), [](Life& life) { life.remove_stream("gone"); }},
+        {removes_service(4), [](Life& life) { life.remove_service("kept", 4); }},
+        {removes_service(1), [](Life& life) { life.remove_service("audited", 1); }},
+        {adds_stream("new", false), [](Life& life) { life.add_stream("new"); }},
+        append("new", 0, behind_link),
+        {adds_service(1, {"newcomer", "new", 0}),
+         [](Life& life) { life.add_service("new", "newcomer"); }},
+        append("kept", kPoolRecords, end_of(path, "kept")),
+    };
+    std::vector<Change> changes;
+    for (const Step& step : steps) changes.push_back(step.change);
+    const crash::Test test{
+        .workload =
+            [&](crash::History& history) {
+                Life life(path);
+                for (const Step& step : steps) {
+                    const size_t change = history.begin(step.change.what);
+                    step.make(life);
+                    history.acknowledge(change);
+                }
+                life.close();
+            },
+        .recover_file = [](const std::string& image) { return recover_pool(image); },
+        .check = all_or_none_of_each(before, changes)};
+    expect_clean(crash::run_file(path, test, bounded(kImagesOfPools)).value());
+}
+
+}  // namespace
+}  // namespace kit_test
