@@ -1,12 +1,13 @@
-// A life of a log in which its tables change and the segments that come free are used again. The
+// A life of a log in which its tables change and the segments that come free are prepared anew. The
 // kit sees all of it: the engine runs here on a medium that flushes by libpmem's functions, as
-// libpmemobj does.
+// libpmemobj does. And one in which a stream's segments are given to others before its row is gone.
 #include <gtest/gtest.h>
 #include <libpmem.h>
 
 #include <cinnabar/crash.hpp>
 #include <cinnabar/log.hpp>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -55,10 +56,11 @@ class Life {
     void remove_stream(const std::string& name) {
         must(engine_->remove_stream(name, [&] { return pool_.remove_stream(number_of(name)); }));
     }
-    void add_service(const std::string& stream, const std::string& name) {
-        const uint32_t number = number_of(stream);
-        must(engine_->add_service(
-            number, [&](uint64_t mark) { return pool_.add_service(number, name, mark); }));
+    // Any release prepares what is free; this one, to where the mark is, does nothing else.
+    void remove_stream_too_late(const std::string& name, const ServiceState& teller) {
+        must(engine_->remove_stream(name, [] { return cinnabar::Result<void>(); }));
+        must(engine_->release(ServiceId{3}, cinnabar::Lsn{teller.mark}));
+        must(pool_.remove_stream(number_of(name)));
     }
     void remove_service(const std::string& stream, uint16_t number) {
         const ServiceId service{number};
@@ -93,32 +95,8 @@ struct Step {
     std::function<void(Life& life)> make;
 };
 
-Step append(const std::string& stream, size_t number, uint64_t at) {
-    return {{"append to " + stream,
-             [=](PoolState& state) { state.streams.at(stream).records.push_back(at); }},
-            [=](Life& life) { life.append(stream, pool_record(stream, number)); }};
-}
-
-uint64_t end_of(const std::string& path, const std::string& stream) {
-    cinnabar::Log log = must(cinnabar::Log::open(path));
-    return must(log.stream(stream)).appended().value;
-}
-
-TEST(PoolLife, SegmentsThatComeFreeAreUsedAgain) {
-    const Folder folder;
-    const std::string path = folder.file("pool");
-    const PoolState before = make_pool(path);
-    const uint64_t behind_link = cinnabar::format::kLineBytes;
-    const std::vector<Step> steps = {
-        {removes_stream("gone"), [](Life& life) { life.remove_stream("gone"); }},
-        {removes_service(4), [](Life& life) { life.remove_service("kept", 4); }},
-        {removes_service(1), [](Life& life) { life.remove_service("audited", 1); }},
-        {adds_stream("new", false), [](Life& life) { life.add_stream("new"); }},
-        append("new", 0, behind_link),
-        {adds_service(1, {"newcomer", "new", 0}),
-         [](Life& life) { life.add_service("new", "newcomer"); }},
-        append("kept", kPoolRecords, end_of(path, "kept")),
-    };
+crash::Report report_of(const std::string& path, const PoolState& before,
+                        const std::vector<Step>& steps, const crash::Options& options) {
     std::vector<Change> changes;
     for (const Step& step : steps) changes.push_back(step.change);
     const crash::Test test{
@@ -134,7 +112,38 @@ TEST(PoolLife, SegmentsThatComeFreeAreUsedAgain) {
             },
         .recover_file = [](const std::string& image) { return recover_pool(image); },
         .check = all_or_none_of_each(before, changes)};
-    expect_clean(crash::run_file(path, test, bounded(kImagesOfPools)).value());
+    return crash::run_file(path, test, options).value();
+}
+
+TEST(PoolLife, SegmentsThatComeFreeArePreparedAnew) {
+    const Folder folder;
+    const std::string path = folder.file("pool");
+    const PoolState before = make_pool(path);
+    const auto has_a_record = [](PoolState& state) {
+        state.streams.at("new").records = {cinnabar::format::kLineBytes};  // behind the link
+    };
+    expect_clean(
+        report_of(path, before,
+                  {
+                      {removes_stream("gone"), [](Life& life) { life.remove_stream("gone"); }},
+                      {removes_service(4), [](Life& life) { life.remove_service("kept", 4); }},
+                      {removes_service(1), [](Life& life) { life.remove_service("audited", 1); }},
+                      {adds_stream("new", false), [](Life& life) { life.add_stream("new"); }},
+                      {{"append", has_a_record},
+                       [](Life& life) { life.append("new", pool_record("new", 0)); }},
+                  },
+                  bounded(kImagesOfPools)));
+}
+
+TEST(PoolLife, ARowThatGoesAfterItsSegmentsIsFound) {
+    const Folder folder;
+    const std::string path = folder.file("pool");
+    const PoolState before = make_pool(path);
+    const Step too_late = {removes_stream("gone"), [&](Life& life) {
+                               life.remove_stream_too_late("gone", before.services.at(3));
+                           }};
+    expect_found(report_of(path, before, {too_late}, until_found()),
+                 "missing_segment in stream 'gone'");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "kit/pool_state.hpp"
 #include "kit/wrong_pool.hpp"
 #include "pool/pool.hpp"
+#include "pool/tables.hpp"
 
 namespace kit_test {
 namespace {
@@ -97,6 +98,24 @@ TEST(PoolTables, ServicesComeAndGo) {
         path, before,
         {remove_service(4), remove_service(2), add_service(2, {"late", "audited", lowest}),
          remove_service(1), remove_service(2)}));
+}
+
+bool find_stream(const std::string& path, const std::string& name) {
+    return cinnabar::pool::find_named(read_catalogue(path).catalogue.streams, name).has_value();
+}
+
+// Power fails again while libpmemobj takes a change back that the first time had cut short.
+TEST(PoolTables, AChangeIsTakenBack) {
+    const Folder folder;
+    const std::string path = folder.file("pool"), cut_short = folder.file("cut short");
+    const PoolState before = make_pool(path);
+    {
+        const WrongPool pool(path);
+        pool.change(pool.row_of("gone"), format::StreamRow(),
+                    [&] { std::filesystem::copy_file(path, cut_short); });
+    }
+    ASSERT_FALSE(find_stream(cut_short, "gone"));
+    expect_clean(report_of(cut_short, before, {add_stream("new", true)}));
 }
 
 // --- the same made wrongly ----------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include <libpmemobj.h>
 
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string>
 
@@ -37,12 +38,14 @@ class WrongPool {
     }
     void persist(const void* from, size_t length) const { pmemobj_persist(pool_, from, length); }
 
-    // Whole or not at all.
+    // Whole or not at all. `amidst` is called where it is made, and not yet to stay.
     template <class T>
-    void change(T& to, const T& value) const {
+    void change(
+        T& to, const T& value, const std::function<void()>& amidst = [] {}) const {
         pmemobj_tx_begin(pool_, nullptr, TX_PARAM_NONE);
         pmemobj_tx_add_range_direct(&to, sizeof to);
         to = value;
+        amidst();
         pmemobj_tx_commit();
         pmemobj_tx_end();
     }
