@@ -71,9 +71,9 @@ class Life {
         const cinnabar::Bytes record = std::as_bytes(std::span(text));
         must(engine_->stream(stream)->append({&record, 1}, record.size(), {}));
     }
-    void close() {
+    cinnabar::Result<void> close() {
         must(engine_->close());
-        must(pool_.close());
+        return pool_.close();
     }
 
   private:
@@ -90,29 +90,8 @@ class Life {
     std::unique_ptr<Engine> engine_;
 };
 
-struct Step {
-    Change change;
-    std::function<void(Life& life)> make;
-};
-
-crash::Report report_of(const std::string& path, const PoolState& before,
-                        const std::vector<Step>& steps, const crash::Options& options) {
-    std::vector<Change> changes;
-    for (const Step& step : steps) changes.push_back(step.change);
-    const crash::Test test{
-        .workload =
-            [&](crash::History& history) {
-                Life life(path);
-                for (const Step& step : steps) {
-                    const size_t change = history.begin(step.change.what);
-                    step.make(life);
-                    history.acknowledge(change);
-                }
-                life.close();
-            },
-        .recover_file = [](const std::string& image) { return recover_pool(image); },
-        .check = all_or_none_of_each(before, changes)};
-    return crash::run_file(path, test, options).value();
+Life open_life(const std::string& path) {
+    return Life(path);
 }
 
 TEST(PoolLife, SegmentsThatComeFreeArePreparedAnew) {
@@ -122,27 +101,24 @@ TEST(PoolLife, SegmentsThatComeFreeArePreparedAnew) {
     const auto has_a_record = [](PoolState& state) {
         state.streams.at("new").records = {cinnabar::format::kLineBytes};  // behind the link
     };
-    expect_clean(
-        report_of(path, before,
-                  {
-                      {removes_stream("gone"), [](Life& life) { life.remove_stream("gone"); }},
-                      {removes_service(4), [](Life& life) { life.remove_service("kept", 4); }},
-                      {removes_service(1), [](Life& life) { life.remove_service("audited", 1); }},
-                      {adds_stream("new", false), [](Life& life) { life.add_stream("new"); }},
-                      {{"append", has_a_record},
-                       [](Life& life) { life.append("new", pool_record("new", 0)); }},
-                  },
-                  bounded(kImagesOfPools)));
+    const std::vector<Step<Life>> steps = {
+        {removes_stream("gone"), [](Life& life) { life.remove_stream("gone"); }},
+        {removes_service(4), [](Life& life) { life.remove_service("kept", 4); }},
+        {removes_service(1), [](Life& life) { life.remove_service("audited", 1); }},
+        {adds_stream("new", false), [](Life& life) { life.add_stream("new"); }},
+        {{"append", has_a_record}, [](Life& life) { life.append("new", pool_record("new", 0)); }},
+    };
+    expect_clean(crash_steps<Life>(path, before, open_life, steps, bounded(kImagesOfPools)));
 }
 
 TEST(PoolLife, ARowThatGoesAfterItsSegmentsIsFound) {
     const Folder folder;
     const std::string path = folder.file("pool");
     const PoolState before = make_pool(path);
-    const Step too_late = {removes_stream("gone"), [&](Life& life) {
-                               life.remove_stream_too_late("gone", before.services.at(3));
-                           }};
-    expect_found(report_of(path, before, {too_late}, until_found()),
+    const Step<Life> too_late = {removes_stream("gone"), [&](Life& life) {
+                                     life.remove_stream_too_late("gone", before.services.at(3));
+                                 }};
+    expect_found(crash_steps<Life>(path, before, open_life, {too_late}, until_found()),
                  "missing_segment in stream 'gone'");
 }
 

@@ -73,6 +73,37 @@ cinnabar::crash::Oracle all_or_none_of_each(PoolState before, std::vector<Change
 // from those; or what went wrong, in one line that begins with "wrong: ".
 std::string recover_pool(const std::string& path, const cinnabar::OpenOptions& options = {});
 
+// A change, and the call that makes it.
+template <class T>
+struct Step {
+    Change change;
+    std::function<void(T& on)> make;
+};
+
+// Makes the changes on what `open` opens, and crashes all of it.
+template <class T>
+cinnabar::crash::Report crash_steps(const std::string& path, const PoolState& before,
+                                    const std::function<T(const std::string& path)>& open,
+                                    const std::vector<Step<T>>& steps,
+                                    const cinnabar::crash::Options& options) {
+    std::vector<Change> changes;
+    for (const Step<T>& step : steps) changes.push_back(step.change);
+    const cinnabar::crash::Test test{
+        .workload =
+            [&](cinnabar::crash::History& history) {
+                T on = open(path);
+                for (const Step<T>& step : steps) {
+                    const size_t change = history.begin(step.change.what);
+                    step.make(on);
+                    history.acknowledge(change);
+                }
+                must(on.close());
+            },
+        .recover_file = [](const std::string& image) { return recover_pool(image); },
+        .check = all_or_none_of_each(before, changes)};
+    return cinnabar::crash::run_file(path, test, options).value();
+}
+
 // For a run in which something has to be found: it ends there.
 cinnabar::crash::Options until_found();
 

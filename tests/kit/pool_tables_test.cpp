@@ -22,60 +22,36 @@ namespace format = cinnabar::format;
 using cinnabar::ServiceId;
 using cinnabar::pool::Pool;
 
-// A change, and the call that makes it.
-struct Step {
-    Change change;
-    std::function<void(Pool& pool)> make;
-};
-
 uint32_t number_of(const Pool& pool, const std::string& name) {
     for (const auto& stream : pool.streams())
         if (stream.name == name) return stream.stream;
     throw std::runtime_error("no stream " + name);
 }
 
-Step add_stream(const std::string& name, bool shared) {
+Step<Pool> add_stream(const std::string& name, bool shared) {
     return {adds_stream(name, shared), [=](Pool& pool) { must(pool.add_stream(name, shared)); }};
 }
 
-Step remove_stream(const std::string& name) {
+Step<Pool> remove_stream(const std::string& name) {
     return {removes_stream(name),
             [=](Pool& pool) { must(pool.remove_stream(number_of(pool, name))); }};
 }
 
-Step add_service(uint16_t number, const ServiceState& service) {
+Step<Pool> add_service(uint16_t number, const ServiceState& service) {
     return {adds_service(number, service), [=](Pool& pool) {
                 must(pool.add_service(number_of(pool, service.stream), service.name, service.mark));
             }};
 }
 
-Step remove_service(uint16_t number) {
+Step<Pool> remove_service(uint16_t number) {
     return {removes_service(number),
             [=](Pool& pool) { must(pool.remove_service(ServiceId{number})); }};
 }
 
-std::vector<Change> changes_of(const std::vector<Step>& steps) {
-    std::vector<Change> changes;
-    for (const Step& step : steps) changes.push_back(step.change);
-    return changes;
-}
-
 crash::Report report_of(const std::string& path, const PoolState& before,
-                        const std::vector<Step>& steps) {
-    const crash::Test test{
-        .workload =
-            [&](crash::History& history) {
-                Pool pool = open_emulated(path);
-                for (const Step& step : steps) {
-                    const size_t change = history.begin(step.change.what);
-                    step.make(pool);
-                    history.acknowledge(change);
-                }
-                must(pool.close());
-            },
-        .recover_file = [](const std::string& image) { return recover_pool(image); },
-        .check = all_or_none_of_each(before, changes_of(steps))};
-    return crash::run_file(path, test, bounded(kImagesOfPools)).value();
+                        const std::vector<Step<Pool>>& steps) {
+    const auto open = [](const std::string& file) { return open_emulated(file); };
+    return crash_steps<Pool>(path, before, open, steps, bounded(kImagesOfPools));
 }
 
 TEST(PoolTables, StreamsComeAndGo) {
@@ -120,93 +96,83 @@ TEST(PoolTables, AChangeIsTakenBack) {
 
 // --- the same made wrongly ----------------------------------------------------------------------
 
-struct Planted {
-    Change change;
-    std::function<void(const WrongPool& pool)> make;
-    const char* words;  // of what is found
-};
+// Each of these makes a change that is right once it is done, if power does not fail.
 
-format::RegisterLine mark_line(const WrongPool& pool, uint32_t row, uint64_t mark) {
+Step<WrongPool> row_before_number() {
+    return {adds_stream("new", false), [](WrongPool& pool) {
+                const auto number = static_cast<uint32_t>(pool.last_stream() + 1);
+                pool.change(pool.free_stream_row(), pool.stream_row(number, "new"));
+                pool.raise_last_stream(number);
+            }};
+}
+
+Step<WrongPool> row_without_transaction() {
+    return {adds_stream("new", false), [](WrongPool& pool) {
+                const auto number = static_cast<uint32_t>(pool.last_stream() + 1);
+                pool.raise_last_stream(number);
+                pool.store(pool.free_stream_row(), pool.stream_row(number, "new"));
+            }};
+}
+
+Step<WrongPool> row_not_durable() {
+    return {removes_stream("gone"), [](WrongPool& pool) { pool.row_of("gone") = {}; }};
+}
+
+// The service "late" of "audited", in the first free row.
+constexpr uint16_t kLate = 5;
+
+format::ServiceRow late_row(const WrongPool& pool) {
+    return pool.service_row(pool.row_of("audited").stream, kLate, "late");
+}
+
+format::RegisterLine late_mark(const WrongPool& pool, uint64_t mark) {
+    const uint32_t key = format::register_key(format::RegisterRole::mark, kLate - 1);
     format::RegisterLine line;
-    line.slot[0] = format::register_slot(
-        pool.id(), format::register_key(format::RegisterRole::mark, row), mark);
+    line.slot[0] = format::register_slot(pool.id(), key, mark);
     return line;
 }
 
-// Each makes a change that is right once it is done, if power does not fail.
-std::vector<Planted> planted(const PoolState& before) {
-    const uint64_t mark = before.services.at(2).mark;
-    const Change late = adds_service(5, {"late", "audited", mark});
-    return {
-        // its row before its number
-        {adds_stream("new", false),
-         [](const WrongPool& pool) {
-             const auto number = static_cast<uint32_t>(pool.last_stream() + 1);
-             pool.change(pool.free_stream_row(), pool.stream_row(number, "new"));
-             pool.raise_last_stream(number);
-         },
-         "stream row 3"},
-        // its row without a transaction
-        {adds_stream("new", false),
-         [](const WrongPool& pool) {
-             const auto number = static_cast<uint32_t>(pool.last_stream() + 1);
-             pool.raise_last_stream(number);
-             pool.store(pool.free_stream_row(), pool.stream_row(number, "new"));
-         },
-         "stream row 3"},
-        // not made durable
-        {removes_stream("gone"), [](const WrongPool& pool) { pool.row_of("gone") = {}; },
-         "stream gone"},
-        // its row before its mark
-        {late,
-         [=](const WrongPool& pool) {
-             pool.change(pool.catalogue().services[4],
-                         pool.service_row(pool.row_of("audited").stream, 5, "late"));
-             pool.store(pool.catalogue().marks[4], mark_line(pool, 4, mark));
-         },
-         "the low-water mark of service 'late'"},
-        // its mark is not made durable
-        {late,
-         [=](const WrongPool& pool) {
-             pool.catalogue().marks[4] = mark_line(pool, 4, mark);
-             pool.change(pool.catalogue().services[4],
-                         pool.service_row(pool.row_of("audited").stream, 5, "late"));
-         },
-         "the low-water mark of service 'late'"},
-        // its row before its stream keeps the mark
-        {removes_service(4),
-         [=](const WrongPool& pool) {
-             format::StreamRow kept = pool.row_of("kept");
-             kept.kept_from = before.services.at(4).mark;
-             kept.sum = row_sum(pool.id(), kept);
-             pool.change(pool.catalogue().services[3], format::ServiceRow());
-             pool.change(pool.row_of("kept"), kept);
-         },
-         "missing_segment in stream 'kept'"},
-    };
+Step<WrongPool> row_before_mark(uint64_t mark) {
+    return {adds_service(kLate, {"late", "audited", mark}), [=](WrongPool& pool) {
+                pool.change(pool.catalogue().services[kLate - 1], late_row(pool));
+                pool.store(pool.catalogue().marks[kLate - 1], late_mark(pool, mark));
+            }};
 }
 
-crash::Report report_of(const Planted& planted, const std::string& path, const PoolState& before) {
-    const crash::Test test{
-        .workload =
-            [&](crash::History& history) {
-                const WrongPool pool(path);
-                const size_t change = history.begin(planted.change.what);
-                planted.make(pool);
-                history.acknowledge(change);
-            },
-        .recover_file = [](const std::string& image) { return recover_pool(image); },
-        .check = all_or_none_of_each(before, {planted.change})};
-    return crash::run_file(path, test, until_found()).value();
+Step<WrongPool> mark_not_durable(uint64_t mark) {
+    return {adds_service(kLate, {"late", "audited", mark}), [=](WrongPool& pool) {
+                pool.catalogue().marks[kLate - 1] = late_mark(pool, mark);
+                pool.change(pool.catalogue().services[kLate - 1], late_row(pool));
+            }};
+}
+
+Step<WrongPool> row_before_kept_mark(uint64_t mark) {
+    return {removes_service(4), [=](WrongPool& pool) {
+                format::StreamRow kept = pool.row_of("kept");
+                kept.kept_from = mark;
+                kept.sum = row_sum(pool.id(), kept);
+                pool.change(pool.catalogue().services[3], format::ServiceRow());
+                pool.change(pool.row_of("kept"), kept);
+            }};
 }
 
 TEST(PoolTables, AChangeMadeWronglyIsFound) {
     const Folder folder;
     const std::string made = folder.file("made"), path = folder.file("pool");
     const PoolState before = make_pool(made);
-    for (const Planted& wrong : planted(before)) {
+    const uint64_t mark = before.services.at(4).mark;
+    const std::pair<Step<WrongPool>, const char*> wrong[] = {
+        {row_before_number(), "stream row 3"},
+        {row_without_transaction(), "stream row 3"},
+        {row_not_durable(), "stream gone"},
+        {row_before_mark(mark), "the low-water mark of service 'late'"},
+        {mark_not_durable(mark), "the low-water mark of service 'late'"},
+        {row_before_kept_mark(mark), "missing_segment in stream 'kept'"},
+    };
+    const auto open = [](const std::string& file) { return WrongPool(file); };
+    for (const auto& [step, words] : wrong) {
         std::filesystem::copy_file(made, path, std::filesystem::copy_options::overwrite_existing);
-        expect_found(report_of(wrong, path, before), wrong.words);
+        expect_found(crash_steps<WrongPool>(path, before, open, {step}, until_found()), words);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "format/codec.hpp"
 #include "kit/pool_state.hpp"
@@ -21,9 +22,16 @@ class WrongPool {
         : offset_(read_catalogue(path).offset), pool_(pmemobj_open(path.c_str(), "cinnabar-1")) {
         if (pool_ == nullptr) throw std::runtime_error(pmemobj_errormsg());
     }
-    ~WrongPool() { pmemobj_close(pool_); }
+    ~WrongPool() {
+        if (pool_ != nullptr) pmemobj_close(pool_);
+    }
     WrongPool(const WrongPool&) = delete;
     WrongPool& operator=(const WrongPool&) = delete;
+
+    cinnabar::Result<void> close() {
+        pmemobj_close(std::exchange(pool_, nullptr));
+        return {};
+    }
 
     cinnabar::format::Catalogue& catalogue() const {
         return *reinterpret_cast<cinnabar::format::Catalogue*>(reinterpret_cast<char*>(pool_) +
@@ -50,7 +58,7 @@ class WrongPool {
         pmemobj_tx_end();
     }
 
-    // A free row of the table, and what stands in it once it is the stream's or the service's.
+    // A free row of the table, and what stands in one that is in use.
     cinnabar::format::StreamRow& free_stream_row() const {
         return catalogue().streams[*cinnabar::pool::find_free(catalogue().streams)];
     }
