@@ -10,7 +10,7 @@
 
 #include "kit/bounded.hpp"
 #include "kit/folder.hpp"
-#include "kit/pool_state.hpp"
+#include "kit/pool_file.hpp"
 #include "kit/wrong_pool.hpp"
 #include "pool/pool.hpp"
 #include "pool/superblock.hpp"

@@ -13,7 +13,7 @@
 
 #include "kit/bounded.hpp"
 #include "kit/folder.hpp"
-#include "kit/pool_state.hpp"
+#include "kit/pool_file.hpp"
 #include "log/engine.hpp"
 #include "log/pmem_world.hpp"
 
@@ -99,7 +99,7 @@ TEST(PoolLife, SegmentsThatComeFreeArePreparedAnew) {
     const std::string path = folder.file("pool");
     const PoolState before = make_pool(path);
     const auto has_a_record = [](PoolState& state) {
-        state.streams.at("new").records = {cinnabar::format::kLineBytes};  // behind the link
+        state.streams.at("new").records = {pool_record_lsn(0)};
     };
     const std::vector<Step<Life>> steps = {
         {removes_stream("gone"), [](Life& life) { life.remove_stream("gone"); }},

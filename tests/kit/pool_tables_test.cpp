@@ -8,7 +8,7 @@
 #include "format/codec.hpp"
 #include "kit/bounded.hpp"
 #include "kit/folder.hpp"
-#include "kit/pool_state.hpp"
+#include "kit/pool_file.hpp"
 #include "kit/wrong_pool.hpp"
 #include "pool/pool.hpp"
 #include "pool/tables.hpp"

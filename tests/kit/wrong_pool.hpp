@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "format/codec.hpp"
-#include "kit/pool_state.hpp"
+#include "kit/pool_file.hpp"
 #include "pool/tables.hpp"
 
 namespace kit_test {
