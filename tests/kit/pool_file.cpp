@@ -190,7 +190,8 @@ class Inspector {
         for (const std::string& name : with_records_) {
             cinnabar::Stream stream = must(log_.stream(name));
             const Lsn at = must(stream.append(bytes_of(kTrial)));
-            const auto record = must(must(stream.read(at)).next());
+            cinnabar::Reader reader = must(stream.read(at));
+            const auto record = must(reader.next());
             if (!record || record->lsn != at ||
                 !std::ranges::equal(record->payload, bytes_of(kTrial)))
                 wrong("what was appended to " + name + " is not read back");

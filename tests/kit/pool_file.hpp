@@ -24,10 +24,10 @@ T must(cinnabar::Result<T> result) {
     if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
-// Makes a pool in which three streams of three segments each stand. Of "audited"
-// the first segment is released: service 1, "auditor", needs it from record 9 on, in the second
-// one; 2, "billing", and 3, "teller", from record 17 on, in the third. Of "kept" too: its only
-// service, 4, "keeper", needs it from record 9 on. "gone" has no service.
+// Makes a pool in which three streams of three segments each stand. Of "audited" the first segment
+// is released: service 1, "auditor", needs it from record 9 on, in the second one; 2, "billing",
+// and 3, "teller", from record 17 on, in the third. Of "kept" too: its only service, 4, "keeper",
+// needs it from record 9 on. "gone" has no service.
 PoolState make_pool(const std::string& path);
 // A record of it, and where it stands in its stream.
 std::string pool_record(const std::string& stream, size_t number);
