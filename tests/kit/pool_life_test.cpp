@@ -67,6 +67,11 @@ class Life {
         must(engine_->remove_service(number_of(stream), service,
                                      [&] { return pool_.remove_service(service); }));
     }
+    void add_service(const std::string& stream, const std::string& name) {
+        const uint32_t number = number_of(stream);
+        must(engine_->add_service(
+            number, [&](uint64_t mark) { return pool_.add_service(number, name, mark); }));
+    }
     void append(const std::string& stream, const std::string& text) {
         const cinnabar::Bytes record = std::as_bytes(std::span(text));
         must(engine_->stream(stream)->append({&record, 1}, record.size(), {}));
@@ -105,6 +110,8 @@ TEST(PoolLife, SegmentsThatComeFreeArePreparedAnew) {
         {removes_stream("gone"), [](Life& life) { life.remove_stream("gone"); }},
         {removes_service(4), [](Life& life) { life.remove_service("kept", 4); }},
         {removes_service(1), [](Life& life) { life.remove_service("audited", 1); }},
+        {adds_service(1, {"late", "audited", before.services.at(3).mark}),
+         [](Life& life) { life.add_service("audited", "late"); }},
         {adds_stream("new", false), [](Life& life) { life.add_stream("new"); }},
         {{"append", has_a_record}, [](Life& life) { life.append("new", pool_record("new", 0)); }},
     };
