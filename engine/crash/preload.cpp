@@ -9,14 +9,17 @@
 //   CINNABAR_CRASH_PAGES         where pages for the browser lie then, or nothing
 //   CINNABAR_CRASH_REPLAY, _IMAGE   the line of the one image that is wanted, and its file; or
 //                                nothing
+//   CINNABAR_CRASH_FIX, _FIX_LINES   the call behind which a flush and a fence are put in, and the
+//                                lines that come after them, or nothing
 //   CINNABAR_CRASH_SEED, _IMAGES, _RANDOM, _MILLISECONDS, _MEMORY, _VIOLATIONS
 //                                the members of crash::Options, as numbers
 //
 // In the folder: "acknowledged" holds what the workload has printed so far and is the command's
-// standard input; "report.json" and "report.txt" are written when the workload ends. A report that
-// is there stays: what a later program has to say, that maps the file too, is in "second.txt". For
-// a replay "replayed.txt" says that the image is there, and "refused.txt" why it is not; "late.txt"
-// that all acknowledgements came after the last crash point but the end.
+// standard input; "report.json" is written when the workload ends, and "fixes.json": what may mend
+// its violations. A report that is there stays: what a later program has to say, that maps the file
+// too, is in "second.txt". For a replay "replayed.txt" says that the image is there, and
+// "refused.txt" why it is not; "late.txt" that all acknowledgements came after the last crash point
+// but the end, and "fixed.txt" that the call was made behind which a fix stands.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -30,13 +33,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <memory>
+#include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 
 #include "crash/foreign.hpp"
 #include "crash/run.hpp"
 #include "explain/image_file.hpp"
+#include "explain/violation.hpp"
 
 namespace cinnabar::crash {
 namespace {
@@ -134,6 +141,31 @@ std::string verdict_on(std::string_view end, const std::string& acknowledged) {
     return "the recovery command ended by " + std::string(end);
 }
 
+// The fix that this run is to try.
+std::optional<explain::Fix> fix_of_environment() {
+    const std::string where = setting("FIX");
+    if (where.empty()) return std::nullopt;
+    explain::Fix fix{where, {}};
+    std::istringstream lines(setting("FIX_LINES"));
+    for (uint64_t line = 0; lines >> line;) fix.lines_after.insert(line);
+    return fix;
+}
+
+std::string json_of(const std::map<size_t, explain::Fix>& fixes) {
+    std::string out;
+    for (const auto& [number, fix] : fixes) {
+        std::string lines;
+        for (const uint64_t line : fix.lines_after)
+            lines += (lines.empty() ? "" : " ") + std::to_string(line);
+        out += (out.empty() ? "" : ", ") + explain::JsonObject()
+                                               .add("violation", uint64_t{number})
+                                               .add("where", fix.where)
+                                               .add("lines_after", lines)
+                                               .text();
+    }
+    return "[" + out + "]\n";
+}
+
 // Never over a file that is there: false.
 bool write_file(const std::string& path, std::string_view text) {
     std::FILE* file = std::fopen(path.c_str(), "wxe");
@@ -153,11 +185,11 @@ class Preloaded {
 
     void start() {
         if (!replay_.empty()) {
-            if (const auto known = run_.look_for(replay_); !known)
-                return refuse(known.error().message);
+            if (const auto known = run_.look_for(replay_); !known) return refuse(known.error());
         } else if (!run_.start()) {
             return;
         }
+        if (const auto fix = fix_of_environment()) run_.insert(*fix);
         run_.count_acknowledged([this] { return said_at_crash_point_ = bytes_of(acknowledged_); });
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
         if (::access(report_.c_str(), F_OK) == 0)
@@ -182,21 +214,24 @@ class Preloaded {
             (void)write_file(options_.image_folder + "/second.txt", report.text());
             return;
         }
-        (void)write_file(options_.image_folder + "/report.txt", report.text());
+        (void)write_file(options_.image_folder + "/fixes.json", json_of(run_.fixes()));
+        if (run_.fix_was_made()) (void)write_file(options_.image_folder + "/fixed.txt", "");
     }
 
   private:
-    void refuse(const std::string& reason) const {
-        (void)write_file(options_.image_folder + "/refused.txt", reason);
+    // The number of the error, and its words.
+    void refuse(const Error& error) const {
+        (void)write_file(options_.image_folder + "/refused.txt",
+                         std::to_string(static_cast<int>(error.code)) + " " + error.message);
     }
 
     // A program that the workload starts, and that maps no such file, has no image either.
     void write_replayed() {
         if (!foreign_->found()) return;
         const auto image = run_.found();
-        if (!image) return refuse(image.error().message);
-        const std::string path = setting("IMAGE");
-        if (!explain::write_image(path, *image)) return refuse("'" + path + "' cannot be written");
+        if (!image) return refuse(image.error());
+        if (const auto written = explain::write_image(setting("IMAGE"), *image); !written)
+            return refuse(written.error());
         (void)write_file(options_.image_folder + "/replayed.txt", "");
     }
 

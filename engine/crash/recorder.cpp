@@ -118,6 +118,7 @@ void Recorder::store_to_medium(Range words, Kind kind, Site place) {
 }
 
 void Recorder::force_inserted(const std::vector<Range>& ranges, Site place) {
+    fix_was_made_ = true;
     for (const Range& range : ranges) {
         const std::byte* at = seen_.get() + range.offset;
         if (medium_.domain() == Domain::page)

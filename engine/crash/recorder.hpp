@@ -56,6 +56,8 @@ class Recorder {
     void acknowledged(Site place);
 
     void insert(explain::Fix fix) { fix_ = std::move(fix); }
+    // The call of the fix was made.
+    bool fix_was_made() const { return fix_was_made_; }
     // Tells it of every call from now on; it outlives the recorder.
     void trace(sim::Trace& trace) { trace_ = &trace; }
     // A number for all that was called so far, from where, and with which ranges; and for what the
@@ -110,6 +112,7 @@ class Recorder {
     std::vector<std::string> misuses_;
     std::atomic<bool> other_thread_{false};
     std::optional<explain::Fix> fix_;
+    bool fix_was_made_ = false;
     sim::Trace* trace_ = nullptr;
     uint32_t shape_ = 0;
 };

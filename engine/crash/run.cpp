@@ -221,6 +221,7 @@ Result<std::vector<std::byte>> Run::found() const {
 
 Report Run::finish() {
     if (recorder_ != nullptr) {
+        fix_was_made_ = recorder_->fix_was_made();
         report_.remarks = recorder_->remarks();
         for (const std::string& what : recorder_->misuses()) add(ViolationKind::misuse, what);
     }

@@ -55,6 +55,11 @@ class Run {
     // it finishes; nothing where that cannot be.
     using Repeat = std::function<Result<Report>(Run&)>;
     void try_fixes(const Repeat& repeat);
+    // What these are, by the number of the violation; and a run with one of them, which says when
+    // it is finished whether it came to that call.
+    std::map<size_t, explain::Fix> fixes() const;
+    void insert(explain::Fix fix) { inserted_ = std::move(fix); }
+    bool fix_was_made() const { return fix_was_made_; }
     // Pages are written by now.
     Report finish();
 
@@ -91,8 +96,8 @@ class Run {
     std::string must_not_precede(const Store& lost);
     std::optional<Store> survivor_of(const Store& lost) const;
     std::optional<size_t> broken_promise();
-    void keep_image() const;
-    void write_pages() const;
+    void keep_image();
+    void write_pages();
 
     const Test& test_;
     const Options& options_;
@@ -117,6 +122,7 @@ class Run {
     std::map<size_t, explain::Finding> findings_;  // by the number of the violation, from 0
     std::optional<Store> too_early_;               // survived when nothing that it needs was stored
     std::optional<explain::Fix> inserted_;
+    bool fix_was_made_ = false;
     std::optional<sim::Trace> trace_;
     Domain domain_ = Domain::cache_line;
 

@@ -7,6 +7,7 @@
 #include "explain/image_file.hpp"
 #include "explain/page.hpp"
 #include "explain/reduce.hpp"
+#include "explain/violation.hpp"
 
 namespace cinnabar::crash {
 
@@ -123,44 +124,44 @@ std::optional<size_t> Run::broken_promise() {
     return std::nullopt;
 }
 
-void Run::keep_image() const {
+void Run::keep_image() {
     if (options_.image_folder.empty()) return;
-    (void)explain::write_image(options_.image_folder + "/violation-" +
-                                   std::to_string(report_.violations.size()) + ".image",
-                               image_->image());
+    Violation& violation = report_.violations.back();
+    const std::string path = options_.image_folder + "/violation-" +
+                             std::to_string(report_.violations.size()) + ".image";
+    explain::note_file(explain::write_image(path, image_->image()), path, &Violation::image_file,
+                       violation);
+}
+
+std::map<size_t, explain::Fix> Run::fixes() const {
+    std::map<size_t, explain::Fix> fixes;
+    for (const auto& [number, finding] : findings_)
+        if (finding.fix) fixes.insert({number, *finding.fix});
+    return fixes;
 }
 
 void Run::try_fixes(const Repeat& repeat) {
-    std::map<std::pair<std::string, std::set<uint64_t>>, Result<Report>> tried;
-    for (auto& [number, finding] : findings_) {
-        if (!finding.fix) continue;
-        const std::pair key(finding.fix->where, finding.fix->lines_after);
-        auto known = tried.find(key);
-        if (known == tried.end() && tried.size() < options_.fixes_max) {
-            Options options = options_;
-            options.fixes_max = 0;
-            options.image_folder = options.page_folder = "";
-            Run again(test_, options, workers_);
-            again.inserted_ = finding.fix;
-            known = tried.emplace(key, repeat(again)).first;
-        }
-        if (known == tried.end()) continue;
-        Violation& violation = report_.violations[number];
-        violation.fix =
-            known->second
-                ? outcome_of(*finding.fix, domain_, violation, known->second->violations)
-                : "with " + text_of(*finding.fix, domain_) +
-                      " the workload does not run again: " + known->second.error().message;
-    }
+    Options options = options_;
+    options.image_folder = options.page_folder = "";
+    const auto run_again = [&](const explain::Fix& fix) -> Result<std::vector<Violation>> {
+        Run again(test_, options, workers_);
+        again.insert(fix);
+        const auto report = repeat(again);
+        if (!report) return fail(report.error());
+        if (!again.fix_was_made()) return fail(Errc::not_found, "it does not come to that call");
+        return report->violations;
+    };
+    explain::try_fixes(fixes(), options_.fixes_max, domain_, run_again, report_.violations);
 }
 
-void Run::write_pages() const {
+void Run::write_pages() {
     if (options_.page_folder.empty() || !trace_) return;
     for (const auto& [number, finding] : findings_) {
+        Violation& violation = report_.violations[number];
         const std::string path =
             options_.page_folder + "/violation-" + std::to_string(number + 1) + ".html";
-        (void)explain::write_page(path,
-                                  explain::page_of(report_.violations[number], finding, *trace_));
+        const std::string page = explain::page_of(violation, finding, *trace_);
+        explain::note_file(explain::write_page(path, page), path, &Violation::page_file, violation);
     }
 }
 

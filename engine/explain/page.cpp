@@ -6,10 +6,14 @@
 #include <cctype>
 #include <cinttypes>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string_view>
 #include <vector>
+
+#include "explain/image_file.hpp"
 
 namespace cinnabar::explain {
 
@@ -20,6 +24,7 @@ using sim::Trace;
 
 constexpr size_t kEventsMax = 120;     // on the page
 constexpr size_t kLanesForStory = 12;  // with durable lines that were stored to before
+constexpr std::string_view kBehindTheFix = "<dt>Images";
 constexpr int kLeft = 190, kTop = 64, kLaneHeight = 30, kBarHeight = 14, kCell = 18;
 constexpr int kDiamond = 76;  // so far before the lane
 
@@ -441,11 +446,21 @@ std::string page_of(const crash::Violation& violation, const Finding& finding,
     return out + "</dl>\n</body></html>\n";
 }
 
-bool write_page(const std::string& path, const std::string& page) {
+Result<void> write_page(const std::string& path, const std::string& page) {
     std::FILE* file = std::fopen(path.c_str(), "we");
-    if (file == nullptr) return false;
+    if (file == nullptr) return fail(cannot_be_written(path));
     const bool whole = std::fwrite(page.data(), 1, page.size(), file) == page.size();
-    return std::fclose(file) == 0 && whole;
+    if (std::fclose(file) != 0 || !whole) return fail(cannot_be_written(path));
+    return {};
+}
+
+Result<void> add_fix(const std::string& path, const std::string& fix) {
+    std::ifstream file(path, std::ios::binary);
+    std::string page{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    const size_t behind = page.find(kBehindTheFix);
+    if (behind == std::string::npos) return fail(Errc::io, "'" + path + "' is no page");
+    page.insert(behind, row("Tried", fix));
+    return write_page(path, page);
 }
 
 }  // namespace cinnabar::explain

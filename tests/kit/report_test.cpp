@@ -62,10 +62,10 @@ TEST(CrashReport, NamesThePairOfCallsAndWhatMendsIt) {
         const auto report = crash::run(region, notebook_test(region, wrong)).value();
         ASSERT_FALSE(report.clean());
         const crash::Violation& first = report.violations[0];
-        EXPECT_EQ(first.lost, "offset 64, " + kNote);
+        EXPECT_EQ(first.lost, "offset 80, " + kNote);  // of "note number 0" at 72 the second word
         EXPECT_EQ(first.survived, "offset 0, " + kCount);
         std::string order = kNote;
-        order.append(" (offset 64) must be durable before ").append(kCount).append(" (offset 0)");
+        order.append(" (offset 80) must be durable before ").append(kCount).append(" (offset 0)");
         EXPECT_EQ(first.order, order);
         EXPECT_EQ(first.fix, "with a flush and a fence behind " + kNote + " nothing is found");
         // One word of the note's line is enough.
@@ -84,7 +84,7 @@ TEST(CrashReport, SaysWhenAFenceDoesNotMendIt) {
                                               " (offset 0) comes too early: nothing of what "
                                               "was stored by then is lost");
     EXPECT_EQ(report.violations[0].fix, "");
-    EXPECT_EQ(report.violations[1].order, kNote + " (offset 64) must be durable before " + kCount +
+    EXPECT_EQ(report.violations[1].order, kNote + " (offset 80) must be durable before " + kCount +
                                               " (offset 0), which is called first");
     EXPECT_EQ(report.violations[1].fix,
               "with a flush and a fence behind " + kNote + " it is found all the same");
@@ -95,7 +95,7 @@ TEST(CrashReport, SaysWhenAnAcknowledgementComesTooEarly) {
     const auto report = crash::run(region, notebook_test(region, Wrong::no_fence)).value();
     ASSERT_FALSE(report.clean());
     EXPECT_EQ(report.violations[0].order,
-              kNote + " (offset 64) must be durable before operation 0 is acknowledged");
+              kNote + " (offset 80) must be durable before operation 0 is acknowledged");
     EXPECT_EQ(report.violations[0].fix, "with a flush and a fence behind " + kNote +
                                             " this is gone, and another is found: " + kCount +
                                             " (offset 0) must be durable before operation 0 is "
@@ -241,8 +241,61 @@ TEST(CrashReport, OfSeveralStoresTheFirstLostAndTheLastThatSurvived) {
               "offset 0, store at report_test.cpp:" + std::to_string(line) +
                   "; offset 128, store at report_test.cpp:" + std::to_string(line + 4));
     EXPECT_EQ(report.violations[0].survived,
-              "offset 64, store at report_test.cpp:" + std::to_string(line + 3) +
+              "offset 72, store at report_test.cpp:" + std::to_string(line + 3) +
                   "; offset 192, store at report_test.cpp:" + std::to_string(line + 5));
+}
+
+// Not the line's, nor the word's: of each the first byte that the crash left otherwise.
+TEST(CrashReport, TheFirstByteIsNamed) {
+    crash::Region region = new_region();
+    std::byte* bytes = region.bytes().data();
+    const crash::Test test{
+        .workload =
+            [&](crash::History&) {
+                const std::array<std::byte, 16> same{};
+                region.copy(&bytes[0], same.data(), same.size());  // changes nothing
+                region.store(reinterpret_cast<uint16_t*>(&bytes[14]), uint16_t{0x100});
+                region.store(reinterpret_cast<uint8_t*>(&bytes[64 + 37]), uint8_t{1});
+                region.persist(bytes, 128);
+            },
+        .recover =
+            [](std::span<std::byte> image) {
+                return std::string(image[15] == std::byte{0} && image[101] != std::byte{0} ? "half"
+                                                                                           : "");
+            },
+        .check = [](std::string_view digest,
+                    const crash::History&) { return std::string(digest); }};
+    const auto report = crash::run(region, test).value();
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    EXPECT_TRUE(report.violations[0].lost.starts_with("offset 15, store at")) << report.text();
+    EXPECT_TRUE(report.violations[0].survived.starts_with("offset 101, store at"));
+    EXPECT_TRUE(matches(report.violations[0].order, ".*\\(offset 15\\) must .*\\(offset 101\\)"));
+}
+
+// Images that fail for one reason, in one word or another of a record, are one violation.
+TEST(CrashReport, OneReasonIsOneViolation) {
+    crash::Region region = new_region();
+    crash::Test test = record_test(region, 1);
+    test.workload = [&](crash::History& history) {
+        std::array<uint64_t, 8> record{};
+        record.fill(7);
+        history.begin("all");
+        region.copy(&region.bytes()[64], record.data(), sizeof record);
+        region.store(reinterpret_cast<uint64_t*>(region.bytes().data()), uint64_t{1});
+        region.persist(region.bytes().data(), 128);
+    };
+    test.recover = [](std::span<std::byte> image) {
+        const auto* words = reinterpret_cast<const uint64_t*>(image.data());
+        for (size_t word = 8; word < 16; ++word)
+            if (words[0] == 1 && words[word] != 7) return "torn at " + std::to_string(word);
+        return std::string();
+    };
+    test.check = [](std::string_view digest, const crash::History&) { return std::string(digest); };
+    crash::Options options;
+    options.violations_max = 100;
+    const auto report = crash::run(region, test, options).value();
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    EXPECT_GT(report.violations[0].images, 10u);
 }
 
 // The operation whose record is lost is to blame, not the last one that was acknowledged.

@@ -233,6 +233,11 @@ struct Violation {
     std::string order;  // of the two calls: which one has to be durable before which
     // What a run came to in which a flush and a fence followed the first of them.
     std::string fix;
+    // Where a folder for them is set: the file of the smallest image, and of the page. A file that
+    // cannot be written is not named, and why stands below.
+    std::string image_file;
+    std::string page_file;
+    std::string not_written;
 };
 
 // What no image shows, or does not need to: found by watching alone. No violation by itself.

@@ -1,0 +1,143 @@
+#include "run_workload.hpp"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+namespace cinnabar::tool {
+
+namespace {
+
+void set(const char* name, const std::string& value) {
+    ::setenv((std::string("CINNABAR_CRASH_") + name).c_str(), value.c_str(), 1);
+}
+
+void set_fix(const explain::Fix& fix) {
+    std::string lines;
+    for (const uint64_t line : fix.lines_after) lines += std::to_string(line) + " ";
+    set("FIX", fix.where);
+    set("FIX_LINES", lines);
+    const int nowhere = ::open("/dev/null", O_WRONLY);
+    ::dup2(nowhere, STDERR_FILENO);
+}
+
+[[noreturn]] void become_workload(const RunRequest& request, const std::string& preload,
+                                  const std::optional<explain::Fix>& fix, int output) {
+    set("FILE", request.file);
+    set("FOLDER", request.image_folder);
+    set("RECOVER", request.recover_command);
+    set("HERE", std::filesystem::current_path().string());
+    set("PAGES", request.page_folder);
+    set("REPLAY", request.replay);
+    set("IMAGE", request.replayed_file);
+    set("SEED", std::to_string(request.seed));
+    set("IMAGES", std::to_string(request.images));
+    set("RANDOM", std::to_string(request.random_images));
+    set("MILLISECONDS", std::to_string(request.milliseconds));
+    set("MEMORY", std::to_string(request.memory_bytes));
+    set("VIOLATIONS", std::to_string(request.violations));
+    if (fix) set_fix(*fix);
+    const char* others = std::getenv("LD_PRELOAD");
+    ::setenv("LD_PRELOAD", (preload + (others == nullptr ? "" : ":" + std::string(others))).c_str(),
+             1);
+    ::dup2(output, STDOUT_FILENO);
+    std::vector<char*> words;
+    for (const std::string& word : request.workload)
+        words.push_back(const_cast<char*>(word.c_str()));
+    words.push_back(nullptr);
+    ::execvp(words[0], words.data());
+    const std::string sentence =
+        "cinnabar: '" + request.workload[0] + "' cannot be run: " + std::strerror(errno) + "\n";
+    if (::write(STDERR_FILENO, sentence.data(), sentence.size()) < 0) ::_exit(126);
+    ::_exit(127);
+}
+
+// What an earlier run has left of its violations.
+void remove_violations(const std::string& folder, const std::string& ending) {
+    if (folder.empty()) return;
+    std::error_code ignored;
+    for (uint64_t number = 1;; ++number)
+        if (!std::filesystem::remove(folder + "/violation-" + std::to_string(number) + ending,
+                                     ignored))
+            return;
+}
+
+void remove_reports(const RunRequest& request) {
+    for (const char* name : {"report.json", "fixes.json", "second.txt", "refused.txt",
+                             "replayed.txt", "late.txt", "fixed.txt"})
+        ::unlink(request.in_folder(name).c_str());
+    if (!request.replay.empty()) return;
+    remove_violations(request.image_folder, ".image");
+    remove_violations(request.page_folder, ".html");
+}
+
+std::string wrong_end(int status) {
+    if (WIFSIGNALED(status))
+        return std::string("the workload died: ") + ::strsignal(WTERMSIG(status));
+    if (WEXITSTATUS(status) == 0) return {};
+    return "the workload ended with exit code " + std::to_string(WEXITSTATUS(status));
+}
+
+// For a shell.
+std::string quoted(const std::string& word) {
+    const char* plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=./,:@%";
+    if (!word.empty() && word.find_first_not_of(plain) == word.npos) return word;
+    std::string out = "'";
+    for (const char letter : word) out += letter == '\'' ? "'\\''" : std::string(1, letter);
+    return out + "'";
+}
+
+}  // namespace
+
+std::string RunRequest::command_of(const std::string& line, const std::string& image) const {
+    std::string text = "cinnabar crash run --file " + quoted(file) + " --image-dir " +
+                       quoted(image_folder) + " --recover-cmd " + quoted(recover_command) +
+                       " --replay " + quoted(line) + " --image " + quoted(image) + " --";
+    for (const std::string& word : workload) text += " " + quoted(word);
+    return text;
+}
+
+// The object stands beside the libraries, or in the build's own folder.
+Result<std::string> find_preload() {
+    std::error_code ignored;
+    const auto program = std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
+    for (const char* place : {PRELOAD_INSTALLED, PRELOAD_BUILT}) {
+        const auto path = (program / place).lexically_normal();
+        if (std::filesystem::exists(path, ignored)) return path.string();
+    }
+    return fail(Errc::not_found, "what is preloaded into the workload is not installed: " +
+                                     (program / PRELOAD_INSTALLED).string());
+}
+
+Result<std::string> run_workload(const RunRequest& request, const std::string& preload,
+                                 const std::optional<explain::Fix>& fix) {
+    remove_reports(request);
+    const std::string acknowledged = request.in_folder("acknowledged");
+    const int output =
+        ::open(acknowledged.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    if (output < 0)
+        return fail(Errc::io, "'" + acknowledged + "' cannot be written: " + std::strerror(errno));
+    const pid_t child = ::fork();
+    if (child == 0) become_workload(request, preload, fix, output);
+    const std::string reason = std::strerror(errno);
+    ::close(output);
+    int status = 0;
+    if (child < 0 || ::waitpid(child, &status, 0) != child)
+        return fail(Errc::io, "the workload cannot be started: " + reason);
+    return wrong_end(status);
+}
+
+std::optional<std::string> text_of_file(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return std::nullopt;
+    return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+}
+
+}  // namespace cinnabar::tool
