@@ -134,6 +134,8 @@ void Run::crash_point(const std::string& where) {
     stores_then_ = recorder_->stores();
     acknowledged_since_ = false;
     said_then_ = said;
+    report_.stopped = has_enough();  // an image is left here, that in which nothing survives
+    if (report_.stopped) return;
     const auto begin = Clock::now();
     explore(where);
     report_.seconds += std::chrono::duration<double>(Clock::now() - begin).count();
@@ -174,14 +176,15 @@ Budget Run::budget() {
 }
 
 bool Run::visit(Budget& budget, const std::string& where) {
+    report_.stopped = has_enough();
+    if (report_.stopped) return false;
     if (budget.is_tried()) {
         ++tried_;
         ++report_.images_distinct;
         const Verdict verdict = judge(report_.images_distinct % kCheckedEvery == 1);
         if (!verdict.what.empty()) add_image(verdict, where);
     }
-    report_.stopped = bad_images_ >= options_.violations_max;
-    return !report_.stopped && !budget.is_spent();
+    return !budget.is_spent();
 }
 
 // A digest that is wrong may come of what images before have left in the worker.

@@ -85,6 +85,7 @@ class Run {
     bool visit(Budget& budget, const std::string& where);
     void capture();
     bool is_done() const { return report_.stopped || capture_.has_value(); }
+    bool has_enough() const { return bad_images_ >= options_.violations_max; }
     Verdict judge(bool check);
     Verdict verdict_on(const Outcome& outcome);
     Verdict judge_digest(const std::string& digest, const History& history) const;

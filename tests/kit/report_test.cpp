@@ -298,6 +298,36 @@ TEST(CrashReport, OneReasonIsOneViolation) {
     EXPECT_GT(report.violations[0].images, 10u);
 }
 
+// There may be more only where something is left to try.
+TEST(CrashReport, StoppedIsWhatLeavesImagesUntried) {
+    crash::Region region = new_region();
+    auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+    const auto report_of = [&](std::string_view wrong, bool more_comes) {
+        const crash::Test test{
+            .workload =
+                [&](crash::History&) {
+                    region.store(&words[0], uint64_t{1});
+                    region.persist(words, 8);
+                    if (more_comes) region.store(&words[1], uint64_t{1});
+                },
+            .recover = [](std::span<std::byte> image) { return std::to_string(int(image[0])); },
+            .check = [&](std::string_view digest, const crash::History&) {
+                return std::string(digest == wrong ? "wrong" : "");
+            }};
+        return crash::run(region, test, {.violations_max = 1, .fixes_max = 0}).value();
+    };
+    // Two images at one crash point, of which the first fails, or the last.
+    EXPECT_TRUE(report_of("0", false).stopped);
+    const crash::Report last = report_of("1", false);
+    EXPECT_FALSE(last.stopped);
+    EXPECT_TRUE(last.text().ends_with("1 violation\n")) << last.text();
+    EXPECT_EQ(last.not_tried_log10, 0);
+    // The last there, and another crash point comes.
+    const crash::Report more = report_of("1", true);
+    EXPECT_TRUE(more.stopped);
+    EXPECT_TRUE(more.text().ends_with("1 violation; stopped, there may be more\n"));
+}
+
 // The operation whose record is lost is to blame, not the last one that was acknowledged.
 TEST(CrashReport, TheBrokenPromiseIsFound) {
     crash::Region region = new_region();

@@ -260,7 +260,7 @@ struct Report {
     uint64_t recoveries = 0;
     double states_log10 = 0;     // of 1 + the images that the fault model allows
     double not_tried_log10 = 0;  // of 1 + those that were not tried; 0: all were
-    bool stopped = false;        // before its end, by violations_max
+    bool stopped = false;        // by violations_max, with images left that were to be tried
     double seconds = 0;          // in recoveries and their checks
     double images_per_s = 0;
 
