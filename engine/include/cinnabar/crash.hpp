@@ -163,8 +163,8 @@ Oracle equal_to_a_run(std::function<std::string(std::span<const History::Operati
 std::string line_of(Bytes bytes);
 
 struct Test {
-    // To the end: where it, or the oracle, calls exit, the process says so and ends with code 1.
-    // (_exit and quick_exit go unnoticed.)
+    // To the end: where it, or the oracle, calls exit, quick_exit, _exit or _Exit, the process says
+    // so and ends with code 1; abort is said too. (Programs that link the kit have its _exit.)
     std::function<void(History& history)> workload = {};
     // One of the two. The image may be written to; or it is a file of that path, which may be
     // opened and written to, and is as long as the region. The digest is returned.
