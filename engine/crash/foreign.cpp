@@ -184,14 +184,18 @@ size_t Foreign::within(const void* at, size_t length) const {
 }
 
 void Foreign::flush(const Call& call, const void* at, size_t length) {
+    run_.listen();
     recorder_->flush(offset_of(at), within(at, length), place(call));
 }
 
 void Foreign::fence(const Call& call) {
-    if (active() && usable()) recorder_->fence(place(call));
+    if (!active() || !usable()) return;
+    run_.listen();
+    recorder_->fence(place(call));
 }
 
 void Foreign::before_store(const Call& call) {
+    run_.listen();
     recorder_->notice(place(call));
 }
 

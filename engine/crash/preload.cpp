@@ -33,14 +33,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "crash/foreign.hpp"
+#include "crash/printable.hpp"
 #include "crash/run.hpp"
 #include "explain/image_file.hpp"
 #include "explain/violation.hpp"
@@ -49,6 +52,7 @@ namespace cinnabar::crash {
 namespace {
 
 constexpr size_t kSaidMax = 4096;  // of a command's output
+constexpr size_t kHeardMax = 400;  // of what a workload prints between two of its calls
 
 std::string setting(const char* name) {
     const char* value = std::getenv((std::string("CINNABAR_CRASH_") + name).c_str());
@@ -190,7 +194,7 @@ class Preloaded {
             return;
         }
         if (const auto fix = fix_of_environment()) run_.insert(*fix);
-        run_.count_acknowledged([this] { return said_at_crash_point_ = bytes_of(acknowledged_); });
+        run_.listen_to([this] { return printed_since(); });
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
         if (::access(report_.c_str(), F_OK) == 0)
             foreign_->refuse(
@@ -203,7 +207,7 @@ class Preloaded {
     void finish() {
         if (::getpid() != process_ || !foreign_) return;
         std::fflush(stdout);
-        if (said_at_crash_point_ == 0 && bytes_of(acknowledged_) != 0)
+        if (heard_ == 0 && bytes_of(acknowledged_) != 0)
             (void)write_file(options_.image_folder + "/late.txt", "");
         if (foreign_->active()) run_.at_end();
         Foreign::watch(nullptr);
@@ -235,6 +239,22 @@ class Preloaded {
         (void)write_file(options_.image_folder + "/replayed.txt", "");
     }
 
+    // Line by line as a terminal bears it; of very much the end.
+    std::string printed_since() {
+        const uint64_t end = bytes_of(acknowledged_);
+        if (end == heard_) return {};
+        const uint64_t begin = std::exchange(heard_, end);
+        std::string bytes(std::min<uint64_t>(end - std::min(begin, end), kHeardMax), '\0');
+        std::ifstream file(acknowledged_, std::ios::binary);
+        file.seekg(static_cast<std::streamoff>(end - bytes.size()));
+        file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+        std::string text;
+        std::istringstream lines(bytes);
+        for (std::string line; std::getline(lines, line);)
+            text += (text.empty() ? "" : "\n") + printable(line);
+        return text.empty() ? "(an empty line)" : text;
+    }
+
     Test test() const {
         const std::string command = setting("RECOVER");
         Test test;
@@ -256,7 +276,7 @@ class Preloaded {
     const Test test_;
     Run run_{test_, options_};
     std::unique_ptr<Foreign> foreign_;
-    uint64_t said_at_crash_point_ = 0;
+    uint64_t heard_ = 0;  // bytes of what was printed
 };
 
 Preloaded* the_preloaded = nullptr;

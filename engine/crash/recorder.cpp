@@ -184,6 +184,11 @@ void Recorder::acknowledged(Site place) {
     }
 }
 
+void Recorder::printed(const std::string& text) {
+    if (trace_ != nullptr)
+        trace_->add(Trace::Kind::print, text, {}, medium_.pending(), medium_.domain());
+}
+
 bool Recorder::is_owner() {
     if (::getpid() != process_) return false;
     if (std::this_thread::get_id() == owner_) return true;

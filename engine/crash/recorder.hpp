@@ -54,6 +54,8 @@ class Recorder {
     void sync(uint64_t offset, size_t length, Site place);
     void begun(Site place);
     void acknowledged(Site place);
+    // For the trace alone: a workload of the same shape may print when it likes.
+    void printed(const std::string& text);
 
     void insert(explain::Fix fix) { fix_ = std::move(fix); }
     // The call of the fix was made.

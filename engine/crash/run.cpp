@@ -118,8 +118,16 @@ void Run::run_workload() {
     at_end();
 }
 
+void Run::listen() {
+    const std::string said = said_ ? said_() : "";
+    if (said.empty()) return;
+    acknowledged_since_ = true;
+    if (recorder_ != nullptr) recorder_->printed(said);
+}
+
 void Run::at_end() {
     if (recorder_ == nullptr) return;
+    listen();
     const auto thrown = thrown_by([this] {
         recorder_->notice(recorder_->place("the end"));
         crash_point("the end");
@@ -129,11 +137,9 @@ void Run::at_end() {
 
 void Run::crash_point(const std::string& where) {
     if (is_done()) return;
-    const uint64_t said = said_ ? said_() : 0;
-    if (stores_then_ == recorder_->stores() && !acknowledged_since_ && said == said_then_) return;
+    if (stores_then_ == recorder_->stores() && !acknowledged_since_) return;
     stores_then_ = recorder_->stores();
     acknowledged_since_ = false;
-    said_then_ = said;
     report_.stopped = has_enough();  // an image is left here, that in which nothing survives
     if (report_.stopped) return;
     const auto begin = Clock::now();

@@ -44,8 +44,10 @@ class Run {
     // The workload's region, from now on: each of its fences is a crash point. Errors: io.
     Result<void> watch(Recorder& recorder);
     void run_workload();
-    // Acknowledgements beside the history's: how many there are, asked at each crash point.
-    void count_acknowledged(std::function<uint64_t()> said) { said_ = std::move(said); }
+    // Acknowledgements beside the history's: gives what was printed since it was asked last.
+    void listen_to(std::function<std::string()> said) { said_ = std::move(said); }
+    // Asks that now: before a call of the workload is recorded, and at its end.
+    void listen();
     // The workload has ended: what it has stored since, and the last crash point.
     void at_end();
     // A crash may happen here: "fence at file:line".
@@ -116,8 +118,7 @@ class Run {
     // Of the last one.
     std::optional<uint64_t> stores_then_;
     bool acknowledged_since_ = false;
-    std::function<uint64_t()> said_;
-    uint64_t said_then_ = 0;
+    std::function<std::string()> said_;
     uint64_t bad_images_ = 0;
 
     std::map<size_t, explain::Finding> findings_;  // by the number of the violation, from 0

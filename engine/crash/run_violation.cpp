@@ -98,7 +98,8 @@ std::string Run::must_not_precede(const Store& lost) {
     if (const auto durable = survivor_of(lost)) return text_of(*durable);
     if (too_early_ && too_early_->where != lost.where)
         return text_of(*too_early_) + ", which is called first";
-    return "what was durable or acknowledged by then";
+    return said_ ? "what was durable or printed by then"
+                 : "what was durable or acknowledged by then";
 }
 
 // What survived without this store at an earlier crash point; it has become durable since.
