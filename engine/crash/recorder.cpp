@@ -50,6 +50,7 @@ Site Recorder::place(const std::string& text) {
 
 void Recorder::notice(Site place) {
     if (readable_ && !readable_()) return;
+    if (before_notice_) before_notice_();
     std::vector<Range> changes;
     for (uint64_t page = 0; page < memory_.size(); page += kPageBytes) {
         const size_t length = std::min(kPageBytes, memory_.size() - page);
@@ -59,10 +60,12 @@ void Recorder::notice(Site place) {
     if (!changes.empty()) noticed(std::move(changes), place);
 }
 
-void Recorder::notice(uint64_t offset, size_t length, Site place) {
+void Recorder::stored_plainly(uint64_t offset, size_t length, Site place) {
     std::vector<Range> changes;
     find_changes({offset, length}, changes);
-    if (!changes.empty()) noticed(std::move(changes), place);
+    if (changes.empty()) return;
+    store(changes, Kind::bag, place);
+    if (is_fixed(place)) force_inserted(changes, place);
 }
 
 void Recorder::noticed(std::vector<Range> changes, Site place) {

@@ -45,8 +45,10 @@ class Recorder {
     // What was stored since the last call is from "before" this one. Every call below begins with
     // it; whoever is about to store, and then tells of it with stored(), calls it before.
     void notice(Site place);
-    // The same, of the lines of a range alone.
-    void notice(uint64_t offset, size_t length, Site place);
+    // Is called first by that: what is known of single stores since the last call.
+    void before_notice(std::function<void()> tell) { before_notice_ = std::move(tell); }
+    // The range was stored to by an instruction: what of it differs.
+    void stored_plainly(uint64_t offset, size_t length, Site place);
     // The range was just stored to by one call. A word is 8 bytes or fewer, which no line divides.
     void stored(uint64_t offset, size_t length, Kind kind, Site place);
     void flush(uint64_t offset, size_t length, Site place);
@@ -106,6 +108,7 @@ class Recorder {
     const std::unique_ptr<std::byte, Free> seen_;
     sim::CrashMedium medium_;
     std::function<bool()> readable_;
+    std::function<void()> before_notice_;
     const std::thread::id owner_ = std::this_thread::get_id();
     const pid_t process_ = ::getpid();
     std::vector<std::string> places_{""};

@@ -311,9 +311,10 @@ TEST(CrashReport, StoppedIsWhatLeavesImagesUntried) {
                     if (more_comes) region.store(&words[1], uint64_t{1});
                 },
             .recover = [](std::span<std::byte> image) { return std::to_string(int(image[0])); },
-            .check = [&](std::string_view digest, const crash::History&) {
-                return std::string(digest == wrong ? "wrong" : "");
-            }};
+            .check =
+                [&](std::string_view digest, const crash::History&) {
+                    return std::string(digest == wrong ? "wrong" : "");
+                }};
         return crash::run(region, test, {.violations_max = 1, .fixes_max = 0}).value();
     };
     // Two images at one crash point, of which the first fails, or the last.
