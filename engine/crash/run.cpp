@@ -153,9 +153,12 @@ void Run::explore(const std::string& where) {
     tried_ = 0;
     verdicts_.clear();
     known_.clear();
-    Budget budget = this->budget();
+    Budget budget = earlier_ ? Budget({options_.images_per_crash_point_max},
+                                      options_.images_per_crash_point_max, 0)
+                             : this->budget();
+    const auto visit_image = [&] { return visit(budget, where); };
     sim::Explored explored =
-        show(true, options_.random_images, [&] { return visit(budget, where); });
+        earlier_ ? show_earlier(visit_image) : show(true, options_.random_images, visit_image);
     explored.images = tried_;
     explored_.add(explored);
 }
@@ -168,6 +171,13 @@ sim::Explored Run::show(bool pairs, uint64_t random_images, const std::function<
                                       .seed = options_.seed + number_};
     return sim::explore(recorder_->medium().live(), recorder_->medium().pending(), *image_, options,
                         visit);
+}
+
+sim::Explored Run::show_earlier(const std::function<bool()>& visit) {
+    const sim::PendingLines& pending = recorder_->medium().pending();
+    image_->begin(recorder_->medium().live(), pending);
+    if (number_ < earlier_->before) explain::show_earlier(earlier_->lines, pending, *image_, visit);
+    return {.crash_points = 1, .states_log10 = sim::states_log10(pending)};
 }
 
 // The image in which nothing survives, which comes first, is a level of its own: it is always
@@ -269,12 +279,14 @@ Result<Report> Run::on(Region& region, const Test& test, const Options& options)
     Recorder recorder(region.bytes(), region.bytes(), region.domain());
     if (const auto watched = run.watch(recorder); !watched) return fail(watched.error());
     lend(region, run, recorder);
-    run.try_fixes([&](Run& again) -> Result<Report> {
+    const auto repeat = [&](Run& again) -> Result<Report> {
         Recorder another(region.bytes(), region.bytes(), region.domain());
         if (const auto watched = again.watch(another); !watched) return fail(watched.error());
         lend(region, again, another);
         return again.finish();
-    });
+    };
+    run.look_earlier(repeat);
+    run.try_fixes(repeat);
     return run.finish();
 }
 

@@ -16,6 +16,7 @@
 #include "crash/budget.hpp"
 #include "crash/recorder.hpp"
 #include "crash/workers.hpp"
+#include "explain/earlier.hpp"
 #include "explain/finding.hpp"
 #include "explain/replay.hpp"
 #include "sim/explore.hpp"
@@ -57,6 +58,12 @@ class Run {
     // it finishes; nothing where that cannot be.
     using Repeat = std::function<Result<Report>(Run&)>;
     void try_fixes(const Repeat& repeat);
+    // Before that: looks for what was found at earlier crash points, by one such run.
+    void look_earlier(const Repeat& repeat);
+    // What such a run is to look at, where it can find anything; and a run that looks at that
+    // alone.
+    std::optional<explain::Earlier> earlier() const;
+    void look_only_at(explain::Earlier earlier) { earlier_ = std::move(earlier); }
     // What these are, by the number of the violation; and a run with one of them, which says when
     // it is finished whether it came to that call.
     std::map<size_t, explain::Fix> fixes() const;
@@ -83,6 +90,7 @@ class Run {
     static void lend(Region& region, Run& run, Recorder& recorder);
     void explore(const std::string& where);
     sim::Explored show(bool pairs, uint64_t random_images, const std::function<bool()>& visit);
+    sim::Explored show_earlier(const std::function<bool()>& visit);
     Budget budget();
     bool visit(Budget& budget, const std::string& where);
     void capture();
@@ -129,6 +137,7 @@ class Run {
     Domain domain_ = Domain::cache_line;
 
     std::optional<explain::Replay> wanted_;
+    std::optional<explain::Earlier> earlier_;
     std::vector<std::byte> captured_memory_;
     std::optional<Result<void>> capture_;  // what came of it
 };

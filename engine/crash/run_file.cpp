@@ -29,12 +29,14 @@ Result<Report> run_file(const std::string& path, const Test& test, const Options
     Foreign foreign(path, run);
     const FileBefore before(path);
     run_watched(path, foreign, run);
-    run.try_fixes([&](Run& again) -> Result<Report> {
+    const auto repeat = [&](Run& again) -> Result<Report> {
         if (const auto back = before.put_back(); !back) return fail(back.error());
         Foreign another(path, again);
         run_watched(path, another, again);
         return again.finish();
-    });
+    };
+    run.look_earlier(repeat);
+    run.try_fixes(repeat);
     return run.finish();
 }
 

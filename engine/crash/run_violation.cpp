@@ -1,6 +1,8 @@
 // What a run does with an image that fails: finds the smallest one that fails as well, says which
 // calls are to blame, and tries what would mend it.
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 
 #include "crash/run.hpp"
 #include "explain/explain.hpp"
@@ -39,6 +41,11 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
     violation.what = verdict.what;
     violation.crash_point = number_;
     violation.where = where;
+    violation.operations = history_.operations().size();
+    const bool knows_operations = violation.operations > 0 || !said_;
+    violation.since = explain::since_text(
+        number_, knows_operations ? std::optional(violation.operations) : std::nullopt,
+        !earlier_ && explored_.not_tried_log10() == 0);
     const explain::Lines shown = standing();
     explain::Finding finding = explain(violation);
     const auto same = std::ranges::find_if(report_.violations, [&](const Violation& other) {
@@ -132,6 +139,41 @@ void Run::keep_image() {
                              std::to_string(report_.violations.size()) + ".image";
     explain::note_file(explain::write_image(path, image_->image()), path, &Violation::image_file,
                        violation);
+}
+
+// Nothing where all that can be left before was tried.
+std::optional<explain::Earlier> Run::earlier() const {
+    explain::Earlier earlier;
+    for (const auto& [number, finding] : findings_) {
+        earlier.before = std::max(earlier.before, report_.violations[number].crash_point);
+        for (const explain::Lines* lines : {&finding.lost, &finding.survived})
+            for (const auto& [line, value] : *lines) earlier.lines.insert(line);
+    }
+    if (earlier.before <= 1 || explored_.not_tried_log10() == 0) return std::nullopt;
+    return earlier;
+}
+
+// Files of that run lie in a folder of their own, until they are taken.
+void Run::look_earlier(const Repeat& repeat) {
+    const auto sought = earlier();
+    if (!sought || options_.fixes_max == 0) return;
+    const std::string in =
+        options_.image_folder.empty() ? options_.page_folder : options_.image_folder;
+    std::string folder = in + "/earlier.XXXXXX";
+    if (!in.empty() && ::mkdtemp(folder.data()) == nullptr) return;
+    Options options = options_;
+    for (std::string* path : {&options.image_folder, &options.page_folder})
+        if (!path->empty()) *path = folder;
+    Run again(test_, options, workers_);
+    again.look_only_at(*sought);
+    if (const auto report = repeat(again))
+        explain::take_earlier(report_.violations, report->violations, options_.image_folder,
+                              options_.page_folder, [&](size_t from, size_t to) {
+                                  if (again.findings_.contains(from))
+                                      findings_[to] = again.findings_[from];
+                              });
+    std::error_code ignored;
+    if (!in.empty()) std::filesystem::remove_all(folder, ignored);
 }
 
 std::map<size_t, explain::Fix> Run::fixes() const {

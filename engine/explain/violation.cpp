@@ -35,6 +35,7 @@ std::string details_of(const crash::Violation& violation) {
     };
     std::string text =
         "  crash at: " + violation.where + ", " + count_text(violation.images, "image") + "\n";
+    if (!violation.since.empty()) text += "  since: " + violation.since + "\n";
     text += "  lost: " + or_nothing(violation.lost) + "\n";
     text += "  survived: " + or_nothing(violation.survived) + "\n";
     if (!violation.order.empty()) text += "  order: " + violation.order + "\n";
@@ -93,6 +94,8 @@ JsonObject json_of(const crash::Violation& violation) {
         .add("what", violation.what)
         .add("crash_point", violation.crash_point)
         .add("where", violation.where)
+        .add("operations", violation.operations)
+        .add("since", violation.since)
         .add("images", violation.images)
         .add("lost", violation.lost)
         .add("survived", violation.survived)

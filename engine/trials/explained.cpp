@@ -8,6 +8,7 @@
 
 #include "base/check.hpp"
 #include "base/crc32c.hpp"
+#include "explain/earlier.hpp"
 #include "explain/explain.hpp"
 #include "explain/image_file.hpp"
 #include "explain/page.hpp"
@@ -116,6 +117,7 @@ class Explainer {
         violation.kind = first.kind;
         violation.what = first.wrong;
         violation.crash_point = place_.crash_point;
+        violation.since = explain::since_text(place_.crash_point, std::nullopt, false);
         violation.where = without(crash.where, "crash at ");
         const sim::CrashMedium& medium = crash.life.medium();
         const explain::Failure failure{

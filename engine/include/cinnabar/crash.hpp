@@ -190,7 +190,9 @@ struct Options {
     uint64_t violations_max = 10;  // images; after so many no further one is tried
     // For the smallest image that fails as well, in each of two directions; 0: as it was found.
     uint64_t reduction_images_max = 200;
-    uint64_t fixes_max = 3;  // further runs, with a flush and a fence put in; 0: none
+    // Further runs, with a flush and a fence put in; 0: none, and none that looks whether what was
+    // found is there at an earlier crash point.
+    uint64_t fixes_max = 3;
     // Where set, a folder that is there: files of images lie in it ("image"), and one of each
     // violation stays ("violation-N.image"), with holes for pages of zeros.
     std::string image_folder = {};
@@ -222,6 +224,8 @@ struct Violation {
     std::string what;
     uint64_t crash_point = 0;  // its number, from 1; 0 where no image is to blame
     std::string where;         // the crash point: "fence at file:line", which has not taken effect
+    uint64_t operations = 0;   // of the history, begun by then: the fewest with which it was found
+    std::string since;         // from which operation on, and what is known of crash points before
     uint64_t images = 1;       // that were tried and come to this one when reduced
     // The smallest image that was found to fail so at this crash point, for image_of.
     std::string replay;
