@@ -11,12 +11,14 @@
 //                                nothing
 //   CINNABAR_CRASH_FIX, _FIX_LINES   the call behind which a flush and a fence are put in, and the
 //                                lines that come after them, or nothing
+//   CINNABAR_CRASH_EARLIER_LINES, _BEFORE   images of these lines alone are looked at, before this
+//                                crash point; or nothing
 //   CINNABAR_CRASH_SEED, _IMAGES, _RANDOM, _MILLISECONDS, _MEMORY, _VIOLATIONS
 //                                the members of crash::Options, as numbers
 //
 // In the folder: "acknowledged" holds what the workload has printed so far and is the command's
-// standard input; "report.json" is written when the workload ends, and "fixes.json": what may mend
-// its violations. A report that is there stays: what a later program has to say, that maps the file
+// standard input; "report.json" is written when the workload ends, and "again.json": what further
+// runs may show. A report that is there stays: what a later program has to say, that maps the file
 // too, is in "second.txt". For a replay "replayed.txt" says that the image is there, and
 // "refused.txt" why it is not; "late.txt" that all acknowledgements came after the last crash point
 // but the end, and "fixed.txt" that the call was made behind which a fix stands.
@@ -145,29 +147,51 @@ std::string verdict_on(std::string_view end, const std::string& acknowledged) {
     return "the recovery command ended by " + std::string(end);
 }
 
+std::set<uint64_t> lines_of(const std::string& text) {
+    std::set<uint64_t> lines;
+    std::istringstream words(text);
+    for (uint64_t line = 0; words >> line;) lines.insert(line);
+    return lines;
+}
+
+std::string text_of(const std::set<uint64_t>& lines) {
+    std::string text;
+    for (const uint64_t line : lines) text += (text.empty() ? "" : " ") + std::to_string(line);
+    return text;
+}
+
 // The fix that this run is to try.
 std::optional<explain::Fix> fix_of_environment() {
     const std::string where = setting("FIX");
     if (where.empty()) return std::nullopt;
-    explain::Fix fix{where, {}};
-    std::istringstream lines(setting("FIX_LINES"));
-    for (uint64_t line = 0; lines >> line;) fix.lines_after.insert(line);
-    return fix;
+    return explain::Fix{where, lines_of(setting("FIX_LINES"))};
 }
 
-std::string json_of(const std::map<size_t, explain::Fix>& fixes) {
+// What this run is to look at, and nothing else.
+std::optional<explain::Earlier> earlier_of_environment() {
+    explain::Earlier earlier;
+    set_number("EARLIER_BEFORE", earlier.before);
+    if (earlier.before == 0) return std::nullopt;
+    earlier.lines = lines_of(setting("EARLIER_LINES"));
+    return earlier;
+}
+
+// What further runs may show.
+std::string further_runs(const Run& run) {
+    const explain::Earlier earlier = run.earlier().value_or(explain::Earlier());
     std::string out;
-    for (const auto& [number, fix] : fixes) {
-        std::string lines;
-        for (const uint64_t line : fix.lines_after)
-            lines += (lines.empty() ? "" : " ") + std::to_string(line);
+    for (const auto& [number, fix] : run.fixes())
         out += (out.empty() ? "" : ", ") + explain::JsonObject()
                                                .add("violation", uint64_t{number})
                                                .add("where", fix.where)
-                                               .add("lines_after", lines)
+                                               .add("lines_after", text_of(fix.lines_after))
                                                .text();
-    }
-    return "[" + out + "]\n";
+    return explain::JsonObject()
+               .raw("fixes", "[" + out + "]")
+               .add("earlier_lines", text_of(earlier.lines))
+               .add("earlier_before", earlier.before)
+               .text() +
+           "\n";
 }
 
 // Never over a file that is there: false.
@@ -194,6 +218,7 @@ class Preloaded {
             return;
         }
         if (const auto fix = fix_of_environment()) run_.insert(*fix);
+        if (const auto earlier = earlier_of_environment()) run_.look_only_at(*earlier);
         run_.listen_to([this] { return printed_since(); });
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
         if (::access(report_.c_str(), F_OK) == 0)
@@ -212,13 +237,14 @@ class Preloaded {
         if (foreign_->active()) run_.at_end();
         Foreign::watch(nullptr);
         if (!replay_.empty()) return write_replayed();
+        const std::string further = further_runs(run_);
         const Report report = run_.finish();
         if (!foreign_->found() && report.clean()) return;
         if (!write_file(report_, report.json())) {
             (void)write_file(options_.image_folder + "/second.txt", report.text());
             return;
         }
-        (void)write_file(options_.image_folder + "/fixes.json", json_of(run_.fixes()));
+        (void)write_file(options_.image_folder + "/again.json", further);
         if (run_.fix_was_made()) (void)write_file(options_.image_folder + "/fixed.txt", "");
     }
 

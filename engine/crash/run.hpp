@@ -62,6 +62,7 @@ class Run {
     void look_earlier(const Repeat& repeat);
     // What such a run is to look at, where it can find anything; and a run that looks at that
     // alone.
+    // Before finish().
     std::optional<explain::Earlier> earlier() const;
     void look_only_at(explain::Earlier earlier) { earlier_ = std::move(earlier); }
     // What these are, by the number of the violation; and a run with one of them, which says when

@@ -96,12 +96,41 @@ class CrashRun(unittest.TestCase):
         self.assertEqual(done.stderr.count(f"runs the workload again, {fix}"), 1)
         with open(os.path.join(self.images, "violation-1.html"), encoding="utf-8") as file:
             self.assertIn(f"<dt>Tried</dt><dd>{fix}", file.read())
-        self.assertEqual([name for name in os.listdir(self.images) if name.startswith("fix")],
-                         ["fixes.json"])
+        self.assertEqual([name for name in os.listdir(self.images) if name.startswith("again")],
+                         ["again.json"])
         os.remove(self.file)
         done = self.ledger(VIOLATION, "no_flush_last", "right", "--fixes", "0")
         self.assertNotIn("  tried: ", done.stdout)
         self.assertNotIn("again", done.stderr)
+
+    def test_the_earliest_crash_point(self):
+        """Where the budget has left out what fails, the violation's own lines are tried there."""
+        def first(*options):
+            done = self.ledger(VIOLATION, "amidst_others", "amidst_others", "--json", "-",
+                               "--page", self.images, *options)
+            os.remove(self.file)
+            report = json.loads(done.stdout)
+            self.assertEqual(len(report["violations"]), 1, report)
+            return report["violations"][0], done.stderr
+        late = first("--fixes", "0")[0]
+        self.assertEqual((late["crash_point"], late["fix"]), (2, ""))
+        early, said = first()
+        self.assertIn("to look for this at earlier crash points", said)
+        self.assertEqual((early["crash_point"], early["order"]), (1, late["order"]))
+        self.assertEqual(early["since"], "crash point 1 is the first that there is")
+        self.assertTrue(early["fix"].endswith(" between the two nothing is found"), early["fix"])
+        self.assertEqual(early["image"], os.path.join(self.images, "violation-1.image"))
+        with open(early["page"], encoding="utf-8") as file:
+            page = file.read()
+        self.assertIn(early["replay"], page)
+        self.assertIn(early["fix"], page)
+        self.assertEqual([name for name in os.listdir(self.images) if name.startswith("again")],
+                         ["again.json"])
+        with open(early["image"], "rb") as file:
+            kept = file.read()
+        with open(self.file, "wb"):
+            pass
+        self.assertEqual(self.replayed(OK, early["replay"], "amidst_others")[0], kept)
 
     def test_a_fix_is_tried_over_the_file_as_it_was(self):
         """Over what the first run left there were nothing to find: the entries are there."""

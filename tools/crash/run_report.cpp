@@ -1,8 +1,10 @@
 #include "run_report.hpp"
 
+#include <set>
 #include <sstream>
 
 #include "output.hpp"
+#include "run_workload.hpp"
 
 namespace cinnabar::tool {
 
@@ -27,6 +29,14 @@ std::string bytes_of(const Json& letters) {
     return bytes;
 }
 
+// "1 5 9"
+std::set<uint64_t> lines_of(const Json& text) {
+    std::set<uint64_t> lines;
+    std::istringstream words(text.get<std::string>());
+    for (uint64_t line = 0; words >> line;) lines.insert(line);
+    return lines;
+}
+
 ViolationKind kind_of(const std::string& name) {
     auto kind = ViolationKind::wrong;
     while (name_of(kind) != name && kind != ViolationKind::misuse)
@@ -40,6 +50,8 @@ crash::Violation violation_of(const Json& json) {
     violation.what = bytes_of(json["what"]);
     violation.crash_point = json["crash_point"];
     violation.where = bytes_of(json["where"]);
+    violation.operations = json["operations"];
+    violation.since = bytes_of(json["since"]);
     violation.images = json["images"];
     violation.lost = bytes_of(json["lost"]);
     violation.survived = bytes_of(json["survived"]);
@@ -74,15 +86,16 @@ crash::Report report_of(const std::string& text) {
     return report;
 }
 
-std::map<size_t, explain::Fix> fixes_of(const std::string& text) {
-    std::map<size_t, explain::Fix> fixes;
-    for (const Json& one : Json::parse(text)) {
-        explain::Fix fix{bytes_of(one["where"]), {}};
-        std::istringstream lines(one["lines_after"].get<std::string>());
-        for (uint64_t line = 0; lines >> line;) fix.lines_after.insert(line);
-        fixes.insert({one["violation"].get<size_t>(), fix});
-    }
-    return fixes;
+Remaining remaining_of(const std::string& path) {
+    Remaining remaining;
+    const auto text = text_of_file(path);
+    if (!text) return remaining;
+    const Json json = Json::parse(*text);
+    for (const Json& one : json["fixes"])
+        remaining.fixes[one["violation"]] = {bytes_of(one["where"]), lines_of(one["lines_after"])};
+    if (const uint64_t before = json["earlier_before"]; before > 0)
+        remaining.earlier = {lines_of(json["earlier_lines"]), before};
+    return remaining;
 }
 
 }  // namespace cinnabar::tool

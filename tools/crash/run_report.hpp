@@ -3,9 +3,11 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "cinnabar/crash.hpp"
+#include "explain/earlier.hpp"
 #include "explain/finding.hpp"
 
 namespace cinnabar::tool {
@@ -13,7 +15,12 @@ namespace cinnabar::tool {
 // The report whose json() this is.
 crash::Report report_of(const std::string& json);
 
-// What may mend its violations, by number from 0 ("fixes.json", as preload.cpp writes it).
-std::map<size_t, explain::Fix> fixes_of(const std::string& json);
+// What further runs may show ("again.json", as preload.cpp writes it).
+struct Remaining {
+    std::optional<explain::Earlier> earlier;
+    std::map<size_t, explain::Fix> fixes;  // by the number of the violation, from 0
+};
+// Nothing where there is no such file.
+Remaining remaining_of(const std::string& path);
 
 }  // namespace cinnabar::tool

@@ -19,17 +19,26 @@ void set(const char* name, const std::string& value) {
     ::setenv((std::string("CINNABAR_CRASH_") + name).c_str(), value.c_str(), 1);
 }
 
-void set_fix(const explain::Fix& fix) {
-    std::string lines;
-    for (const uint64_t line : fix.lines_after) lines += std::to_string(line) + " ";
-    set("FIX", fix.where);
-    set("FIX_LINES", lines);
-    const int nowhere = ::open("/dev/null", O_WRONLY);
-    ::dup2(nowhere, STDERR_FILENO);
+std::string text_of_lines(const std::set<uint64_t>& lines) {
+    std::string text;
+    for (const uint64_t line : lines) text += std::to_string(line) + " ";
+    return text;
+}
+
+void set_further(const Further& further) {
+    if (further.fix) {
+        set("FIX", further.fix->where);
+        set("FIX_LINES", text_of_lines(further.fix->lines_after));
+    }
+    if (further.earlier) {
+        set("EARLIER_LINES", text_of_lines(further.earlier->lines));
+        set("EARLIER_BEFORE", std::to_string(further.earlier->before));
+    }
+    ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO);
 }
 
 [[noreturn]] void become_workload(const RunRequest& request, const std::string& preload,
-                                  const std::optional<explain::Fix>& fix, int output) {
+                                  const std::optional<Further>& further, int output) {
     set("FILE", request.file);
     set("FOLDER", request.image_folder);
     set("RECOVER", request.recover_command);
@@ -43,7 +52,7 @@ void set_fix(const explain::Fix& fix) {
     set("MILLISECONDS", std::to_string(request.milliseconds));
     set("MEMORY", std::to_string(request.memory_bytes));
     set("VIOLATIONS", std::to_string(request.violations));
-    if (fix) set_fix(*fix);
+    if (further) set_further(*further);
     const char* others = std::getenv("LD_PRELOAD");
     ::setenv("LD_PRELOAD", (preload + (others == nullptr ? "" : ":" + std::string(others))).c_str(),
              1);
@@ -70,7 +79,7 @@ void remove_violations(const std::string& folder, const std::string& ending) {
 }
 
 void remove_reports(const RunRequest& request) {
-    for (const char* name : {"report.json", "fixes.json", "second.txt", "refused.txt",
+    for (const char* name : {"report.json", "again.json", "second.txt", "refused.txt",
                              "replayed.txt", "late.txt", "fixed.txt"})
         ::unlink(request.in_folder(name).c_str());
     if (!request.replay.empty()) return;
@@ -117,7 +126,7 @@ Result<std::string> find_preload() {
 }
 
 Result<std::string> run_workload(const RunRequest& request, const std::string& preload,
-                                 const std::optional<explain::Fix>& fix) {
+                                 const std::optional<Further>& further) {
     remove_reports(request);
     const std::string acknowledged = request.in_folder("acknowledged");
     const int output =
@@ -125,7 +134,7 @@ Result<std::string> run_workload(const RunRequest& request, const std::string& p
     if (output < 0)
         return fail(Errc::io, "'" + acknowledged + "' cannot be written: " + std::strerror(errno));
     const pid_t child = ::fork();
-    if (child == 0) become_workload(request, preload, fix, output);
+    if (child == 0) become_workload(request, preload, further, output);
     const std::string reason = std::strerror(errno);
     ::close(output);
     int status = 0;

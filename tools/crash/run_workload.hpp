@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cinnabar/result.hpp"
+#include "explain/earlier.hpp"
 #include "explain/finding.hpp"
 
 namespace cinnabar::tool {
@@ -38,10 +39,16 @@ struct RunRequest {
 // Where the object is that is preloaded. Errors: not_found.
 Result<std::string> find_preload();
 
-// Nothing, or how the workload ended otherwise than it should: "the workload died: Killed". With a
-// fix its standard error is closed: it has been read once. Errors: io.
+// What a further run is for.
+struct Further {
+    std::optional<explain::Fix> fix;
+    std::optional<explain::Earlier> earlier;
+};
+
+// Nothing, or how the workload ended otherwise than it should: "the workload died: Killed". Of a
+// further run nobody sees the standard error: it has been read once. Errors: io.
 Result<std::string> run_workload(const RunRequest& request, const std::string& preload,
-                                 const std::optional<explain::Fix>& fix = {});
+                                 const std::optional<Further>& further = {});
 
 // Nothing: there is no such file.
 std::optional<std::string> text_of_file(const std::string& path);

@@ -2,23 +2,18 @@
 // crash could leave of its file recovered by a command. The crashing happens in the workload's
 // process, in an object that is preloaded there; this program starts it, once more for each fix
 // that is tried, and tells what came out.
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <utility>
 
 #include "crash/file_before.hpp"
 #include "crash_verbs.hpp"
-#include "explain/explain.hpp"
-#include "explain/image_file.hpp"
-#include "explain/page.hpp"
-#include "explain/violation.hpp"
 #include "folder.hpp"
 #include "option_checks.hpp"
 #include "output.hpp"
 #include "pool_options.hpp"
 #include "results.hpp"
+#include "run_again.hpp"
 #include "run_report.hpp"
 #include "run_workload.hpp"
 
@@ -86,44 +81,6 @@ std::optional<std::string> command_failed(const crash::Report& report) {
     return std::nullopt;
 }
 
-// The workload once more, with a fix: what it leaves then. All files but the workload's own are in
-// a folder for it.
-Result<std::vector<crash::Violation>> run_with(const explain::Fix& fix, RunRequest request,
-                                               const std::string& preload) {
-    std::string folder = request.in_folder("fix.XXXXXX");
-    if (::mkdtemp(folder.data()) == nullptr) return fail(explain::cannot_be_written(folder));
-    request.image_folder = folder;
-    request.page_folder.clear();
-    const auto wrong = run_workload(request, preload, fix);
-    const auto json = text_of_file(request.in_folder("report.json"));
-    const bool made = text_of_file(request.in_folder("fixed.txt")).has_value();
-    std::error_code ignored;
-    std::filesystem::remove_all(folder, ignored);
-    if (!wrong) return fail(wrong.error());
-    if (!wrong->empty()) return fail(Errc::io, *wrong);
-    if (!made || !json) return fail(Errc::not_found, "it does not come to that call");
-    return report_of(*json).violations;
-}
-
-void try_fixes(const RunRequest& verb, const std::string& preload, const crash::FileBefore& before,
-               crash::Report& report) {
-    const auto text = text_of_file(verb.in_folder("fixes.json"));
-    if (!text || verb.fixes == 0) return;
-    const auto run_again = [&](const explain::Fix& fix) -> Result<std::vector<crash::Violation>> {
-        if (const auto back = before.put_back(); !back) return fail(back.error());
-        say("runs the workload again, with " + text_of(fix, Domain::cache_line));
-        return run_with(fix, verb, preload);
-    };
-    explain::try_fixes(fixes_of(*text), verb.fixes, Domain::cache_line, run_again,
-                       report.violations);
-    for (crash::Violation& violation : report.violations) {
-        if (violation.page_file.empty() || violation.fix.empty()) continue;
-        const std::string page = std::exchange(violation.page_file, "");
-        explain::note_file(explain::add_fix(page, violation.fix), page,
-                           &crash::Violation::page_file, violation);
-    }
-}
-
 // As people see it: the whole command in the place of the line that names an image.
 std::string text_of(const RunRequest& verb, crash::Report report) {
     for (size_t i = 0; i < report.violations.size(); ++i) {
@@ -160,6 +117,7 @@ ExitCode deliver(const RunRequest& verb, const crash::Report& report, const std:
     if (const ExitCode code = write_results(report.json(), verb.json_file); code != ExitCode::ok)
         return code;
     if (report.clean()) return no_violation(verb, wrong);
+    if (!wrong.empty()) say(wrong);
     say("a crash can leave what the recovery does not master");
     return end_with(ExitCode::violation, verb.json_file == "-");
 }
@@ -177,7 +135,7 @@ ExitCode crash_run(const RunRequest& verb) {
     const auto json = text_of_file(verb.in_folder("report.json"));
     if (!json) return no_report(verb, *wrong);
     crash::Report report = report_of(*json);
-    if (before) try_fixes(verb, *preload, *before, report);
+    if (before) run_again(verb, *preload, *before, report);
     return deliver(verb, report, *wrong);
 }
 
@@ -196,8 +154,9 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
         "is acknowledged. A signal, another exit code or no end in time are violations.\n"
         "The workload has one thread that stores, is not linked statically and ends by exit. Of\n"
         "the programs that it starts one maps the file: a second one is an error. Where images\n"
-        "fail the workload runs again for each fix that is tried, over the file as it was. The\n"
-        "file is left as the workload leaves it: make it again what it was before the next run.");
+        "fail the workload runs again, over the file as it was, for crash points before and for\n"
+        "each fix that is tried. The file is left as the workload leaves it: make it again what it "
+        "was before the next run.");
     app->add_option("--file", verb->file, "The file that the workload maps, or the folder of it")
         ->required()
         ->check(not_empty())
@@ -222,7 +181,7 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
                     "After so many images that fail nothing is tried [10]")
         ->check(number_from(1));
     app->add_option("--fixes", verb->fixes,
-                    "Different fixes that are tried: runs of the workload, at most [3]")
+                    "Fixes that are tried, a further run each; 0: no further run at all [3]")
         ->check(number_from(0));
     // Not without FILE, as elsewhere: '--' would then end the option's words, and not all options.
     app->add_option("--json", verb->json_file, "Write the report to FILE ('-': standard output)")
