@@ -173,10 +173,12 @@ sim::Explored Run::show(bool pairs, uint64_t random_images, const std::function<
                         visit);
 }
 
+// As many images as one crash point may have, at all of them together.
 sim::Explored Run::show_earlier(const std::function<bool()>& visit) {
     const sim::PendingLines& pending = recorder_->medium().pending();
     image_->begin(recorder_->medium().live(), pending);
-    if (number_ < earlier_->before) explain::show_earlier(earlier_->lines, pending, *image_, visit);
+    if (number_ < earlier_->before && report_.images_distinct < options_.images_per_crash_point_max)
+        explain::show_earlier(earlier_->lines, pending, *image_, visit);
     return {.crash_points = 1, .states_log10 = sim::states_log10(pending)};
 }
 

@@ -141,10 +141,11 @@ void Run::keep_image() {
                        violation);
 }
 
-// Nothing where all that can be left before was tried.
+// Nothing where all that can be left before was tried. What is not reduced hangs on no lines.
 std::optional<explain::Earlier> Run::earlier() const {
     explain::Earlier earlier;
     for (const auto& [number, finding] : findings_) {
+        if (!finding.lost_store && !finding.surviving_store) continue;
         earlier.before = std::max(earlier.before, report_.violations[number].crash_point);
         for (const explain::Lines* lines : {&finding.lost, &finding.survived})
             for (const auto& [line, value] : *lines) earlier.lines.insert(line);

@@ -23,14 +23,15 @@ void move_file(std::string& path, const std::string& folder, size_t number, cons
 }  // namespace
 
 std::string since_text(uint64_t crash_point, std::optional<uint64_t> operations, bool all_tried) {
-    std::string text;
-    if (operations && *operations > 0)
-        text = "operation " + std::to_string(*operations - 1) + " on: ";
-    if (operations && *operations == 0) text = "before any operation: ";
-    text += "crash point " + std::to_string(crash_point) + " is the first ";
-    if (crash_point == 1) return text + "that there is";
-    if (!all_tried) return text + "at which an image fails so that was tried";
-    return text + "at which it fails, and before it every image was tried that can be left";
+    std::string point = "crash point " + std::to_string(crash_point);
+    if (crash_point == 1) point += ", the first";
+    if (operations)
+        point = (*operations == 0 ? "before any operation"
+                                  : "operation " + std::to_string(*operations - 1)) +
+                " (" + point + ")";
+    if (crash_point == 1) return point;
+    return point + "; no earlier crash point fails so" +
+           (all_tried ? ", and all images there were tried" : ", of what was tried there");
 }
 
 void show_earlier(const std::set<uint64_t>& lines, const sim::PendingLines& pending,
@@ -59,11 +60,12 @@ void take_earlier(std::vector<crash::Violation>& violations,
                   const std::function<void(size_t, size_t)>& taken) {
     for (size_t i = 0; i < earlier.size(); ++i) {
         crash::Violation one = earlier[i];
-        if (one.order.empty()) continue;
+        // What has no order is as good as any of its kind.
         const auto same = std::ranges::find_if(violations, [&](const crash::Violation& other) {
-            return other.kind == one.kind && other.order == one.order;
+            return other.kind == one.kind && (one.order.empty() || other.order == one.order);
         });
-        if (same != violations.end() && same->crash_point <= one.crash_point) continue;
+        if (same != violations.end() && (one.order.empty() || same->crash_point <= one.crash_point))
+            continue;
         const auto number = static_cast<size_t>(same - violations.begin());
         move_file(one.image_file, image_folder, number, ".image");
         move_file(one.page_file, page_folder, number, ".html");

@@ -17,8 +17,8 @@
 
 namespace cinnabar::explain {
 
-// "operation 1 on: crash point 6 is the first at which ..."; `operations`: begun by then, where
-// that is known.
+// "operation 1 (crash point 6); no earlier crash point fails so, ..."; `operations`: begun by then,
+// where that is known.
 std::string since_text(uint64_t crash_point, std::optional<uint64_t> operations, bool all_tried);
 
 // What such a run looks at: images of these lines, before this crash point.

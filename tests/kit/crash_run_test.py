@@ -117,7 +117,7 @@ class CrashRun(unittest.TestCase):
         early, said = first()
         self.assertIn("to look for this at earlier crash points", said)
         self.assertEqual((early["crash_point"], early["order"]), (1, late["order"]))
-        self.assertEqual(early["since"], "crash point 1 is the first that there is")
+        self.assertEqual(early["since"], "crash point 1, the first")
         self.assertTrue(early["fix"].endswith(" between the two nothing is found"), early["fix"])
         self.assertEqual(early["image"], os.path.join(self.images, "violation-1.image"))
         with open(early["page"], encoding="utf-8") as file:

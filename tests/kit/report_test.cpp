@@ -332,9 +332,9 @@ TEST(CrashReport, TheEarliestCrashPointHasTheFewestOperations) {
     const crash::Violation late = crash::run(region, test, options).value().violations.at(0);
     EXPECT_TRUE(late.where.starts_with("begin of operation 2")) << late.where;
     EXPECT_EQ(late.operations, 2u);
-    EXPECT_EQ(late.since,
-              "operation 1 on: crash point 3 is the first at which an image fails so "
-              "that was tried");
+    EXPECT_EQ(
+        late.since,
+        "operation 1 (crash point 3); no earlier crash point fails so, of what was tried there");
     options.fixes_max = 1;
     options.image_folder = options.page_folder = folder.path();
     const auto report = crash::run(region, test, options).value();
@@ -342,9 +342,9 @@ TEST(CrashReport, TheEarliestCrashPointHasTheFewestOperations) {
     const crash::Violation& early = report.violations[0];
     EXPECT_TRUE(early.where.starts_with("begin of operation 1")) << early.where;
     EXPECT_EQ(early.operations, 1u);
-    EXPECT_EQ(early.since,
-              "operation 0 on: crash point 2 is the first at which an image fails so "
-              "that was tried");
+    EXPECT_EQ(
+        early.since,
+        "operation 0 (crash point 2); no earlier crash point fails so, of what was tried there");
     EXPECT_EQ(early.order, late.order);
     EXPECT_GT(early.images, late.images);
     EXPECT_TRUE(early.fix.ends_with(" nothing is found")) << report.text();
@@ -362,12 +362,13 @@ TEST(CrashReport, SaysWhatIsKnownOfEarlierCrashPoints) {
     crash::Region region = new_region();
     crash::Test test = record_test(region, 1);
     const auto since = [&] { return crash::run(region, test).value().violations.at(0).since; };
-    EXPECT_EQ(since(),
-              "operation 0 on: crash point 2 is the first at which it fails, and before it "
-              "every image was tried that can be left");
+    EXPECT_EQ(
+        since(),
+        "operation 0 (crash point 2); no earlier crash point fails so, and all images there were "
+        "tried");
     test.check = [](std::string_view, const crash::History&) { return "wrong"; };
     test.workload = [&](crash::History&) { region.persist(region.bytes().data(), 8); };
-    EXPECT_EQ(since(), "before any operation: crash point 1 is the first that there is");
+    EXPECT_EQ(since(), "before any operation (crash point 1, the first)");
 }
 
 // There may be more only where something is left to try.

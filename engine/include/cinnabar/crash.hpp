@@ -295,8 +295,8 @@ Result<std::vector<std::byte>> image_of(Region& region, const Test& test, std::s
 // between two calls of libpmem is one bag. A file that is there counts as durable, one that is
 // created as zeros; names and sizes of files are not modelled. Stores to a mapping without such
 // calls, and write(2), are seen at the next call. The domain is cache_line. The file is left as the
-// workload leaves it. Before a fix is tried it becomes again what it was, or is removed; in a
-// folder no fix is tried.
+// workload leaves it. Before a further run it becomes again what it was, or is removed; of a
+// folder, or of what cannot be read, no further run is made.
 Result<Report> run_file(const std::string& path, const Test& test, const Options& options = {});
 // image_of() of such a run. The file has to be what it was then.
 Result<std::vector<std::byte>> image_of_file(const std::string& path, const Test& test,
