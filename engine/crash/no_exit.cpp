@@ -81,14 +81,14 @@ NoExit::~NoExit() {
 extern "C" {
 
 #pragma GCC visibility push(default)
-[[noreturn]] void _exit(int code) {
-    cinnabar::crash::refuse("_exit", code);
-    cinnabar::crash::end(code);
+void _exit(int status) {
+    cinnabar::crash::refuse("_exit", status);
+    cinnabar::crash::end(status);
 }
 
-[[noreturn]] void _Exit(int code) noexcept {
-    cinnabar::crash::refuse("_Exit", code);
-    cinnabar::crash::end(code);
+void _Exit(int status) noexcept {
+    cinnabar::crash::refuse("_Exit", status);
+    cinnabar::crash::end(status);
 }
 #pragma GCC visibility pop
 }

@@ -12,8 +12,8 @@
 
 namespace cinnabar::tool {
 
-// The report whose json() this is.
-crash::Report report_of(const std::string& json);
+// The report whose json() the text is.
+crash::Report report_of(const std::string& text);
 
 // What further runs may show ("again.json", as preload.cpp writes it).
 struct Remaining {

@@ -72,10 +72,11 @@ void set_further(const Further& further) {
 void remove_violations(const std::string& folder, const std::string& ending) {
     if (folder.empty()) return;
     std::error_code ignored;
-    for (uint64_t number = 1;; ++number)
-        if (!std::filesystem::remove(folder + "/violation-" + std::to_string(number) + ending,
-                                     ignored))
-            return;
+    for (uint64_t number = 1;; ++number) {
+        std::string path = folder;
+        path.append("/violation-").append(std::to_string(number)).append(ending);
+        if (!std::filesystem::remove(path, ignored)) return;
+    }
 }
 
 void remove_reports(const RunRequest& request) {
@@ -99,7 +100,12 @@ std::string quoted(const std::string& word) {
     const char* plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=./,:@%";
     if (!word.empty() && word.find_first_not_of(plain) == word.npos) return word;
     std::string out = "'";
-    for (const char letter : word) out += letter == '\'' ? "'\\''" : std::string(1, letter);
+    for (const char letter : word) {
+        if (letter == '\'')
+            out += "'\\''";
+        else
+            out += letter;
+    }
     return out + "'";
 }
 
