@@ -1,6 +1,5 @@
 #include "crash/foreign.hpp"
 
-#include <dlfcn.h>
 #include <execinfo.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -14,44 +13,23 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <sstream>
+
+#include "crash/code_place.hpp"
 
 namespace cinnabar::crash {
 
 namespace {
-
-std::string hexadecimal(uintptr_t number) {
-    std::ostringstream text;
-    text << "0x" << std::hex << number;
-    return text.str();
-}
-
-// "libpmemlog.so.1 (pmemlog_append)" or "program+0x1234".
-struct Frame {
-    std::string object;
-    std::string text;
-};
-
-Frame frame_of(void* address) {
-    Dl_info info = {};
-    if (::dladdr(address, &info) == 0 || info.dli_fname == nullptr)
-        return {"", hexadecimal(reinterpret_cast<uintptr_t>(address))};
-    std::string object = info.dli_fname;
-    object.erase(0, object.rfind('/') + 1);
-    if (info.dli_sname != nullptr) return {object, object + " (" + info.dli_sname + ")"};
-    const auto offset =
-        reinterpret_cast<uintptr_t>(address) - reinterpret_cast<uintptr_t>(info.dli_fbase);
-    return {object, object + "+" + hexadecimal(offset)};
-}
 
 // The caller, and where that is a library of PMDK's, who called it.
 std::string text_of(std::vector<void*>::const_iterator frame,
                     std::vector<void*>::const_iterator end) {
     std::string text;
     for (; frame != end; ++frame) {
-        const Frame one = frame_of(*frame);
+        const CodePlace one = code_place(*frame);
         const bool library = one.object.starts_with("libpmem");
-        if (text.empty() || !library) text += (text.empty() ? " by " : ", for ") + one.text;
+        const std::string name =
+            one.function.empty() ? one.text() : one.object + " (" + one.function + ")";
+        if (text.empty() || !library) text += (text.empty() ? " by " : ", for ") + name;
         if (!library) break;
     }
     return text;
@@ -184,14 +162,18 @@ size_t Foreign::within(const void* at, size_t length) const {
 }
 
 void Foreign::flush(const Call& call, const void* at, size_t length) {
+    run_.listen();
     recorder_->flush(offset_of(at), within(at, length), place(call));
 }
 
 void Foreign::fence(const Call& call) {
-    if (active() && usable()) recorder_->fence(place(call));
+    if (!active() || !usable()) return;
+    run_.listen();
+    recorder_->fence(place(call));
 }
 
 void Foreign::before_store(const Call& call) {
+    run_.listen();
     recorder_->notice(place(call));
 }
 

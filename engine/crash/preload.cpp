@@ -9,14 +9,19 @@
 //   CINNABAR_CRASH_PAGES         where pages for the browser lie then, or nothing
 //   CINNABAR_CRASH_REPLAY, _IMAGE   the line of the one image that is wanted, and its file; or
 //                                nothing
+//   CINNABAR_CRASH_FIX, _FIX_LINES   the call behind which a flush and a fence are put in, and the
+//                                lines that come after them, or nothing
+//   CINNABAR_CRASH_EARLIER_LINES, _BEFORE   images of these lines alone are looked at, before this
+//                                crash point; or nothing
 //   CINNABAR_CRASH_SEED, _IMAGES, _RANDOM, _MILLISECONDS, _MEMORY, _VIOLATIONS
 //                                the members of crash::Options, as numbers
 //
 // In the folder: "acknowledged" holds what the workload has printed so far and is the command's
-// standard input; "report.json" and "report.txt" are written when the workload ends. A report that
-// is there stays: what a later program has to say, that maps the file too, is in "second.txt". For
-// a replay "replayed.txt" says that the image is there, and "refused.txt" why it is not; "late.txt"
-// that all acknowledgements came after the last crash point but the end.
+// standard input; "report.json" is written when the workload ends, and "again.json": what further
+// runs may show. A report that is there stays: what a later program has to say, that maps the file
+// too, is in "second.txt". For a replay "replayed.txt" says that the image is there, and
+// "refused.txt" why it is not; "late.txt" that all acknowledgements came after the last crash point
+// but the end, and "fixed.txt" that the call was made behind which a fix stands.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -30,18 +35,26 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <map>
 #include <memory>
+#include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "crash/foreign.hpp"
+#include "crash/printable.hpp"
 #include "crash/run.hpp"
 #include "explain/image_file.hpp"
+#include "explain/violation.hpp"
 
 namespace cinnabar::crash {
 namespace {
 
 constexpr size_t kSaidMax = 4096;  // of a command's output
+constexpr size_t kHeardMax = 400;  // of what a workload prints between two of its calls
 
 std::string setting(const char* name) {
     const char* value = std::getenv((std::string("CINNABAR_CRASH_") + name).c_str());
@@ -134,6 +147,53 @@ std::string verdict_on(std::string_view end, const std::string& acknowledged) {
     return "the recovery command ended by " + std::string(end);
 }
 
+std::set<uint64_t> lines_of(const std::string& text) {
+    std::set<uint64_t> lines;
+    std::istringstream words(text);
+    for (uint64_t line = 0; words >> line;) lines.insert(line);
+    return lines;
+}
+
+std::string text_of(const std::set<uint64_t>& lines) {
+    std::string text;
+    for (const uint64_t line : lines) text += (text.empty() ? "" : " ") + std::to_string(line);
+    return text;
+}
+
+// The fix that this run is to try.
+std::optional<explain::Fix> fix_of_environment() {
+    const std::string where = setting("FIX");
+    if (where.empty()) return std::nullopt;
+    return explain::Fix{where, lines_of(setting("FIX_LINES"))};
+}
+
+// What this run is to look at, and nothing else.
+std::optional<explain::Earlier> earlier_of_environment() {
+    explain::Earlier earlier;
+    set_number("EARLIER_BEFORE", earlier.before);
+    if (earlier.before == 0) return std::nullopt;
+    earlier.lines = lines_of(setting("EARLIER_LINES"));
+    return earlier;
+}
+
+// What further runs may show.
+std::string further_runs(const Run& run) {
+    const explain::Earlier earlier = run.earlier().value_or(explain::Earlier());
+    std::string out;
+    for (const auto& [number, fix] : run.fixes())
+        out += (out.empty() ? "" : ", ") + explain::JsonObject()
+                                               .add("violation", uint64_t{number})
+                                               .add("where", fix.where)
+                                               .add("lines_after", text_of(fix.lines_after))
+                                               .text();
+    return explain::JsonObject()
+               .raw("fixes", "[" + out + "]")
+               .add("earlier_lines", text_of(earlier.lines))
+               .add("earlier_before", earlier.before)
+               .text() +
+           "\n";
+}
+
 // Never over a file that is there: false.
 bool write_file(const std::string& path, std::string_view text) {
     std::FILE* file = std::fopen(path.c_str(), "wxe");
@@ -153,12 +213,13 @@ class Preloaded {
 
     void start() {
         if (!replay_.empty()) {
-            if (const auto known = run_.look_for(replay_); !known)
-                return refuse(known.error().message);
+            if (const auto known = run_.look_for(replay_); !known) return refuse(known.error());
         } else if (!run_.start()) {
             return;
         }
-        run_.count_acknowledged([this] { return said_at_crash_point_ = bytes_of(acknowledged_); });
+        if (const auto fix = fix_of_environment()) run_.insert(*fix);
+        if (const auto earlier = earlier_of_environment()) run_.look_only_at(*earlier);
+        run_.listen_to([this] { return printed_since(); });
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
         if (::access(report_.c_str(), F_OK) == 0)
             foreign_->refuse(
@@ -171,33 +232,53 @@ class Preloaded {
     void finish() {
         if (::getpid() != process_ || !foreign_) return;
         std::fflush(stdout);
-        if (said_at_crash_point_ == 0 && bytes_of(acknowledged_) != 0)
+        if (heard_ == 0 && bytes_of(acknowledged_) != 0)
             (void)write_file(options_.image_folder + "/late.txt", "");
         if (foreign_->active()) run_.at_end();
         Foreign::watch(nullptr);
         if (!replay_.empty()) return write_replayed();
+        const std::string further = further_runs(run_);
         const Report report = run_.finish();
         if (!foreign_->found() && report.clean()) return;
         if (!write_file(report_, report.json())) {
             (void)write_file(options_.image_folder + "/second.txt", report.text());
             return;
         }
-        (void)write_file(options_.image_folder + "/report.txt", report.text());
+        (void)write_file(options_.image_folder + "/again.json", further);
+        if (run_.fix_was_made()) (void)write_file(options_.image_folder + "/fixed.txt", "");
     }
 
   private:
-    void refuse(const std::string& reason) const {
-        (void)write_file(options_.image_folder + "/refused.txt", reason);
+    // The number of the error, and its words.
+    void refuse(const Error& error) const {
+        (void)write_file(options_.image_folder + "/refused.txt",
+                         std::to_string(static_cast<int>(error.code)) + " " + error.message);
     }
 
     // A program that the workload starts, and that maps no such file, has no image either.
     void write_replayed() {
         if (!foreign_->found()) return;
         const auto image = run_.found();
-        if (!image) return refuse(image.error().message);
-        const std::string path = setting("IMAGE");
-        if (!explain::write_image(path, *image)) return refuse("'" + path + "' cannot be written");
+        if (!image) return refuse(image.error());
+        if (const auto written = explain::write_image(setting("IMAGE"), *image); !written)
+            return refuse(written.error());
         (void)write_file(options_.image_folder + "/replayed.txt", "");
+    }
+
+    // Line by line as a terminal bears it; of very much the end.
+    std::string printed_since() {
+        const uint64_t end = bytes_of(acknowledged_);
+        if (end == heard_) return {};
+        const uint64_t begin = std::exchange(heard_, end);
+        std::string bytes(std::min<uint64_t>(end - std::min(begin, end), kHeardMax), '\0');
+        std::ifstream file(acknowledged_, std::ios::binary);
+        file.seekg(static_cast<std::streamoff>(end - bytes.size()));
+        file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+        std::string text;
+        std::istringstream lines(bytes);
+        for (std::string line; std::getline(lines, line);)
+            text += (text.empty() ? "" : "\n") + printable(line);
+        return text.empty() ? "(an empty line)" : text;
     }
 
     Test test() const {
@@ -221,7 +302,7 @@ class Preloaded {
     const Test test_;
     Run run_{test_, options_};
     std::unique_ptr<Foreign> foreign_;
-    uint64_t said_at_crash_point_ = 0;
+    uint64_t heard_ = 0;  // bytes of what was printed
 };
 
 Preloaded* the_preloaded = nullptr;

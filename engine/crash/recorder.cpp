@@ -50,6 +50,7 @@ Site Recorder::place(const std::string& text) {
 
 void Recorder::notice(Site place) {
     if (readable_ && !readable_()) return;
+    if (before_notice_) before_notice_();
     std::vector<Range> changes;
     for (uint64_t page = 0; page < memory_.size(); page += kPageBytes) {
         const size_t length = std::min(kPageBytes, memory_.size() - page);
@@ -59,10 +60,12 @@ void Recorder::notice(Site place) {
     if (!changes.empty()) noticed(std::move(changes), place);
 }
 
-void Recorder::notice(uint64_t offset, size_t length, Site place) {
+void Recorder::stored_plainly(uint64_t offset, size_t length, Site place) {
     std::vector<Range> changes;
     find_changes({offset, length}, changes);
-    if (!changes.empty()) noticed(std::move(changes), place);
+    if (changes.empty()) return;
+    store(changes, Kind::bag, place);
+    if (is_fixed(place)) force_inserted(changes, place);
 }
 
 void Recorder::noticed(std::vector<Range> changes, Site place) {
@@ -118,6 +121,7 @@ void Recorder::store_to_medium(Range words, Kind kind, Site place) {
 }
 
 void Recorder::force_inserted(const std::vector<Range>& ranges, Site place) {
+    fix_was_made_ = true;
     for (const Range& range : ranges) {
         const std::byte* at = seen_.get() + range.offset;
         if (medium_.domain() == Domain::page)
@@ -181,6 +185,11 @@ void Recorder::acknowledged(Site place) {
         else
             remark("acknowledged, flushed, and no fence", newest->site);
     }
+}
+
+void Recorder::printed(const std::string& text) {
+    if (trace_ != nullptr)
+        trace_->add(Trace::Kind::print, text, {}, medium_.pending(), medium_.domain());
 }
 
 bool Recorder::is_owner() {

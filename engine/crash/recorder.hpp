@@ -45,8 +45,10 @@ class Recorder {
     // What was stored since the last call is from "before" this one. Every call below begins with
     // it; whoever is about to store, and then tells of it with stored(), calls it before.
     void notice(Site place);
-    // The same, of the lines of a range alone.
-    void notice(uint64_t offset, size_t length, Site place);
+    // Is called first by that: what is known of single stores since the last call.
+    void before_notice(std::function<void()> tell) { before_notice_ = std::move(tell); }
+    // The range was stored to by an instruction: what of it differs.
+    void stored_plainly(uint64_t offset, size_t length, Site place);
     // The range was just stored to by one call. A word is 8 bytes or fewer, which no line divides.
     void stored(uint64_t offset, size_t length, Kind kind, Site place);
     void flush(uint64_t offset, size_t length, Site place);
@@ -54,8 +56,12 @@ class Recorder {
     void sync(uint64_t offset, size_t length, Site place);
     void begun(Site place);
     void acknowledged(Site place);
+    // For the trace alone: a workload of the same shape may print when it likes.
+    void printed(const std::string& text);
 
     void insert(explain::Fix fix) { fix_ = std::move(fix); }
+    // The call of the fix was made.
+    bool fix_was_made() const { return fix_was_made_; }
     // Tells it of every call from now on; it outlives the recorder.
     void trace(sim::Trace& trace) { trace_ = &trace; }
     // A number for all that was called so far, from where, and with which ranges; and for what the
@@ -102,6 +108,7 @@ class Recorder {
     const std::unique_ptr<std::byte, Free> seen_;
     sim::CrashMedium medium_;
     std::function<bool()> readable_;
+    std::function<void()> before_notice_;
     const std::thread::id owner_ = std::this_thread::get_id();
     const pid_t process_ = ::getpid();
     std::vector<std::string> places_{""};
@@ -110,6 +117,7 @@ class Recorder {
     std::vector<std::string> misuses_;
     std::atomic<bool> other_thread_{false};
     std::optional<explain::Fix> fix_;
+    bool fix_was_made_ = false;
     sim::Trace* trace_ = nullptr;
     uint32_t shape_ = 0;
 };

@@ -118,8 +118,16 @@ void Run::run_workload() {
     at_end();
 }
 
+void Run::listen() {
+    const std::string said = said_ ? said_() : "";
+    if (said.empty()) return;
+    acknowledged_since_ = true;
+    if (recorder_ != nullptr) recorder_->printed(said);
+}
+
 void Run::at_end() {
     if (recorder_ == nullptr) return;
+    listen();
     const auto thrown = thrown_by([this] {
         recorder_->notice(recorder_->place("the end"));
         crash_point("the end");
@@ -129,11 +137,11 @@ void Run::at_end() {
 
 void Run::crash_point(const std::string& where) {
     if (is_done()) return;
-    const uint64_t said = said_ ? said_() : 0;
-    if (stores_then_ == recorder_->stores() && !acknowledged_since_ && said == said_then_) return;
+    if (stores_then_ == recorder_->stores() && !acknowledged_since_) return;
     stores_then_ = recorder_->stores();
     acknowledged_since_ = false;
-    said_then_ = said;
+    report_.stopped = has_enough();  // an image is left here, that in which nothing survives
+    if (report_.stopped) return;
     const auto begin = Clock::now();
     explore(where);
     report_.seconds += std::chrono::duration<double>(Clock::now() - begin).count();
@@ -145,9 +153,12 @@ void Run::explore(const std::string& where) {
     tried_ = 0;
     verdicts_.clear();
     known_.clear();
-    Budget budget = this->budget();
+    Budget budget = earlier_ ? Budget({options_.images_per_crash_point_max},
+                                      options_.images_per_crash_point_max, 0)
+                             : this->budget();
+    const auto visit_image = [&] { return visit(budget, where); };
     sim::Explored explored =
-        show(true, options_.random_images, [&] { return visit(budget, where); });
+        earlier_ ? show_earlier(visit_image) : show(true, options_.random_images, visit_image);
     explored.images = tried_;
     explored_.add(explored);
 }
@@ -162,6 +173,15 @@ sim::Explored Run::show(bool pairs, uint64_t random_images, const std::function<
                         visit);
 }
 
+// As many images as one crash point may have, at all of them together.
+sim::Explored Run::show_earlier(const std::function<bool()>& visit) {
+    const sim::PendingLines& pending = recorder_->medium().pending();
+    image_->begin(recorder_->medium().live(), pending);
+    if (number_ < earlier_->before && report_.images_distinct < options_.images_per_crash_point_max)
+        explain::show_earlier(earlier_->lines, pending, *image_, visit);
+    return {.crash_points = 1, .states_log10 = sim::states_log10(pending)};
+}
+
 // The image in which nothing survives, which comes first, is a level of its own: it is always
 // tried. Counting the others takes a run of the explorer, and only where the budget may not do.
 Budget Run::budget() {
@@ -174,14 +194,15 @@ Budget Run::budget() {
 }
 
 bool Run::visit(Budget& budget, const std::string& where) {
+    report_.stopped = has_enough();
+    if (report_.stopped) return false;
     if (budget.is_tried()) {
         ++tried_;
         ++report_.images_distinct;
         const Verdict verdict = judge(report_.images_distinct % kCheckedEvery == 1);
         if (!verdict.what.empty()) add_image(verdict, where);
     }
-    report_.stopped = bad_images_ >= options_.violations_max;
-    return !report_.stopped && !budget.is_spent();
+    return !budget.is_spent();
 }
 
 // A digest that is wrong may come of what images before have left in the worker.
@@ -221,6 +242,7 @@ Result<std::vector<std::byte>> Run::found() const {
 
 Report Run::finish() {
     if (recorder_ != nullptr) {
+        fix_was_made_ = recorder_->fix_was_made();
         report_.remarks = recorder_->remarks();
         for (const std::string& what : recorder_->misuses()) add(ViolationKind::misuse, what);
     }
@@ -259,12 +281,14 @@ Result<Report> Run::on(Region& region, const Test& test, const Options& options)
     Recorder recorder(region.bytes(), region.bytes(), region.domain());
     if (const auto watched = run.watch(recorder); !watched) return fail(watched.error());
     lend(region, run, recorder);
-    run.try_fixes([&](Run& again) -> Result<Report> {
+    const auto repeat = [&](Run& again) -> Result<Report> {
         Recorder another(region.bytes(), region.bytes(), region.domain());
         if (const auto watched = again.watch(another); !watched) return fail(watched.error());
         lend(region, again, another);
         return again.finish();
-    });
+    };
+    run.look_earlier(repeat);
+    run.try_fixes(repeat);
     return run.finish();
 }
 

@@ -16,6 +16,7 @@
 #include "crash/budget.hpp"
 #include "crash/recorder.hpp"
 #include "crash/workers.hpp"
+#include "explain/earlier.hpp"
 #include "explain/finding.hpp"
 #include "explain/replay.hpp"
 #include "sim/explore.hpp"
@@ -44,8 +45,10 @@ class Run {
     // The workload's region, from now on: each of its fences is a crash point. Errors: io.
     Result<void> watch(Recorder& recorder);
     void run_workload();
-    // Acknowledgements beside the history's: how many there are, asked at each crash point.
-    void count_acknowledged(std::function<uint64_t()> said) { said_ = std::move(said); }
+    // Acknowledgements beside the history's: gives what was printed since it was asked last.
+    void listen_to(std::function<std::string()> said) { said_ = std::move(said); }
+    // Asks that now: before a call of the workload is recorded, and at its end.
+    void listen();
     // The workload has ended: what it has stored since, and the last crash point.
     void at_end();
     // A crash may happen here: "fence at file:line".
@@ -55,6 +58,18 @@ class Run {
     // it finishes; nothing where that cannot be.
     using Repeat = std::function<Result<Report>(Run&)>;
     void try_fixes(const Repeat& repeat);
+    // Before that: looks for what was found at earlier crash points, by one such run.
+    void look_earlier(const Repeat& repeat);
+    // What such a run is to look at, where it can find anything; and a run that looks at that
+    // alone.
+    // Before finish().
+    std::optional<explain::Earlier> earlier() const;
+    void look_only_at(explain::Earlier earlier) { earlier_ = std::move(earlier); }
+    // What these are, by the number of the violation; and a run with one of them, which says when
+    // it is finished whether it came to that call.
+    std::map<size_t, explain::Fix> fixes() const;
+    void insert(explain::Fix fix) { inserted_ = std::move(fix); }
+    bool fix_was_made() const { return fix_was_made_; }
     // Pages are written by now.
     Report finish();
 
@@ -76,10 +91,12 @@ class Run {
     static void lend(Region& region, Run& run, Recorder& recorder);
     void explore(const std::string& where);
     sim::Explored show(bool pairs, uint64_t random_images, const std::function<bool()>& visit);
+    sim::Explored show_earlier(const std::function<bool()>& visit);
     Budget budget();
     bool visit(Budget& budget, const std::string& where);
     void capture();
     bool is_done() const { return report_.stopped || capture_.has_value(); }
+    bool has_enough() const { return bad_images_ >= options_.violations_max; }
     Verdict judge(bool check);
     Verdict verdict_on(const Outcome& outcome);
     Verdict judge_digest(const std::string& digest, const History& history) const;
@@ -91,8 +108,8 @@ class Run {
     std::string must_not_precede(const Store& lost);
     std::optional<Store> survivor_of(const Store& lost) const;
     std::optional<size_t> broken_promise();
-    void keep_image() const;
-    void write_pages() const;
+    void keep_image();
+    void write_pages();
 
     const Test& test_;
     const Options& options_;
@@ -110,17 +127,18 @@ class Run {
     // Of the last one.
     std::optional<uint64_t> stores_then_;
     bool acknowledged_since_ = false;
-    std::function<uint64_t()> said_;
-    uint64_t said_then_ = 0;
+    std::function<std::string()> said_;
     uint64_t bad_images_ = 0;
 
     std::map<size_t, explain::Finding> findings_;  // by the number of the violation, from 0
     std::optional<Store> too_early_;               // survived when nothing that it needs was stored
     std::optional<explain::Fix> inserted_;
+    bool fix_was_made_ = false;
     std::optional<sim::Trace> trace_;
     Domain domain_ = Domain::cache_line;
 
     std::optional<explain::Replay> wanted_;
+    std::optional<explain::Earlier> earlier_;
     std::vector<std::byte> captured_memory_;
     std::optional<Result<void>> capture_;  // what came of it
 };

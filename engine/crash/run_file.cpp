@@ -1,38 +1,12 @@
 // A run over a file that code of others maps. Part of the interposer: whoever calls this has
 // libpmem's functions replaced (interpose.cpp).
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-
+#include "crash/file_before.hpp"
 #include "crash/foreign.hpp"
 #include "crash/run.hpp"
 
 namespace cinnabar::crash {
 
 namespace {
-
-// What the file was before the workload, to make it that again.
-class Before {
-  public:
-    explicit Before(const std::string& path) : path_(path) {
-        std::ifstream file(path, std::ios::binary);
-        if (std::filesystem::is_regular_file(path))
-            bytes_.emplace(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
-    }
-
-    void put_back() const {
-        std::error_code ignored;
-        std::filesystem::remove(path_, ignored);
-        if (!bytes_) return;
-        std::ofstream file(path_, std::ios::binary);
-        file.write(bytes_->data(), static_cast<std::streamsize>(bytes_->size()));
-    }
-
-  private:
-    const std::string path_;
-    std::optional<std::string> bytes_;  // nothing: there was no file
-};
 
 void run_watched(const std::string& path, Foreign& foreign, Run& run) {
     struct Watching {
@@ -53,18 +27,16 @@ Result<Report> run_file(const std::string& path, const Test& test, const Options
     Run run(test, options);
     if (const auto started = run.start(); !started) return fail(started.error());
     Foreign foreign(path, run);
-    if (std::filesystem::is_directory(path)) {
-        run_watched(path, foreign, run);
-        return run.finish();
-    }
-    const Before before(path);
+    const FileBefore before(path);
     run_watched(path, foreign, run);
-    run.try_fixes([&](Run& again) -> Result<Report> {
-        before.put_back();
+    const auto repeat = [&](Run& again) -> Result<Report> {
+        if (const auto back = before.put_back(); !back) return fail(back.error());
         Foreign another(path, again);
         run_watched(path, another, again);
         return again.finish();
-    });
+    };
+    run.look_earlier(repeat);
+    run.try_fixes(repeat);
     return run.finish();
 }
 

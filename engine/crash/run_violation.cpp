@@ -1,12 +1,15 @@
 // What a run does with an image that fails: finds the smallest one that fails as well, says which
 // calls are to blame, and tries what would mend it.
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 
 #include "crash/run.hpp"
 #include "explain/explain.hpp"
 #include "explain/image_file.hpp"
 #include "explain/page.hpp"
 #include "explain/reduce.hpp"
+#include "explain/violation.hpp"
 
 namespace cinnabar::crash {
 
@@ -38,6 +41,11 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
     violation.what = verdict.what;
     violation.crash_point = number_;
     violation.where = where;
+    violation.operations = history_.operations().size();
+    const bool knows_operations = violation.operations > 0 || !said_;
+    violation.since = explain::since_text(
+        number_, knows_operations ? std::optional(violation.operations) : std::nullopt,
+        !earlier_ && explored_.not_tried_log10() == 0);
     const explain::Lines shown = standing();
     explain::Finding finding = explain(violation);
     const auto same = std::ranges::find_if(report_.violations, [&](const Violation& other) {
@@ -97,7 +105,8 @@ std::string Run::must_not_precede(const Store& lost) {
     if (const auto durable = survivor_of(lost)) return text_of(*durable);
     if (too_early_ && too_early_->where != lost.where)
         return text_of(*too_early_) + ", which is called first";
-    return "what was durable or acknowledged by then";
+    return said_ ? "what was durable or printed by then"
+                 : "what was durable or acknowledged by then";
 }
 
 // What survived without this store at an earlier crash point; it has become durable since.
@@ -123,44 +132,80 @@ std::optional<size_t> Run::broken_promise() {
     return std::nullopt;
 }
 
-void Run::keep_image() const {
+void Run::keep_image() {
     if (options_.image_folder.empty()) return;
-    (void)explain::write_image(options_.image_folder + "/violation-" +
-                                   std::to_string(report_.violations.size()) + ".image",
-                               image_->image());
+    Violation& violation = report_.violations.back();
+    const std::string path = options_.image_folder + "/violation-" +
+                             std::to_string(report_.violations.size()) + ".image";
+    explain::note_file(explain::write_image(path, image_->image()), path, &Violation::image_file,
+                       violation);
+}
+
+// Nothing where all that can be left before was tried. What is not reduced hangs on no lines.
+std::optional<explain::Earlier> Run::earlier() const {
+    explain::Earlier earlier;
+    for (const auto& [number, finding] : findings_) {
+        if (!finding.lost_store && !finding.surviving_store) continue;
+        earlier.before = std::max(earlier.before, report_.violations[number].crash_point);
+        for (const explain::Lines* lines : {&finding.lost, &finding.survived})
+            for (const auto& [line, value] : *lines) earlier.lines.insert(line);
+    }
+    if (earlier.before <= 1 || explored_.not_tried_log10() == 0) return std::nullopt;
+    return earlier;
+}
+
+// Files of that run lie in a folder of their own, until they are taken.
+void Run::look_earlier(const Repeat& repeat) {
+    const auto sought = earlier();
+    if (!sought || options_.fixes_max == 0) return;
+    const std::string in =
+        options_.image_folder.empty() ? options_.page_folder : options_.image_folder;
+    std::string folder = in + "/earlier.XXXXXX";
+    if (!in.empty() && ::mkdtemp(folder.data()) == nullptr) return;
+    Options options = options_;
+    for (std::string* path : {&options.image_folder, &options.page_folder})
+        if (!path->empty()) *path = folder;
+    Run again(test_, options, workers_);
+    again.look_only_at(*sought);
+    if (const auto report = repeat(again))
+        explain::take_earlier(report_.violations, report->violations, options_.image_folder,
+                              options_.page_folder, [&](size_t from, size_t to) {
+                                  if (again.findings_.contains(from))
+                                      findings_[to] = again.findings_[from];
+                              });
+    std::error_code ignored;
+    if (!in.empty()) std::filesystem::remove_all(folder, ignored);
+}
+
+std::map<size_t, explain::Fix> Run::fixes() const {
+    std::map<size_t, explain::Fix> fixes;
+    for (const auto& [number, finding] : findings_)
+        if (finding.fix) fixes.insert({number, *finding.fix});
+    return fixes;
 }
 
 void Run::try_fixes(const Repeat& repeat) {
-    std::map<std::pair<std::string, std::set<uint64_t>>, Result<Report>> tried;
-    for (auto& [number, finding] : findings_) {
-        if (!finding.fix) continue;
-        const std::pair key(finding.fix->where, finding.fix->lines_after);
-        auto known = tried.find(key);
-        if (known == tried.end() && tried.size() < options_.fixes_max) {
-            Options options = options_;
-            options.fixes_max = 0;
-            options.image_folder = options.page_folder = "";
-            Run again(test_, options, workers_);
-            again.inserted_ = finding.fix;
-            known = tried.emplace(key, repeat(again)).first;
-        }
-        if (known == tried.end()) continue;
-        Violation& violation = report_.violations[number];
-        violation.fix =
-            known->second
-                ? outcome_of(*finding.fix, domain_, violation, known->second->violations)
-                : "with " + text_of(*finding.fix, domain_) +
-                      " the workload does not run again: " + known->second.error().message;
-    }
+    Options options = options_;
+    options.image_folder = options.page_folder = "";
+    const auto run_again = [&](const explain::Fix& fix) -> Result<std::vector<Violation>> {
+        Run again(test_, options, workers_);
+        again.insert(fix);
+        const auto report = repeat(again);
+        if (!report) return fail(report.error());
+        if (!again.fix_was_made()) return fail(Errc::not_found, "it does not come to that call");
+        return report->violations;
+    };
+    explain::try_fixes(fixes(), options_.fixes_max, domain_, run_again, report_.violations);
 }
 
-void Run::write_pages() const {
+void Run::write_pages() {
     if (options_.page_folder.empty() || !trace_) return;
     for (const auto& [number, finding] : findings_) {
+        Violation& violation = report_.violations[number];
         const std::string path =
             options_.page_folder + "/violation-" + std::to_string(number + 1) + ".html";
-        (void)explain::write_page(path,
-                                  explain::page_of(report_.violations[number], finding, *trace_));
+        const std::string page = explain::page_of(violation, finding, *trace_);
+        explain::note_file(explain::write_page(path, page), path, &Violation::page_file, violation);
     }
 }
 

@@ -23,9 +23,8 @@ bool is_one_call(const Finding::Store& lost, const Finding::Store& survived) {
 
 // Noticed before one call, each in a line of its own: an order of lines.
 std::string order_of_lines(const Finding::Store& lost, const Finding::Store& survived) {
-    return "of what is stored " + lost.where + ", offset " +
-           std::to_string(lost.line * sim::kLineBytes) + " must be durable before offset " +
-           std::to_string(survived.line * sim::kLineBytes);
+    return "of what is stored " + lost.where + ", offset " + std::to_string(lost.offset) +
+           " must be durable before offset " + std::to_string(survived.offset);
 }
 
 // Says the order, and in `finding` what may bring it about.
@@ -112,6 +111,24 @@ std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& vi
         return with + " it is found all the same";
     return with + " this is gone, and another is found: " +
            (left[0].order.empty() ? left[0].what : left[0].order);
+}
+
+void try_fixes(const std::map<size_t, Fix>& fixes, uint64_t fixes_max, Domain domain,
+               const RunAgain& run_again, std::vector<crash::Violation>& violations) {
+    using Left = Result<std::vector<crash::Violation>>;
+    std::map<std::pair<std::string, std::set<uint64_t>>, Left> tried;
+    for (const auto& [number, fix] : fixes) {
+        const std::pair key(fix.where, fix.lines_after);
+        auto known = tried.find(key);
+        if (known == tried.end() && tried.size() < fixes_max)
+            known = tried.emplace(key, run_again(fix)).first;
+        if (known == tried.end()) continue;
+        const Left& left = known->second;
+        violations[number].fix =
+            left ? outcome_of(fix, domain, violations[number], *left)
+                 : "with " + text_of(fix, domain) +
+                       " the workload does not run again: " + left.error().message;
+    }
 }
 
 Result<Replay> parse_replay(std::string_view line) {

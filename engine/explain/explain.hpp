@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,6 +45,13 @@ void keep_for_page(Finding& finding, const Failure& failure, const sim::Trace& t
 // What became of the violation where the fix was tried: what a run with it found.
 std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& violation,
                        const std::vector<crash::Violation>& left);
+
+// Of the violations that have such a number tries the fix, and says in each what came of it; so
+// many different fixes at most. `run_again` makes the run once more with it, from where it began,
+// and gives what that finds. Errors of it: the run cannot be made, or does not come to that call.
+using RunAgain = std::function<Result<std::vector<crash::Violation>>(const Fix&)>;
+void try_fixes(const std::map<size_t, Fix>& fixes, uint64_t fixes_max, Domain domain,
+               const RunAgain& run_again, std::vector<crash::Violation>& violations);
 
 // A replay line. Errors: invalid_argument (it is none; it is of another build of this program).
 Result<Replay> parse_replay(std::string_view line);

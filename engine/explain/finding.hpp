@@ -26,6 +26,7 @@ struct Fix {
 struct Finding {
     struct Store {
         uint64_t line = 0;
+        uint64_t offset = 0;    // of its first byte that is lost, or that survives
         uint64_t sequence = 0;  // in program order
         uint64_t call = 0;
         std::string where;
@@ -52,7 +53,8 @@ std::optional<Finding::Store> first_lost(const sim::PendingLines& pending, const
 std::optional<Finding::Store> last_surviving(const sim::PendingLines& pending,
                                              const Lines& survived, const Names& name);
 
-// "offset 64, store at list.cpp:41; offset 128, ...": a call for each line.
+// "offset 72, store at list.cpp:41; offset 128, ...": a call for each line, and the first byte of
+// what it stored there that is lost, or that survives.
 std::string lost_text(const sim::PendingLines& pending, const Lines& lost, const Names& name);
 std::string surviving_text(const sim::PendingLines& pending, const Lines& survived,
                            const Names& name);

@@ -5,9 +5,13 @@
 #include <span>
 #include <string>
 
+#include "cinnabar/result.hpp"
+
 namespace cinnabar::explain {
 
-// False: there is no file, or a part of it.
-bool write_image(const std::string& path, std::span<const std::byte> image);
+// Errors: io (there is no file, or a part of it).
+Result<void> write_image(const std::string& path, std::span<const std::byte> image);
+// "'PATH' cannot be written: No space left on device", after a call that has set errno.
+Error cannot_be_written(const std::string& path);
 
 }  // namespace cinnabar::explain

@@ -6,10 +6,14 @@
 #include <cctype>
 #include <cinttypes>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string_view>
 #include <vector>
+
+#include "explain/image_file.hpp"
 
 namespace cinnabar::explain {
 
@@ -20,6 +24,7 @@ using sim::Trace;
 
 constexpr size_t kEventsMax = 120;     // on the page
 constexpr size_t kLanesForStory = 12;  // with durable lines that were stored to before
+constexpr std::string_view kBehindTheFix = "<dt>Images";
 constexpr int kLeft = 190, kTop = 64, kLaneHeight = 30, kBarHeight = 14, kCell = 18;
 constexpr int kDiamond = 76;  // so far before the lane
 
@@ -121,9 +126,14 @@ std::string word_text(uint64_t word) {
     return out + "'";
 }
 
-// The digits at the end.
-std::string number_in(const std::string& text) {
-    return text.substr(text.find_last_not_of("0123456789") + 1);
+// What stands at the mark of an operation: its number; at a print the end of its last line.
+std::string label_of(const Trace::Event& event) {
+    constexpr size_t letters_max = 8;
+    const std::string& text = event.where;
+    if (event.kind != Trace::Kind::print)
+        return text.substr(text.find_last_not_of("0123456789") + 1);
+    const std::string line = text.substr(text.rfind('\n') + 1);
+    return line.size() <= letters_max ? line : ".." + line.substr(line.size() - letters_max);
 }
 
 class Picture {
@@ -159,7 +169,8 @@ class Picture {
         return event.kind == Trace::Kind::fence || event.kind == Trace::Kind::sync;
     }
     static bool is_operation(const Trace::Event& event) {
-        return event.kind == Trace::Kind::begin || event.kind == Trace::Kind::acknowledge;
+        return event.kind == Trace::Kind::begin || event.kind == Trace::Kind::acknowledge ||
+               event.kind == Trace::Kind::print;
     }
     const Trace::Event& event(size_t i) const { return trace_.events[shown_[i]]; }
     int x_of(size_t i) const { return kLeft + static_cast<int>(i) * step_ + step_ / 2; }
@@ -184,8 +195,7 @@ class Picture {
         std::map<Trace::Kind, int> free_from;
         for (size_t i = 0; i < shown_.size(); ++i) {
             if (!is_operation(event(i))) continue;
-            const int half =
-                letter_width * static_cast<int>(number_in(event(i).where).size() + 1) / 2;
+            const int half = letter_width * static_cast<int>(label_of(event(i)).size() + 1) / 2;
             if (free_from[event(i).kind] > x_of(i) - half) continue;
             free_from[event(i).kind] = x_of(i) + half;
             numbered_.insert(i);
@@ -319,11 +329,13 @@ class Picture {
     std::string operation(size_t i) const {
         const int x = x_of(i);
         const bool begins = event(i).kind == Trace::Kind::begin;
+        const bool printed = event(i).kind == Trace::Kind::print;
         const std::string path =
             begins ? "M" + text_of(x - 4) + " 33v10l8 -5z" : "M" + text_of(x - 5) + " 38l4 5l7 -10";
-        return "<g class=\"operation\">" + title(event(i).where) + "<text class=\"small\"" +
-               at({{"x", x}, {"y", begins ? 55 : 26}}) + " text-anchor=\"middle\">" +
-               (numbered_.contains(i) ? number_in(event(i).where) : "") + "</text><path d=\"" +
+        return "<g class=\"operation\">" + title((printed ? "printed: " : "") + event(i).where) +
+               "<text class=\"small\"" + at({{"x", x}, {"y", begins ? 55 : 26}}) +
+               " text-anchor=\"middle\">" +
+               (numbered_.contains(i) ? escaped(label_of(event(i))) : "") + "</text><path d=\"" +
                path + "\"/><rect class=\"hit\"" +
                at({{"x", x - 6}, {"y", 16}, {"width", 12}, {"height", 30}}) + "/></g>\n";
     }
@@ -334,9 +346,11 @@ class Picture {
                           "/><text class=\"crashed\"" + at({{"x", crash_x_ + 10}, {"y", 28}}) +
                           ">crash</text><text class=\"small\"" +
                           at({{"x", crash_x_ + 24}, {"y", kTop - 6}}) + ">words of the line</text>";
-        const bool any = std::ranges::any_of(
-            shown_, [&](size_t number) { return is_operation(trace_.events[number]); });
-        if (any) out += "<text class=\"small\" x=\"0\" y=\"40\">operations</text>";
+        std::string row;
+        for (size_t i = 0; i < shown_.size() && row.empty(); ++i)
+            if (is_operation(event(i)))
+                row = event(i).kind == Trace::Kind::print ? "printed" : "operations";
+        if (!row.empty()) out += "<text class=\"small\" x=\"0\" y=\"40\">" + row + "</text>";
         return out + "\n";
     }
 
@@ -378,7 +392,8 @@ std::string legend() {
     item("<path class=\"flush\" d=\"M8 4h10l-5 9z\"/>", "flush");
     item("<path stroke=\"currentColor\" d=\"M13 0v16\"/>", "fence or sync");
     item("<g class=\"operation\"><path d=\"M9 3v10l8 -5z\"/></g>", "operation begins");
-    item("<g class=\"operation\"><path d=\"M8 8l4 5l7 -10\"/></g>", "is acknowledged");
+    item("<g class=\"operation\"><path d=\"M8 8l4 5l7 -10\"/></g>",
+         "is acknowledged; or something is printed");
     item(
         "<path stroke=\"var(--crash)\" stroke-width=\"4\" stroke-dasharray=\"9 3\" d=\"M13 "
         "0v16\"/>",
@@ -441,11 +456,21 @@ std::string page_of(const crash::Violation& violation, const Finding& finding,
     return out + "</dl>\n</body></html>\n";
 }
 
-bool write_page(const std::string& path, const std::string& page) {
+Result<void> write_page(const std::string& path, const std::string& page) {
     std::FILE* file = std::fopen(path.c_str(), "we");
-    if (file == nullptr) return false;
+    if (file == nullptr) return fail(cannot_be_written(path));
     const bool whole = std::fwrite(page.data(), 1, page.size(), file) == page.size();
-    return std::fclose(file) == 0 && whole;
+    if (std::fclose(file) != 0 || !whole) return fail(cannot_be_written(path));
+    return {};
+}
+
+Result<void> add_fix(const std::string& path, const std::string& fix) {
+    std::ifstream file(path, std::ios::binary);
+    std::string page{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    const size_t behind = page.find(kBehindTheFix);
+    if (behind == std::string::npos) return fail(Errc::io, "'" + path + "' is no page");
+    page.insert(behind, row("Tried", fix));
+    return write_page(path, page);
 }
 
 }  // namespace cinnabar::explain

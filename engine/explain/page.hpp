@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cinnabar/crash.hpp"
+#include "cinnabar/result.hpp"
 #include "explain/finding.hpp"
 #include "sim/trace.hpp"
 
@@ -20,7 +21,9 @@ std::vector<uint64_t> lanes_of(const Finding& finding, const sim::Trace& trace);
 std::string page_of(const crash::Violation& violation, const Finding& finding,
                     const sim::Trace& trace);
 
-// False: there is no file, or a part of it.
-bool write_page(const std::string& path, const std::string& page);
+// Errors: io (there is no file, or a part of it).
+Result<void> write_page(const std::string& path, const std::string& page);
+// Adds what was tried, and what came of it, to a page that says nothing of it yet. Errors: io.
+Result<void> add_fix(const std::string& path, const std::string& fix);
 
 }  // namespace cinnabar::explain

@@ -50,7 +50,8 @@ void Reducer::drop_lines(bool all_survives, Lines& differ) {
         }
 }
 
-// The state of the line that differs in the fewest words.
+// The state of the line that differs in the fewest words; of several the first, whichever the image
+// holds that was found, so that images which fail for one reason come to one.
 void Reducer::shrink(bool all_survives, Lines& differ, uint64_t line) {
     const sim::PendingLine& pending = pending_.at(line);
     const sim::Line base = base_of(pending, all_survives);
@@ -60,7 +61,7 @@ void Reducer::shrink(bool all_survives, Lines& differ, uint64_t line) {
         states, {}, [&](const sim::Line& state) { return words_that_differ(state, base); });
     for (const sim::Line& state : states) {
         const size_t words = words_that_differ(state, base);
-        if (words >= words_now) return;
+        if (words > words_now || state == differ.at(line)) return;
         if (words == 0) continue;  // drop_lines has tried it
         Lines with = differ;
         with[line] = state;

@@ -35,16 +35,30 @@ std::string details_of(const crash::Violation& violation) {
     };
     std::string text =
         "  crash at: " + violation.where + ", " + count_text(violation.images, "image") + "\n";
+    if (!violation.since.empty()) text += "  since: " + violation.since + "\n";
     text += "  lost: " + or_nothing(violation.lost) + "\n";
     text += "  survived: " + or_nothing(violation.survived) + "\n";
     if (!violation.order.empty()) text += "  order: " + violation.order + "\n";
     if (!violation.fix.empty()) text += "  tried: " + violation.fix + "\n";
-    return text + "  replay: " + violation.replay + "\n";
+    text += "  replay: " + violation.replay + "\n";
+    if (!violation.image_file.empty()) text += "  image: " + violation.image_file + "\n";
+    if (!violation.page_file.empty()) text += "  page: " + violation.page_file + "\n";
+    if (!violation.not_written.empty()) text += "  not written: " + violation.not_written + "\n";
+    return text;
 }
 
 std::string text_of(const crash::Violation& violation) {
     return "violation (" + std::string(name_of(violation.kind)) + "): " + violation.what + "\n" +
            details_of(violation);
+}
+
+void note_file(const Result<void>& written, const std::string& path,
+               std::string crash::Violation::*file, crash::Violation& violation) {
+    if (written) {
+        violation.*file = path;
+        return;
+    }
+    violation.not_written += (violation.not_written.empty() ? "" : "; ") + written.error().message;
 }
 
 std::string json_string(const std::string& text) {
@@ -67,22 +81,30 @@ std::string json_string(const std::string& text) {
 
 JsonObject& JsonObject::add(const char* key, double value) {
     char number[64];
-    std::snprintf(number, sizeof number, "%.6g", value);
+    std::snprintf(number, sizeof number, "%.10g", value);
     return raw(key, number);
 }
 
 JsonObject json_of(const crash::Violation& violation) {
+    const auto file = [](const std::string& path) {
+        return path.empty() ? std::string("null") : json_string(path);
+    };
     return JsonObject()
         .add("kind", std::string(name_of(violation.kind)))
         .add("what", violation.what)
         .add("crash_point", violation.crash_point)
         .add("where", violation.where)
+        .add("operations", violation.operations)
+        .add("since", violation.since)
         .add("images", violation.images)
         .add("lost", violation.lost)
         .add("survived", violation.survived)
         .add("order", violation.order)
         .add("fix", violation.fix)
-        .add("replay", violation.replay);
+        .add("replay", violation.replay)
+        .raw("image", file(violation.image_file))
+        .raw("page", file(violation.page_file))
+        .add("not_written", violation.not_written);
 }
 
 }  // namespace cinnabar::explain

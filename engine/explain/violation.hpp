@@ -12,6 +12,10 @@ std::string text_of(const crash::Violation& violation);
 // Only those: what a crash left, which calls are to blame, what was tried, how to see it again.
 std::string details_of(const crash::Violation& violation);
 
+// The file that was to be kept of a violation, or why there is none.
+void note_file(const Result<void>& written, const std::string& path,
+               std::string crash::Violation::*file, crash::Violation& violation);
+
 // What a digest holds need not be UTF-8, as JSON must be: every byte that is not ASCII is escaped,
 // as the letter of that number.
 std::string json_string(const std::string& text);

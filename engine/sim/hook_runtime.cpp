@@ -20,34 +20,39 @@ using cinnabar::sim::near_watched;
 using cinnabar::sim::report;
 using cinnabar::sim::watched_range;
 
+// Where the entry point returns to: into the code that makes the access. So whatever stands between
+// the two is put into the entry point.
+#define BEHIND __builtin_return_address(0)
+#define INLINE [[gnu::always_inline]] inline
+
 // The same for any length.
 inline bool may_touch(const void* at, size_t length) {
     const uintptr_t from = reinterpret_cast<uintptr_t>(at);
     return from - watched_range.first < watched_range.span || watched_range.first - from < length;
 }
 
-inline void load(const void* at, size_t length) {
+INLINE void load(const void* at, size_t length) {
     if (may_touch(at, length)) [[unlikely]]
-        report(Access::load, at, length);
+        report(Access::load, at, length, BEHIND);
 }
 
-inline void store(const void* at, size_t length) {
+INLINE void store(const void* at, size_t length) {
     if (may_touch(at, length)) [[unlikely]]
-        report(Access::store, at, length);
+        report(Access::store, at, length, BEHIND);
 }
 
 template <size_t kSize>
-inline void load(const void* at) {
+INLINE void load(const void* at) {
     static_assert(kSize <= cinnabar::sim::kWidestAccess);
     if (near_watched(at)) [[unlikely]]
-        report(Access::load, at, kSize);
+        report(Access::load, at, kSize, BEHIND);
 }
 
 template <size_t kSize>
-inline void store(const void* at) {
+INLINE void store(const void* at) {
     static_assert(kSize <= cinnabar::sim::kWidestAccess);
     if (near_watched(at)) [[unlikely]]
-        report(Access::store, at, kSize);
+        report(Access::store, at, kSize, BEHIND);
 }
 
 // --- atomic operations ---------------------------------------------------------------------------
@@ -68,7 +73,7 @@ __attribute__((target("cx16"))) inline Word128 swap_if(volatile Word128* at, Wor
 }
 
 template <class T>
-inline T atomic_load(const volatile T* at) {
+INLINE T atomic_load(const volatile T* at) {
     load<sizeof(T)>(const_cast<const T*>(at));
     if constexpr (sizeof(T) <= sizeof(uint64_t))
         return __atomic_load_n(at, __ATOMIC_SEQ_CST);
@@ -78,7 +83,7 @@ inline T atomic_load(const volatile T* at) {
 
 // The operations that depend on what stands there, and give it.
 template <class T, class Next>
-inline T atomic_update(volatile T* at, Next next) {
+INLINE T atomic_update(volatile T* at, Next next) {
     load<sizeof(T)>(const_cast<const T*>(at));
     store<sizeof(T)>(const_cast<const T*>(at));
     for (T guess = 0;;) {
@@ -89,7 +94,7 @@ inline T atomic_update(volatile T* at, Next next) {
 }
 
 template <class T>
-inline void atomic_store(volatile T* at, T value) {
+INLINE void atomic_store(volatile T* at, T value) {
     store<sizeof(T)>(const_cast<const T*>(at));
     if constexpr (sizeof(T) <= sizeof(uint64_t)) {
         __atomic_store_n(at, value, __ATOMIC_SEQ_CST);
@@ -103,14 +108,14 @@ inline void atomic_store(volatile T* at, T value) {
 }
 
 template <class T>
-inline T atomic_swap_if(volatile T* at, T expected, T next) {
+INLINE T atomic_swap_if(volatile T* at, T expected, T next) {
     load<sizeof(T)>(const_cast<const T*>(at));
     store<sizeof(T)>(const_cast<const T*>(at));
     return swap_if(at, expected, next);
 }
 
 template <class T>
-inline bool atomic_compare_exchange(volatile T* at, T* expected, T next) {
+INLINE bool atomic_compare_exchange(volatile T* at, T* expected, T next) {
     const T found = atomic_swap_if(at, *expected, next);
     const bool swapped = found == *expected;
     *expected = found;
@@ -239,7 +244,7 @@ int cinnabar_hooked_memcmp(const void* one, const void* other, size_t length) {
 
 void cinnabar_before_checksum(const void* bytes, size_t length) {
     if (may_touch(bytes, length)) [[unlikely]]
-        report(Access::checksum, bytes, length);
+        report(Access::checksum, bytes, length, BEHIND);
 }
 
 }  // extern "C"

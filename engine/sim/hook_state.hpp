@@ -21,9 +21,10 @@ inline bool near_watched(const void* at) {
     return reinterpret_cast<uintptr_t>(at) - watched_range.first < watched_range.span;
 }
 
-// Report what of the range lies in the region; nothing where the thread is Unwatched.
+// Report what of the range lies in the region; nothing where the thread is Unwatched. `behind`:
+// where the hook returns to.
 enum class Access : uint8_t { load, store, checksum };
-void report(Access access, const void* at, size_t length);
+void report(Access access, const void* at, size_t length, const void* behind);
 
 // Hooked code has started.
 void note_hooked();

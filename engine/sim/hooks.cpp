@@ -13,6 +13,7 @@ constinit std::span<const std::byte> watched_region;
 constinit Watcher* told = nullptr;
 constinit bool is_hooked = false;
 constinit thread_local unsigned unwatched_depth = 0;
+constinit thread_local const void* behind_the_access = nullptr;
 
 }  // namespace
 
@@ -49,7 +50,11 @@ void note_hooked() {
     is_hooked = true;
 }
 
-void report(Access access, const void* at, size_t length) {
+const void* behind_access() {
+    return behind_the_access;
+}
+
+void report(Access access, const void* at, size_t length, const void* behind) {
     if (told == nullptr || unwatched_depth != 0) return;
     const uintptr_t start = reinterpret_cast<uintptr_t>(watched_region.data());
     const uintptr_t from = std::max(start, reinterpret_cast<uintptr_t>(at));
@@ -57,6 +62,7 @@ void report(Access access, const void* at, size_t length) {
         std::min(start + watched_region.size(), reinterpret_cast<uintptr_t>(at) + length);
     if (from >= end) return;
     const Unwatched unwatched;
+    behind_the_access = behind;
     const auto* bytes = reinterpret_cast<const std::byte*>(from);
     switch (access) {
         case Access::load: return told->before_load(bytes, end - from);

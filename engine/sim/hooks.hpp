@@ -50,6 +50,9 @@ class Watcher {
     virtual void before_checksum(const std::byte* from, size_t length) = 0;
 };
 
+// For a watcher: where the code goes on that is making the access which it is told of.
+const void* behind_access();
+
 // Reports the accesses of hooked code to `region` from now on; aborts when one is watched already.
 // No other thread may run hooked code during either call.
 void watch(std::span<const std::byte> region, Watcher& watcher);

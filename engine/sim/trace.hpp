@@ -19,7 +19,7 @@ enum class LineState : uint8_t { clean, dirty, in_flight, durable };
 LineState state_of(const PendingLine& pending, Domain domain);
 
 struct Trace {
-    enum class Kind : uint8_t { store, flush, fence, sync, begin, acknowledge };
+    enum class Kind : uint8_t { store, flush, fence, sync, begin, acknowledge, print };
 
     struct Change {
         uint64_t line = 0;
@@ -29,7 +29,7 @@ struct Trace {
     };
     struct Event {
         Kind kind = Kind::store;
-        std::string where;  // by name
+        std::string where;  // by name; or what was printed
         std::vector<Change> changes;
     };
 

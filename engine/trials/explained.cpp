@@ -8,6 +8,7 @@
 
 #include "base/check.hpp"
 #include "base/crc32c.hpp"
+#include "explain/earlier.hpp"
 #include "explain/explain.hpp"
 #include "explain/image_file.hpp"
 #include "explain/page.hpp"
@@ -88,7 +89,8 @@ class Explainer {
             trial.found = [&](const Crash& crash) {
                 explain_at(trial, crash);
                 if (!image_file.empty() && violation.crash_point != 0)
-                    image_is_kept = explain::write_image(image_file, crash.image.image());
+                    explain::note_file(explain::write_image(image_file, crash.image.image()),
+                                       image_file, &Violation::image_file, violation);
                 return "explained";
             };
         });
@@ -97,7 +99,6 @@ class Explainer {
     Violation violation;
     explain::Finding finding;
     sim::Trace trace;  // up to the crash
-    bool image_is_kept = false;
 
   private:
     // In a process of its own: recoveries may die of it, or not end.
@@ -116,6 +117,7 @@ class Explainer {
         violation.kind = first.kind;
         violation.what = first.wrong;
         violation.crash_point = place_.crash_point;
+        violation.since = explain::since_text(place_.crash_point, std::nullopt, false);
         violation.where = without(crash.where, "crash at ");
         const sim::CrashMedium& medium = crash.life.medium();
         const explain::Failure failure{
@@ -164,9 +166,8 @@ void try_fix(const ScenarioRun& run, Explainer& one, const std::function<void()>
     say({other.violation});
 }
 
-// What is known by now, and which files there are.
-std::string letter_of(const Unexplained& one, const Explainer& explainer, bool page_is_there) {
-    const Violation& violation = explainer.violation;
+// What is known by now.
+std::string letter_of(const Unexplained& one, const Violation& violation) {
     std::string text = explain::details_of(violation);
     if (one.outcome.at == Place{})
         text = "  no image: none that a crash could leave is to blame by itself\n";
@@ -174,16 +175,7 @@ std::string letter_of(const Unexplained& one, const Explainer& explainer, bool p
         text = "  no image: the one at which the run ended does not fail by itself\n";
     else if (!std::string_view(one.outcome.wrong).ends_with(violation.what))
         text = "  smallest image: " + violation.what + "\n" + text;
-    explain::JsonObject json = explain::json_of(violation);
-    const auto add_file = [&](const char* key, const std::string& path, bool is_there) {
-        if (path.empty() || violation.crash_point == 0) return;
-        text +=
-            std::string("  ") + key + ": " + path + (is_there ? "" : " cannot be written") + "\n";
-        json.raw(key, is_there ? explain::json_string(path) : "null");
-    };
-    add_file("image", one.image_file, explainer.image_is_kept);
-    add_file("page", one.page_file, page_is_there);
-    return text + '\0' + json.text();
+    return text + '\0' + explain::json_of(violation).text();
 }
 
 void explain_one(const Unexplained& one, const Letter& letter) {
@@ -191,12 +183,13 @@ void explain_one(const Unexplained& one, const Letter& letter) {
     run.traced = !one.page_file.empty();
     Explainer explainer(run, one.outcome);
     const auto tell = [&] {
-        bool page_is_there = false;
-        if (run.traced && explainer.violation.crash_point != 0)
-            page_is_there = explain::write_page(
-                one.page_file,
-                explain::page_of(explainer.violation, explainer.finding, explainer.trace));
-        letter.write(letter_of(one, explainer, page_is_there));
+        Violation told = explainer.violation;
+        if (run.traced && told.crash_point != 0) {
+            const std::string page = explain::page_of(told, explainer.finding, explainer.trace);
+            explain::note_file(explain::write_page(one.page_file, page), one.page_file,
+                               &Violation::page_file, told);
+        }
+        letter.write(letter_of(one, told));
     };
     tell();
     explainer.explain(one.image_file);

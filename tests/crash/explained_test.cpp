@@ -222,11 +222,11 @@ TEST(Explained, ADroppedFenceIsNamedByTheStoreThatItIsFor) {
                   "acknowledged",
                   "with a flush and a fence behind forced_frame_store nothing is found"},
           Dropped{"new_space", "ceiling_fence",
-                  "ceiling_store (offset 512) must be durable before header_a_store (offset 28672)",
+                  "ceiling_store (offset 536) must be durable before header_a_store (offset 28672)",
                   "with a flush and a fence behind ceiling_store nothing is found"},
-          Dropped{"new_space", "ceiling_fence_byte", "ceiling_store (offset 512) must",
+          Dropped{"new_space", "ceiling_fence_byte", "ceiling_store (offset 536) must",
                   "with a fence behind ceiling_store nothing is found"},
-          Dropped{"new_space", "ceiling_fence_page", "ceiling_store (offset 512) must",
+          Dropped{"new_space", "ceiling_fence_page", "ceiling_store (offset 536) must",
                   "with a sync behind ceiling_store nothing is found"},
           // Inside a recovery that is crashed in its turn.
           Dropped{"reviving", "erase_fence",
@@ -235,7 +235,7 @@ TEST(Explained, ADroppedFenceIsNamedByTheStoreThatItIsFor) {
                   "with a flush and a fence behind erase_store nothing is found"},
           // Two calls at one site.
           Dropped{"appending", "testimony_too_great",
-                  "lazy_frame_store (offset 29312) must be durable before lazy_frame_store (offset "
+                  "lazy_frame_store (offset 29368) must be durable before lazy_frame_store (offset "
                   "29568)",
                   "this is gone, and another is found: "}}) {
         const ScenarioRun run = run_of(dropped.scenario, dropped.fence);

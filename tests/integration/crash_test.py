@@ -187,7 +187,7 @@ class CrashLog(ProgramTest):
         with open(told["page"], encoding="utf-8") as file:
             page = file.read()
         for words in ("<title>ceiling_store", "<title>ceiling_flush", "<title>header_a_store",
-                      "ceiling_store (offset 512) must be durable before header_a_store",
+                      "ceiling_store (offset 536) must be durable before header_a_store",
                       "nothing is found", "--break ceiling_fence --seed 1 --replay"):
             self.assertIn(words, page)
         self.assertNotIn("<title>ceiling_fence", page, "which was left out")

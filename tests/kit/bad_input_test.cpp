@@ -2,10 +2,14 @@
 // test's process.
 #include <gtest/gtest.h>
 
+#include <dlfcn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
+#include <exception>
 #include <stdexcept>
 #include <thread>
 
@@ -92,6 +96,51 @@ TEST(BadInput, AWorkloadThatExits) {
     test.workload = [](crash::History&) { std::exit(0); };
     EXPECT_EXIT((void)crash::run(region, test), testing::ExitedWithCode(1),
                 "exit\\(0\\) was called .*before the workload had ended");
+}
+
+TEST(BadInput, AWorkloadThatLeavesWithoutAWord) {
+    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    const auto leaves = [&](auto leave, auto code, const char* words) {
+        test.workload = [leave](crash::History&) { leave(); };
+        EXPECT_EXIT((void)crash::run(region, test), code,
+                    std::string(words) + " was called .*before the workload had ended");
+    };
+    const testing::ExitedWithCode failed(1);
+    leaves([] { ::_exit(0); }, failed, "_exit\\(0\\)");
+    leaves([] { std::_Exit(0); }, failed, "_Exit\\(0\\)");
+    leaves([] { std::quick_exit(0); }, failed, "quick_exit");
+    leaves([] { std::abort(); }, testing::KilledBySignal(SIGABRT), "abort");
+    leaves([] { std::terminate(); }, testing::KilledBySignal(SIGABRT), "abort");
+}
+
+// A library that was linked long ago calls the kit's too.
+TEST(BadInput, ALibraryThatLeavesWithoutAWord) {
+    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.workload = [](crash::History&) {
+        reinterpret_cast<void (*)(int)>(::dlsym(RTLD_DEFAULT, "_exit"))(0);
+    };
+    EXPECT_EXIT((void)crash::run(region, test), testing::ExitedWithCode(1), "_exit\\(0\\)");
+}
+
+// What was to happen at abort happens: to the workload's handler nothing changes, and ours is gone.
+TEST(BadInput, AHandlerOfAbortIsCalled) {
+    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.workload = [](crash::History&) { std::abort(); };
+    EXPECT_EXIT(
+        {
+            ::signal(SIGABRT, [](int) { ::syscall(SYS_exit_group, 7); });
+            (void)crash::run(region, test);
+        },
+        testing::ExitedWithCode(7), "abort was called");
+    EXPECT_EXIT(
+        {
+            (void)crash::run(region, notebook_test(region, Wrong::nothing));
+            std::abort();
+        },
+        testing::KilledBySignal(SIGABRT), "^$");
 }
 
 TEST(BadInput, AWorkloadMayHaveChildrenThatExit) {

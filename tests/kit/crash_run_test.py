@@ -89,6 +89,122 @@ class CrashRun(unittest.TestCase):
         self.assertEqual(done.returncode, USAGE)
         self.assertIn("is the workload's own", done.stderr)
 
+    def test_a_fix_is_tried(self):
+        done = self.ledger(VIOLATION, "no_flush_last", "right", "--page", self.images)
+        fix = "with a flush and a fence before pmem_drain by ledger"
+        self.assertRegex(done.stdout, f"  tried: {fix}\\S+ nothing is found\n")
+        self.assertEqual(done.stderr.count(f"runs the workload again, {fix}"), 1)
+        with open(os.path.join(self.images, "violation-1.html"), encoding="utf-8") as file:
+            self.assertIn(f"<dt>Tried</dt><dd>{fix}", file.read())
+        self.assertEqual([name for name in os.listdir(self.images) if name.startswith("again")],
+                         ["again.json"])
+        os.remove(self.file)
+        done = self.ledger(VIOLATION, "no_flush_last", "right", "--fixes", "0")
+        self.assertNotIn("  tried: ", done.stdout)
+        self.assertNotIn("again", done.stderr)
+
+    def test_the_earliest_crash_point(self):
+        """Where the budget has left out what fails, the violation's own lines are tried there."""
+        def first(*options):
+            done = self.ledger(VIOLATION, "amidst_others", "amidst_others", "--json", "-",
+                               "--page", self.images, *options)
+            os.remove(self.file)
+            report = json.loads(done.stdout)
+            self.assertEqual(len(report["violations"]), 1, report)
+            return report["violations"][0], done.stderr
+        late = first("--fixes", "0")[0]
+        self.assertEqual((late["crash_point"], late["fix"]), (2, ""))
+        early, said = first()
+        self.assertIn("to look for this at earlier crash points", said)
+        self.assertEqual((early["crash_point"], early["order"]), (1, late["order"]))
+        self.assertEqual(early["since"], "crash point 1, the first")
+        self.assertTrue(early["fix"].endswith(" between the two nothing is found"), early["fix"])
+        self.assertEqual(early["image"], os.path.join(self.images, "violation-1.image"))
+        with open(early["page"], encoding="utf-8") as file:
+            page = file.read()
+        self.assertIn(early["replay"], page)
+        self.assertIn(early["fix"], page)
+        self.assertEqual([name for name in os.listdir(self.images) if name.startswith("again")],
+                         ["again.json"])
+        with open(early["image"], "rb") as file:
+            kept = file.read()
+        with open(self.file, "wb"):
+            pass
+        self.assertEqual(self.replayed(OK, early["replay"], "amidst_others")[0], kept)
+
+    def test_a_fix_is_tried_over_the_file_as_it_was(self):
+        """Over what the first run left there were nothing to find: the entries are there."""
+        with open(self.file, "wb") as file:
+            file.truncate(16384)
+        done = self.ledger(VIOLATION, "count_first", "right", "--json", "-")
+        fixes = [one["fix"] for one in json.loads(done.stdout)["violations"]]
+        self.assertEqual(fixes[0], "", "no fence brings that order about")
+        self.assertRegex(fixes[1], r"ledger\S+ it is found all the same$")
+        self.assertEqual(done.stderr.count("runs the workload again"), 1, "one call, one run")
+
+    def test_a_fix_that_cannot_be_tried(self):
+        """Says why, and not that it mends anything."""
+        once = f"{LEDGER} write {self.file} no_flush_last; test ! -e {self.images}/once || exit 5"
+        check = f"touch {self.images}/once; {LEDGER} check right"
+        done = self.run_crash(VIOLATION, ["sh", "-c", once], check)
+        self.assertIn("does not run again: the workload ended with exit code 5", done.stdout)
+        os.remove(self.file)
+        otherwise = f"test -e {self.images}/twice && how=right || how=no_flush_last; touch " \
+                    f"{self.images}/twice; {LEDGER} write {self.file} $how"
+        done = self.run_crash(VIOLATION, ["sh", "-c", otherwise], f"{LEDGER} check right")
+        self.assertIn("does not run again: it does not come to that call", done.stdout)
+        os.remove(self.file)
+        folder = os.path.join(os.path.dirname(self.file), "pool")
+        os.mkdir(folder)
+        done = self.run_words("--file", folder, "--image-dir", self.images, "--recover-cmd",
+                              f"{LEDGER} check right", "--", LEDGER, "write", folder + "/ledger",
+                              "no_flush_last")
+        self.assertEqual(done.returncode, VIOLATION)
+        self.assertIn(f"does not run again: what '{folder}' was cannot be put back", done.stdout)
+
+    def test_each_violation_names_its_files(self):
+        done = self.ledger(VIOLATION, "count_first", "right", "--page", self.images, "--json",
+                           self.images + "/j")
+        with open(os.path.join(self.images, "j"), encoding="utf-8") as file:
+            violations = json.load(file)["violations"]
+        self.assertGreater(len(violations), 2)
+        said = done.stdout.split("violation (")[1:]
+        for number, (one, text) in enumerate(zip(violations, said), 1):
+            name = os.path.join(self.images, f"violation-{number}")
+            self.assertEqual((one["image"], one["page"]), (name + ".image", name + ".html"))
+            self.assertEqual(one["not_written"], "")
+            self.assertTrue(os.path.exists(name + ".image") and os.path.exists(name + ".html"))
+            self.assertIn(f"\n  image: {name}.image\n  page: {name}.html\n", text)
+            self.assertIn(f" --replay '{one['replay']}' --image violation-{number}.image -- ", text)
+        # As it is said, pasted into a shell.
+        command = said[0].split("replay: ")[1].split("\n")[0]
+        os.remove(self.file)
+        done = subprocess.run(command.replace("cinnabar", PROGRAM, 1), shell=True, cwd=self.images +
+                              "/..", capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, OK, done.stderr)
+        with open(self.images + "/../violation-1.image", "rb") as again, \
+                open(self.images + "/violation-1.image", "rb") as kept:
+            self.assertEqual(again.read(), kept.read())
+
+    def test_files_that_cannot_be_written(self):
+        for ending in "image", "html":
+            os.makedirs(os.path.join(self.images, f"violation-1.{ending}", "in the way"))
+        done = self.ledger(VIOLATION, "count_first", "right", "--page", self.images, "--json",
+                           self.images + "/j")
+        first = os.path.join(self.images, "violation-1")
+        why = "; ".join(f"'{first}.{ending}' cannot be written: Is a directory"
+                        for ending in ("image", "html"))
+        self.assertIn(f"  not written: {why}\n", done.stdout)
+        with open(os.path.join(self.images, "j"), encoding="utf-8") as file:
+            violations = json.load(file)["violations"]
+        self.assertEqual((violations[0]["image"], violations[0]["page"]), (None, None))
+        self.assertEqual(violations[0]["not_written"], why)
+        self.assertEqual(violations[1]["image"], os.path.join(self.images, "violation-2.image"))
+        os.remove(self.file)
+        done = self.ledger(IO, "count_first", "right", "--replay", violations[0]["replay"],
+                           "--image", self.images)
+        self.assertIn(f"'{self.images}' cannot be written: Is a directory", done.stderr)
+
     def test_page(self):
         done = self.ledger(VIOLATION, "count_first", "right", "--page", self.images)
         self.assertIn("order: ", done.stdout)

@@ -4,8 +4,8 @@
 //   ledger write FILE HOW     appends entries and prints the number of each once it is durable
 //   ledger check HOW IMAGE    reads what was printed on its standard input, and judges the image
 //
-// HOW of write: right, count_first, no_flush_last, interrupted, dies, exits_3, forks, elsewhere. Of
-// check: right, hangs, crashes, refuses, exits_9, silent.
+// HOW of write: right, count_first, no_flush_last, interrupted, dies, exits_3, forks, elsewhere,
+// amidst_others. Of check: right, hangs, crashes, refuses, exits_9, silent, amidst_others.
 #include <libpmem.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -68,7 +68,33 @@ void interrupt_calls() {
     ::setitimer(ITIMER_REAL, &each, nullptr);
 }
 
+// An entry and its count, never forced, while 60 lines beside them are, and then one more.
+struct Others {
+    Ledger ledger;
+    Entry lines[61];
+};
+
+int write_amidst_others(Others& others) {
+    others.ledger.entries[0].number = 1;
+    others.ledger.count = 1;
+    for (size_t i = 0; i < 60; ++i) others.lines[i].number = i + 1;
+    pmem_persist(others.lines, 60 * sizeof(Entry));
+    others.lines[60].number = 1;
+    pmem_persist(&others.lines[60], sizeof(Entry));
+    return 0;
+}
+
+// Which is wrong where of the 60 all are there, or none.
+int check_amidst_others(const Others& others) {
+    for (size_t i = 1; i < 60; ++i)
+        if ((others.lines[i].number != 0) != (others.lines[0].number != 0)) return 0;
+    if (others.ledger.count == 0 || others.ledger.entries[0].number != 0) return 0;
+    std::puts("counted and not there");
+    return 1;
+}
+
 int write(const char* path, const std::string& how) {
+    if (how == "amidst_others") return write_amidst_others(*reinterpret_cast<Others*>(map(path)));
     if (how == "interrupted") interrupt_calls();
     Ledger& ledger = *map(how == "elsewhere" ? (std::string(path) + ".other").c_str() : path);
     for (uint64_t number = 1; number <= kEntries; ++number) {
@@ -94,6 +120,8 @@ int check(const char* path, const std::string& how) {
     for (int number = 0; std::scanf("%d", &number) == 1;)
         acknowledged = static_cast<uint64_t>(number);
     const Ledger& ledger = *map(path);
+    if (how == "amidst_others")
+        return check_amidst_others(*reinterpret_cast<const Others*>(&ledger));
     if (how == "hangs" && ledger.count == 2) ::pause();
     if (how == "crashes" && ledger.count == 2) std::abort();
     if (how == "refuses" && ledger.count == 0) return 2;

@@ -3,6 +3,7 @@ import glob
 import html.parser
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,13 @@ class Page(unittest.TestCase):
         self.assertEqual(page.count("word"), 8)
         self.assertGreaterEqual(page.count("lost"), 1)
         self.assertEqual(page.count("<script"), 0)
+        # What the workload had printed by then: at the call behind it, and no other.
+        self.assertEqual(page.count("operation"), 2)
+        self.assertEqual([text.count(f"printed: {number}<") for number in (1, 2, 3)], [1, 1, 0])
+        self.assertIn(">printed</text>", text)
+        marks = re.findall('class="(operation|store|flush)"', text[:text.index('"legend"')])
+        entry = ["store", "flush"] * 2  # the count, and then it
+        self.assertEqual(marks, entry + ["operation"] + entry + ["operation"] + entry)
 
     def test_is_painted_for_light_and_for_dark(self):
         """Whether a picture is good is for people to see: CINNABAR_PICTURES names a folder to keep

@@ -92,9 +92,8 @@ ExitCode deliver_replayed(const LogVerb& verb, const trials::CampaignOptions& op
         if (!run.is_mutant()) runs.push_back(run.tried);
     const auto image = trials::image_of(runs, *verb.replay);
     if (!image) return end_with(image.error(), false);
-    if (!explain::write_image(verb.replayed_file, *image))
-        return end_with(Error{Errc::io, "'" + verb.replayed_file + "' cannot be written", {}, {}},
-                        false);
+    if (const auto written = explain::write_image(verb.replayed_file, *image); !written)
+        return end_with(written.error(), false);
     say("the image is in '" + verb.replayed_file + "'");
     return ExitCode::ok;
 }

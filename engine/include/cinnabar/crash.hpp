@@ -163,8 +163,8 @@ Oracle equal_to_a_run(std::function<std::string(std::span<const History::Operati
 std::string line_of(Bytes bytes);
 
 struct Test {
-    // To the end: where it, or the oracle, calls exit, the process says so and ends with code 1.
-    // (_exit and quick_exit go unnoticed.)
+    // To the end: where it, or the oracle, calls exit, quick_exit, _exit or _Exit, the process says
+    // so and ends with code 1; abort is said too. (Programs that link the kit have its _exit.)
     std::function<void(History& history)> workload = {};
     // One of the two. The image may be written to; or it is a file of that path, which may be
     // opened and written to, and is as long as the region. The digest is returned.
@@ -190,7 +190,9 @@ struct Options {
     uint64_t violations_max = 10;  // images; after so many no further one is tried
     // For the smallest image that fails as well, in each of two directions; 0: as it was found.
     uint64_t reduction_images_max = 200;
-    uint64_t fixes_max = 3;  // further runs, with a flush and a fence put in; 0: none
+    // Further runs, with a flush and a fence put in; 0: none, and none that looks whether what was
+    // found is there at an earlier crash point.
+    uint64_t fixes_max = 3;
     // Where set, a folder that is there: files of images lie in it ("image"), and one of each
     // violation stays ("violation-N.image"), with holes for pages of zeros.
     std::string image_folder = {};
@@ -222,6 +224,8 @@ struct Violation {
     std::string what;
     uint64_t crash_point = 0;  // its number, from 1; 0 where no image is to blame
     std::string where;         // the crash point: "fence at file:line", which has not taken effect
+    uint64_t operations = 0;   // of the history, begun by then: the fewest with which it was found
+    std::string since;         // from which operation on, and what is known of crash points before
     uint64_t images = 1;       // that were tried and come to this one when reduced
     // The smallest image that was found to fail so at this crash point, for image_of.
     std::string replay;
@@ -233,6 +237,11 @@ struct Violation {
     std::string order;  // of the two calls: which one has to be durable before which
     // What a run came to in which a flush and a fence followed the first of them.
     std::string fix;
+    // Where a folder for them is set: the file of the smallest image, and of the page. A file that
+    // cannot be written is not named, and why stands below.
+    std::string image_file;
+    std::string page_file;
+    std::string not_written;
 };
 
 // What no image shows, or does not need to: found by watching alone. No violation by itself.
@@ -255,7 +264,7 @@ struct Report {
     uint64_t recoveries = 0;
     double states_log10 = 0;     // of 1 + the images that the fault model allows
     double not_tried_log10 = 0;  // of 1 + those that were not tried; 0: all were
-    bool stopped = false;        // before its end, by violations_max
+    bool stopped = false;        // by violations_max, with images left that were to be tried
     double seconds = 0;          // in recoveries and their checks
     double images_per_s = 0;
 
@@ -286,8 +295,8 @@ Result<std::vector<std::byte>> image_of(Region& region, const Test& test, std::s
 // between two calls of libpmem is one bag. A file that is there counts as durable, one that is
 // created as zeros; names and sizes of files are not modelled. Stores to a mapping without such
 // calls, and write(2), are seen at the next call. The domain is cache_line. The file is left as the
-// workload leaves it. Before a fix is tried it becomes again what it was, or is removed; in a
-// folder no fix is tried.
+// workload leaves it. Before a further run it becomes again what it was, or is removed; of a
+// folder, or of what cannot be read, no further run is made.
 Result<Report> run_file(const std::string& path, const Test& test, const Options& options = {});
 // image_of() of such a run. The file has to be what it was then.
 Result<std::vector<std::byte>> image_of_file(const std::string& path, const Test& test,

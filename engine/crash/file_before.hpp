@@ -1,0 +1,26 @@
+// What a file was before a workload, to make it that again before the workload runs once more.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cinnabar/result.hpp"
+
+namespace cinnabar::crash {
+
+class FileBefore {
+  public:
+    // The file, which is kept in memory, or that there is none.
+    explicit FileBefore(const std::string& path);
+
+    // The same bytes in the same file, where it is still there. Errors: invalid_argument (it is a
+    // folder, or could not be read), io.
+    Result<void> put_back() const;
+
+  private:
+    const std::string path_;
+    std::optional<std::string> bytes_;  // nothing: there was no file
+    bool can_be_put_back_ = false;
+};
+
+}  // namespace cinnabar::crash

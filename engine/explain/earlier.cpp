@@ -1,0 +1,82 @@
+#include "explain/earlier.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "explain/reduce.hpp"
+#include "explain/violation.hpp"
+
+namespace cinnabar::explain {
+
+namespace {
+
+// A file of the run, by the name that it has in the report.
+void move_file(std::string& path, const std::string& folder, size_t number, const char* ending) {
+    if (path.empty()) return;
+    const std::string to = folder + "/violation-" + std::to_string(number + 1) + ending;
+    std::error_code error;
+    std::filesystem::rename(path, to, error);
+    if (error) std::filesystem::copy_file(path, to, error);
+    path = error ? "" : to;
+}
+
+}  // namespace
+
+std::string since_text(uint64_t crash_point, std::optional<uint64_t> operations, bool all_tried) {
+    std::string point = "crash point " + std::to_string(crash_point);
+    if (crash_point == 1) point += ", the first";
+    if (operations)
+        point = (*operations == 0 ? "before any operation"
+                                  : "operation " + std::to_string(*operations - 1)) +
+                " (" + point + ")";
+    if (crash_point == 1) return point;
+    return point + "; no earlier crash point fails so" +
+           (all_tried ? ", and all images there were tried" : ", of what was tried there");
+}
+
+void show_earlier(const std::set<uint64_t>& lines, const sim::PendingLines& pending,
+                  sim::Image& image, const std::function<bool()>& visit) {
+    Reducer reducer(pending, image, {}, 0);
+    for (const bool all_survives : {false, true}) {
+        Lines all;
+        for (const uint64_t line : lines)
+            if (const auto found = pending.find(line); found != pending.end())
+                all[line] = all_survives ? found->second.durable : found->second.newest();
+        std::vector<Lines> images{{}};
+        if (all.size() > 1) images.push_back(all);
+        for (const auto& [line, value] : all)
+            for (const sim::Line& content : pending.at(line).representatives())
+                images.push_back({{line, content}});
+        for (const Lines& differ : images) {
+            reducer.put(all_survives, differ);
+            if (!visit()) return;
+        }
+    }
+}
+
+void take_earlier(std::vector<crash::Violation>& violations,
+                  const std::vector<crash::Violation>& earlier, const std::string& image_folder,
+                  const std::string& page_folder,
+                  const std::function<void(size_t, size_t)>& taken) {
+    for (size_t i = 0; i < earlier.size(); ++i) {
+        crash::Violation one = earlier[i];
+        // What has no order is as good as any of its kind.
+        const auto same = std::ranges::find_if(violations, [&](const crash::Violation& other) {
+            return other.kind == one.kind && (one.order.empty() || other.order == one.order);
+        });
+        if (same != violations.end() && (one.order.empty() || same->crash_point <= one.crash_point))
+            continue;
+        const auto number = static_cast<size_t>(same - violations.begin());
+        move_file(one.image_file, image_folder, number, ".image");
+        move_file(one.page_file, page_folder, number, ".html");
+        if (same == violations.end()) {
+            violations.push_back(one);
+        } else {
+            one.images += same->images;
+            *same = one;
+        }
+        taken(i, number);
+    }
+}
+
+}  // namespace cinnabar::explain

@@ -1,0 +1,101 @@
+#include "run_report.hpp"
+
+#include <set>
+#include <sstream>
+
+#include "output.hpp"
+#include "run_workload.hpp"
+
+namespace cinnabar::tool {
+
+namespace {
+
+using crash::ViolationKind;
+
+// A byte that is not ASCII stands in JSON as the letter of that number (explain::json_string), and
+// the parser gives the letter's two bytes.
+std::string bytes_of(const Json& letters) {
+    const auto& text = letters.get_ref<const std::string&>();
+    std::string bytes;
+    for (size_t at = 0; at < text.size(); ++at) {
+        const auto first = static_cast<unsigned char>(text[at]);
+        if (first < 0x80 || at + 1 == text.size()) {
+            bytes += text[at];
+            continue;
+        }
+        const auto second = static_cast<unsigned char>(text[++at]);
+        bytes += static_cast<char>((first & 0x03u) << 6 | (second & 0x3Fu));
+    }
+    return bytes;
+}
+
+// "1 5 9"
+std::set<uint64_t> lines_of(const Json& text) {
+    std::set<uint64_t> lines;
+    std::istringstream words(text.get<std::string>());
+    for (uint64_t line = 0; words >> line;) lines.insert(line);
+    return lines;
+}
+
+ViolationKind kind_of(const std::string& name) {
+    auto kind = ViolationKind::wrong;
+    while (name_of(kind) != name && kind != ViolationKind::misuse)
+        kind = static_cast<ViolationKind>(static_cast<uint8_t>(kind) + 1);
+    return kind;
+}
+
+crash::Violation violation_of(const Json& json) {
+    crash::Violation violation;
+    violation.kind = kind_of(json["kind"]);
+    violation.what = bytes_of(json["what"]);
+    violation.crash_point = json["crash_point"];
+    violation.where = bytes_of(json["where"]);
+    violation.operations = json["operations"];
+    violation.since = bytes_of(json["since"]);
+    violation.images = json["images"];
+    violation.lost = bytes_of(json["lost"]);
+    violation.survived = bytes_of(json["survived"]);
+    violation.order = bytes_of(json["order"]);
+    violation.fix = bytes_of(json["fix"]);
+    violation.replay = bytes_of(json["replay"]);
+    if (json["image"].is_string()) violation.image_file = bytes_of(json["image"]);
+    if (json["page"].is_string()) violation.page_file = bytes_of(json["page"]);
+    violation.not_written = bytes_of(json["not_written"]);
+    return violation;
+}
+
+}  // namespace
+
+crash::Report report_of(const std::string& text) {
+    const Json json = Json::parse(text);
+    crash::Report report;
+    report.region_bytes = json["region_bytes"];
+    report.operations = json["operations"];
+    report.crash_points = json["crash_points"];
+    report.images_distinct = json["images_distinct"];
+    report.images_repeated = json["images_repeated"];
+    report.recoveries = json["recoveries"];
+    report.states_log10 = json["states_represented_log10"];
+    report.not_tried_log10 = json["not_tried_log10"];
+    report.seconds = json["seconds"];
+    report.images_per_s = json["images_per_s"];
+    report.stopped = json["stopped"];
+    for (const Json& one : json["violations"]) report.violations.push_back(violation_of(one));
+    for (const Json& one : json["remarks"])
+        report.remarks.push_back({bytes_of(one["rule"]), bytes_of(one["where"]), one["times"]});
+    return report;
+}
+
+Remaining remaining_of(const std::string& path) {
+    Remaining remaining;
+    const auto text = text_of_file(path);
+    if (!text) return remaining;
+    const Json json = Json::parse(*text);
+    for (const Json& one : json["fixes"])
+        remaining.fixes[one["violation"]] = {bytes_of(one["where"]), lines_of(one["lines_after"])};
+    if (const uint64_t before = json["earlier_before"]; before > 0)
+        remaining.earlier = {lines_of(json["earlier_lines"]), before};
+    return remaining;
+}
+
+}  // namespace cinnabar::tool

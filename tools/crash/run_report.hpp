@@ -1,0 +1,26 @@
+// What the preloaded object writes when the workload of `cinnabar crash run` has ended, read again.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "cinnabar/crash.hpp"
+#include "explain/earlier.hpp"
+#include "explain/finding.hpp"
+
+namespace cinnabar::tool {
+
+// The report whose json() the text is.
+crash::Report report_of(const std::string& text);
+
+// What further runs may show ("again.json", as preload.cpp writes it).
+struct Remaining {
+    std::optional<explain::Earlier> earlier;
+    std::map<size_t, explain::Fix> fixes;  // by the number of the violation, from 0
+};
+// Nothing where there is no such file.
+Remaining remaining_of(const std::string& path);
+
+}  // namespace cinnabar::tool

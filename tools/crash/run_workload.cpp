@@ -1,0 +1,158 @@
+#include "run_workload.hpp"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+namespace cinnabar::tool {
+
+namespace {
+
+void set(const char* name, const std::string& value) {
+    ::setenv((std::string("CINNABAR_CRASH_") + name).c_str(), value.c_str(), 1);
+}
+
+std::string text_of_lines(const std::set<uint64_t>& lines) {
+    std::string text;
+    for (const uint64_t line : lines) text += std::to_string(line) + " ";
+    return text;
+}
+
+void set_further(const Further& further) {
+    if (further.fix) {
+        set("FIX", further.fix->where);
+        set("FIX_LINES", text_of_lines(further.fix->lines_after));
+    }
+    if (further.earlier) {
+        set("EARLIER_LINES", text_of_lines(further.earlier->lines));
+        set("EARLIER_BEFORE", std::to_string(further.earlier->before));
+    }
+    ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO);
+}
+
+[[noreturn]] void become_workload(const RunRequest& request, const std::string& preload,
+                                  const std::optional<Further>& further, int output) {
+    set("FILE", request.file);
+    set("FOLDER", request.image_folder);
+    set("RECOVER", request.recover_command);
+    set("HERE", std::filesystem::current_path().string());
+    set("PAGES", request.page_folder);
+    set("REPLAY", request.replay);
+    set("IMAGE", request.replayed_file);
+    set("SEED", std::to_string(request.seed));
+    set("IMAGES", std::to_string(request.images));
+    set("RANDOM", std::to_string(request.random_images));
+    set("MILLISECONDS", std::to_string(request.milliseconds));
+    set("MEMORY", std::to_string(request.memory_bytes));
+    set("VIOLATIONS", std::to_string(request.violations));
+    if (further) set_further(*further);
+    const char* others = std::getenv("LD_PRELOAD");
+    ::setenv("LD_PRELOAD", (preload + (others == nullptr ? "" : ":" + std::string(others))).c_str(),
+             1);
+    ::dup2(output, STDOUT_FILENO);
+    std::vector<char*> words;
+    for (const std::string& word : request.workload)
+        words.push_back(const_cast<char*>(word.c_str()));
+    words.push_back(nullptr);
+    ::execvp(words[0], words.data());
+    const std::string sentence =
+        "cinnabar: '" + request.workload[0] + "' cannot be run: " + std::strerror(errno) + "\n";
+    if (::write(STDERR_FILENO, sentence.data(), sentence.size()) < 0) ::_exit(126);
+    ::_exit(127);
+}
+
+// What an earlier run has left of its violations.
+void remove_violations(const std::string& folder, const std::string& ending) {
+    if (folder.empty()) return;
+    std::error_code ignored;
+    for (uint64_t number = 1;; ++number) {
+        std::string path = folder;
+        path.append("/violation-").append(std::to_string(number)).append(ending);
+        if (!std::filesystem::remove(path, ignored)) return;
+    }
+}
+
+void remove_reports(const RunRequest& request) {
+    for (const char* name : {"report.json", "again.json", "second.txt", "refused.txt",
+                             "replayed.txt", "late.txt", "fixed.txt"})
+        ::unlink(request.in_folder(name).c_str());
+    if (!request.replay.empty()) return;
+    remove_violations(request.image_folder, ".image");
+    remove_violations(request.page_folder, ".html");
+}
+
+std::string wrong_end(int status) {
+    if (WIFSIGNALED(status))
+        return std::string("the workload died: ") + ::strsignal(WTERMSIG(status));
+    if (WEXITSTATUS(status) == 0) return {};
+    return "the workload ended with exit code " + std::to_string(WEXITSTATUS(status));
+}
+
+// For a shell.
+std::string quoted(const std::string& word) {
+    const char* plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=./,:@%";
+    if (!word.empty() && word.find_first_not_of(plain) == word.npos) return word;
+    std::string out = "'";
+    for (const char letter : word) {
+        if (letter == '\'')
+            out += "'\\''";
+        else
+            out += letter;
+    }
+    return out + "'";
+}
+
+}  // namespace
+
+std::string RunRequest::command_of(const std::string& line, const std::string& image) const {
+    std::string text = "cinnabar crash run --file " + quoted(file) + " --image-dir " +
+                       quoted(image_folder) + " --recover-cmd " + quoted(recover_command) +
+                       " --replay " + quoted(line) + " --image " + quoted(image) + " --";
+    for (const std::string& word : workload) text += " " + quoted(word);
+    return text;
+}
+
+// The object stands beside the libraries, or in the build's own folder.
+Result<std::string> find_preload() {
+    std::error_code ignored;
+    const auto program = std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
+    for (const char* place : {PRELOAD_INSTALLED, PRELOAD_BUILT}) {
+        const auto path = (program / place).lexically_normal();
+        if (std::filesystem::exists(path, ignored)) return path.string();
+    }
+    return fail(Errc::not_found, "what is preloaded into the workload is not installed: " +
+                                     (program / PRELOAD_INSTALLED).string());
+}
+
+Result<std::string> run_workload(const RunRequest& request, const std::string& preload,
+                                 const std::optional<Further>& further) {
+    remove_reports(request);
+    const std::string acknowledged = request.in_folder("acknowledged");
+    const int output =
+        ::open(acknowledged.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    if (output < 0)
+        return fail(Errc::io, "'" + acknowledged + "' cannot be written: " + std::strerror(errno));
+    const pid_t child = ::fork();
+    if (child == 0) become_workload(request, preload, further, output);
+    const std::string reason = std::strerror(errno);
+    ::close(output);
+    int status = 0;
+    if (child < 0 || ::waitpid(child, &status, 0) != child)
+        return fail(Errc::io, "the workload cannot be started: " + reason);
+    return wrong_end(status);
+}
+
+std::optional<std::string> text_of_file(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return std::nullopt;
+    return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+}
+
+}  // namespace cinnabar::tool

@@ -1,0 +1,56 @@
+// Starts the workload of `cinnabar crash run` with the object that crashes it preloaded, and waits
+// for its end.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cinnabar/result.hpp"
+#include "explain/earlier.hpp"
+#include "explain/finding.hpp"
+
+namespace cinnabar::tool {
+
+// What the command line asks for.
+struct RunRequest {
+    std::string file;
+    std::string image_folder;
+    std::string recover_command;
+    std::string json_file;
+    std::string page_folder;
+    std::string replay;
+    std::string replayed_file;
+    uint64_t seed = 1;
+    uint64_t images = 1000;
+    uint64_t random_images = 100;
+    uint64_t milliseconds = 10'000;
+    uint64_t memory_bytes = uint64_t{1} << 30;
+    uint64_t violations = 10;
+    uint64_t fixes = 3;
+    std::vector<std::string> workload;
+
+    std::string in_folder(const char* name) const { return image_folder + "/" + name; }
+    // What gives the image of a replay line, for a shell.
+    std::string command_of(const std::string& line, const std::string& image) const;
+};
+
+// Where the object is that is preloaded. Errors: not_found.
+Result<std::string> find_preload();
+
+// What a further run is for.
+struct Further {
+    std::optional<explain::Fix> fix;
+    std::optional<explain::Earlier> earlier;
+};
+
+// Nothing, or how the workload ended otherwise than it should: "the workload died: Killed". Of a
+// further run nobody sees the standard error: it has been read once. Errors: io.
+Result<std::string> run_workload(const RunRequest& request, const std::string& preload,
+                                 const std::optional<Further>& further = {});
+
+// Nothing: there is no such file.
+std::optional<std::string> text_of_file(const std::string& path);
+
+}  // namespace cinnabar::tool
