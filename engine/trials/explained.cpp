@@ -1,18 +1,16 @@
 #include "trials/explained.hpp"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <optional>
 
 #include "base/check.hpp"
-#include "base/crc32c.hpp"
 #include "explain/earlier.hpp"
 #include "explain/explain.hpp"
 #include "explain/image_file.hpp"
 #include "explain/page.hpp"
 #include "explain/violation.hpp"
+#include "trials/letter.hpp"
+#include "trials/replayed.hpp"
 
 namespace cinnabar::trials {
 
@@ -24,38 +22,6 @@ using crash::ViolationKind;
 constexpr uint64_t kTriesMax = 200;          // of a reduction, in each direction
 constexpr unsigned kSecondsForAnImage = 10;  // recovered and checked
 constexpr unsigned kSecondsForAll = 300;     // of one violation
-
-// What a process puts here last can be read by the one that started it.
-class Letter {
-  public:
-    Letter() : file_(::memfd_create("letter", MFD_CLOEXEC)) { CNB_CHECK(file_ >= 0); }
-    Letter(const Letter&) = delete;
-    Letter& operator=(const Letter&) = delete;
-    ~Letter() { ::close(file_); }
-
-    void write(std::string_view text) const {
-        CNB_CHECK(::ftruncate(file_, 0) == 0);
-        for (size_t at = 0; at < text.size();) {
-            const ssize_t done =
-                ::pwrite(file_, text.data() + at, text.size() - at, static_cast<off_t>(at));
-            CNB_CHECK(done > 0);
-            at += static_cast<size_t>(done);
-        }
-    }
-    std::string read() const {
-        std::string text(static_cast<size_t>(::lseek(file_, 0, SEEK_END)), '\0');
-        for (size_t at = 0; at < text.size();) {
-            const ssize_t done =
-                ::pread(file_, text.data() + at, text.size() - at, static_cast<off_t>(at));
-            CNB_CHECK(done > 0);
-            at += static_cast<size_t>(done);
-        }
-        return text;
-    }
-
-  private:
-    int file_;
-};
 
 std::string name_in_words(Site site) {
     return site == Site::none ? "store of an earlier life" : std::string(name_of(site));
@@ -212,47 +178,6 @@ std::vector<Explained> explain_all(std::span<const Unexplained> all) {
         explained.push_back({both.substr(0, end), both.substr(end + 1)});
     }
     return explained;
-}
-
-uint32_t number_of(const ScenarioRun& run) {
-    const std::string text =
-        std::string(run.scenario->name) + " " + run.broken.name + " " +
-        std::string(name_of(run.broken.domain)) + (run.broken.forced_cached ? " cached " : " ") +
-        std::to_string(run.seed) + " " + std::to_string(run.levels.random_images);
-    return crc32c(0, text.data(), text.size());
-}
-
-Result<std::vector<std::byte>> image_of(std::span<const ScenarioRun> runs, std::string_view line) {
-    const auto replay = explain::parse_replay(line);
-    if (!replay) return fail(replay.error());
-    const auto run = std::ranges::find(runs, replay->workload, number_of);
-    if (run == runs.end())
-        return fail(Errc::invalid_argument,
-                    "a crash test does not come to '" + replay->text() +
-                        "': it is of another scenario, --seed, --images or --break");
-    const std::string ended = "a crash test ends before the crash point of '" + replay->text() +
-                              "': there is no such one";
-    const Letter letter;
-    letter.write('-' + ended);
-    const auto look_for = [&](size_t, Outcome& outcome) {
-        run_broken(*run, outcome, [&](Trial& trial) {
-            trial.wanted = {replay->crash_point, 1};
-            trial.found = [&](const Crash& crash) {
-                const auto put = put_replayed(*replay, replay->workload, crash.life.medium().live(),
-                                              crash.life.medium().pending(), crash.image);
-                const auto image = crash.image.image();
-                letter.write(put ? '+' + std::string(reinterpret_cast<const char*>(image.data()),
-                                                     image.size())
-                                 : '-' + put.error().message);
-                return "found";
-            };
-        });
-    };
-    run_forked(1, {.seconds_max = 0}, look_for);
-    const std::string answer = letter.read();
-    if (answer[0] == '-') return fail(Errc::invalid_argument, answer.substr(1));
-    const auto* bytes = reinterpret_cast<const std::byte*>(answer.data());
-    return std::vector<std::byte>(bytes + 1, bytes + answer.size());
 }
 
 }  // namespace cinnabar::trials

@@ -10,7 +10,6 @@
 #include <string_view>
 #include <vector>
 
-#include "cinnabar/result.hpp"
 #include "trials/mutants.hpp"
 
 namespace cinnabar::trials {
@@ -32,12 +31,5 @@ struct Unexplained {
 
 // In the same order. Where no image is to blame that is what is said.
 std::vector<Explained> explain_all(std::span<const Unexplained> all);
-
-// Of a run: which it is, whatever the engine does. In a replay line, of the workload.
-uint32_t number_of(const ScenarioRun& run);
-
-// The image that a replay line names, of one of these runs. Errors: invalid_argument (no such line;
-// another build; of none of these runs).
-Result<std::vector<std::byte>> image_of(std::span<const ScenarioRun> runs, std::string_view line);
 
 }  // namespace cinnabar::trials

@@ -1,6 +1,7 @@
 // What is said of a run that went wrong: whose image it was, what of it is to blame, what mends it;
 // and that the image can be had again.
 #include "trials/explained.hpp"
+#include "trials/replayed.hpp"
 
 #include <unistd.h>
 

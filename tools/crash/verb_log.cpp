@@ -13,6 +13,7 @@
 #include "option_checks.hpp"
 #include "pool_options.hpp"
 #include "results.hpp"
+#include "trials/replayed.hpp"
 
 namespace cinnabar::tool {
 
