@@ -20,7 +20,7 @@ using crash::Violation;
 using crash::ViolationKind;
 
 constexpr uint64_t kTriesMax = 200;          // of a reduction, in each direction
-constexpr unsigned kSecondsForAnImage = 10;  // recovered and checked
+constexpr unsigned kSecondsForAnImage = 30;  // recovered and checked, on a busy machine too
 constexpr unsigned kSecondsForAll = 300;     // of one violation
 
 std::string name_in_words(Site site) {
