@@ -159,11 +159,11 @@ std::string killing(Trial& trial) {
             return "append";
     CNB_CHECK(life.engine().stream("s")->appended() == kSpan);
     life.kill();
-    if (auto opened = life.open(); !opened) return opened.error().message;
-    life.note_durable(history, "s");
     Explorer explorer(trial, life, [&](auto& image) {
         return recover_and_compare(pool, image, history, options);
     });
+    if (auto opened = life.open(); !opened) return opened.error().message;
+    life.note_durable(history, "s");
     explorer.look("after recovery");
     return explorer.failure;
 }

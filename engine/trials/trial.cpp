@@ -56,11 +56,13 @@ std::string Explorer::check_at(const Place& place, const std::string& where) {
     if (trial_ == nullptr) return check_(image_);
     trial_->seen.insert(image_.hash());
     *trial_->at = place;
-    if (!trial_->in_recovery) ++trial_->images;
-    const auto is_one_of = [this](uint64_t every) {
-        return !trial_->in_recovery && trial_->looking && trial_->images % every == every / 2;
+    const uint64_t number = ++trial_->images;
+    const auto is_one_of = [&](uint64_t every) {
+        const bool chosen = number == 1 || number % every == every / 8;
+        return chosen && !trial_->in_recovery && trial_->looking;
     };
     const bool twice = is_one_of(trial_->twice_every);
+    const bool crash = is_one_of(trial_->crash_every);
     const Check check = [this, twice](sim::Image& image) {
         std::string wrong = check_(image);
         if (!wrong.empty() || !twice) return wrong;
@@ -69,7 +71,7 @@ std::string Explorer::check_at(const Place& place, const std::string& where) {
     };
     if (place == trial_->wanted) return trial_->found({where, life_, image_, check});
     std::string wrong = check(image_);
-    if (wrong.empty() && is_one_of(trial_->crash_every)) wrong = crash_inside();
+    if (wrong.empty() && crash) wrong = crash_inside();
     if (trial_->failed.empty()) trial_->failed = wrong;
     return wrong;
 }

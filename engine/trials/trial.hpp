@@ -40,10 +40,11 @@ struct Trial {
     uint64_t appends = 0;                    // asked for, but for those in a life after a crash
     uint64_t explorers = 0;
 
-    // Of so many images one is recovered twice, and power fails inside the recovery of one.
+    // Of so many images one is recovered twice, and power fails inside the recovery of one. The
+    // first is always one of them.
     uint64_t twice_every = 64;
     uint64_t crash_every = 4096;
-    uint64_t images = 0;  // those inside of such a recovery are not counted here
+    uint64_t images = 0;
     bool in_recovery = false;
 
     // The image that is checked, or that failed; none outside of images. In memory that is shared

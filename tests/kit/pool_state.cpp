@@ -99,17 +99,17 @@ cinnabar::crash::Oracle all_or_none_of_each(PoolState before, std::vector<Change
         const size_t last_line = digest.rfind(kNextStream);
         const std::string_view text = digest.substr(0, last_line);
         std::string possible;
-        bool is_possible = false;
+        std::optional<size_t> made;  // so many changes, at least
         for (size_t n = least; n <= most; ++n) {
-            is_possible = is_possible || text == after(n).text();
+            if (!made && text == after(n).text()) made = n;
             possible += (n == least ? "" : "or\n") + after(n).text();
         }
-        if (!is_possible || last_line == std::string_view::npos)
+        if (!made || last_line == std::string_view::npos)
             return "it is\n" + std::string(digest) + "and not\n" + possible;
         // A number may have been given to a stream that is not there.
         const uint64_t next =
             std::stoul(std::string(digest.substr(last_line + kNextStream.size())));
-        if (next > after(least).streams_ever && next <= after(most).streams_ever + 1)
+        if (next > after(*made).streams_ever && next <= after(most).streams_ever + 1)
             return std::string();
         return "a new stream is given the number " + std::to_string(next);
     };

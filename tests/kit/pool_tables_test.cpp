@@ -161,10 +161,12 @@ TEST(PoolTables, AChangeMadeWronglyIsFound) {
     const std::string made = folder.file("made"), path = folder.file("pool");
     const PoolState before = make_pool(made);
     const uint64_t mark = before.services.at(4).mark;
-    const std::pair<Step<WrongPool>, const char*> wrong[] = {
+    PoolState without = before;
+    removes_stream("gone").expect(without);
+    const std::pair<Step<WrongPool>, std::string> wrong[] = {
         {row_before_number(), "stream row 3"},
         {row_without_transaction(), "stream row 3"},
-        {row_not_durable(), "stream gone"},
+        {row_not_durable(), "and not\n" + without.text()},
         {row_before_mark(mark), "the low-water mark of service 'late'"},
         {mark_not_durable(mark), "the low-water mark of service 'late'"},
         {row_before_kept_mark(mark), "missing_segment in stream 'kept'"},
