@@ -48,17 +48,41 @@ std::string order_of(const Failure& failure, Finding& finding) {
            (survived->sequence < lost->sequence ? ", which is called first" : "");
 }
 
+// The smallest images in both directions.
+void reduce(const Failure& failure, Finding& finding) {
+    Lines failing, old;
+    for (const auto& [line, stores] : failure.pending) {
+        failing[line] = failure.image.line(line);
+        old[line] = stores.durable;
+    }
+    const auto fewest = [&](bool all_survives, const Lines& from, std::function<bool()> fails) {
+        return Reducer(failure.pending, failure.image, std::move(fails), failure.tries_max)
+            .fewest(all_survives, from);
+    };
+    const auto fails = [&] { return !failure.wrong().empty(); };
+    finding.lost = fewest(true, failing, fails);
+    const std::string of_lost = failure.tries_max > 0 ? failure.wrong() : "";
+    finding.survived = fewest(false, failing, fails);
+    if (failure.tries_max == 0 || finding.lost.empty() || !finding.survived.empty()) return;
+    // Nothing has to survive: what has to be lost is asked of this very failure, and of no other.
+    const std::string what = failure.wrong();
+    if (of_lost != what) finding.lost = fewest(true, old, [&] { return failure.wrong() == what; });
+}
+
+// An image that failed and does not any more: no line is to blame.
+void call_not_deterministic(crash::Violation& violation, Finding& finding) {
+    violation.kind = crash::ViolationKind::not_deterministic;
+    violation.what = "first '" + violation.what + "', then nothing is wrong with the same image";
+    violation.survived = violation.order = "";
+    finding.lost_store = finding.surviving_store = std::nullopt;
+    finding.fix = std::nullopt;
+}
+
 }  // namespace
 
 Finding explain(const Failure& failure, crash::Violation& violation) {
-    Lines failing;
-    for (const auto& [line, stores] : failure.pending) failing[line] = failure.image.line(line);
-    const auto fails = [&] { return !failure.wrong().empty(); };
-    Reducer to_all(failure.pending, failure.image, fails, failure.tries_max);
-    Reducer to_nothing(failure.pending, failure.image, fails, failure.tries_max);
     Finding finding;
-    finding.lost = to_all.fewest(true, failing);
-    finding.survived = to_nothing.fewest(false, failing);
+    reduce(failure, finding);
     violation.lost = lost_text(failure.pending, finding.lost, failure.name);
     if (failure.tries_max > 0) {
         finding.lost_store = first_lost(failure.pending, finding.lost, failure.name);
@@ -69,8 +93,14 @@ Finding explain(const Failure& failure, crash::Violation& violation) {
     Replay replay;
     replay.all_survives = finding.lost.size() <= finding.survived.size();
     const Lines& lines = replay.all_survives ? finding.lost : finding.survived;
-    to_all.put(replay.all_survives, lines);
-    if (failure.tries_max > 0) violation.what = failure.wrong();
+    Reducer(failure.pending, failure.image, {}, 0).put(replay.all_survives, lines);
+    if (failure.tries_max > 0) {
+        const std::string what = failure.wrong();
+        if (what.empty())
+            call_not_deterministic(violation, finding);
+        else
+            violation.what = what;
+    }
     replay.build = build_of_program();
     replay.workload = failure.workload;
     replay.crash_point = violation.crash_point;

@@ -85,7 +85,7 @@ TEST(CrashReport, SaysWhenAFenceDoesNotMendIt) {
                                               " (offset 0) comes too early: nothing of what "
                                               "was stored by then is lost");
     EXPECT_EQ(report.violations[0].fix, "");
-    EXPECT_EQ(report.violations[1].order, kNote + " (offset 80) must be durable before " + kCount +
+    EXPECT_EQ(report.violations[1].order, kNote + " (offset 64) must be durable before " + kCount +
                                               " (offset 0), which is called first");
     EXPECT_EQ(report.violations[1].fix,
               "with a flush and a fence behind " + kNote + " it is found all the same");
@@ -145,6 +145,17 @@ TEST(CrashReport, ReducesAnImageOfManyLines) {
     EXPECT_EQ(as_found.violations[0].order, "");
     const auto image = crash::image_of(region, test, as_found.violations[0].replay);
     EXPECT_TRUE(image.has_value()) << image.error().message;
+}
+
+// Where nothing has to survive, what is lost is asked of that failure, and not of another one that
+// the same lines could come to: the note that was promised, and not the one in flight.
+TEST(CrashReport, BothDirectionsAreOfOneFailure) {
+    crash::Region region = new_region();
+    const crash::Test test = notebook_test(region, Wrong::note_not_flushed);
+    const auto report = crash::run(region, test, {.violations_max = 100}).value();
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    EXPECT_EQ(report.violations[0].order,
+              kNote + " (offset 80) must be durable before " + kCount + " (offset 0)");
 }
 
 // One call that tears: no order of calls mends that.
