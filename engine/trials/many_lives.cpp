@@ -27,12 +27,14 @@ class PowerLoss {
     PowerLoss& operator=(const PowerLoss&) = delete;
     ~PowerLoss() { setup_.life.medium().on_crash_point(nullptr); }
 
-    // At the end where there were not so many fences.
-    void take_effect() {
+    // At the end where there were not so many fences. Says which rule the life has broken.
+    std::string take_effect() {
+        std::string rule = setup_.life.medium().broken_rule();
         if (image_.empty()) fail();
         setup_.life.go_back_to(image_);
         setup_.history = std::move(history_);
         state_ = std::move(state_then_);
+        return rule;
     }
 
   private:
@@ -92,9 +94,9 @@ std::string many_lives(Trial& trial) {
     } nothing_else;
     for (int life = 0; life < kManyLives; ++life) {
         PowerLoss loss(trial, setup, nothing_else, random);
-        if (std::string wrong = live_once(setup, keeper, random); !wrong.empty())
-            return "life " + std::to_string(life) + ": " + wrong;
-        loss.take_effect();
+        std::string wrong = live_once(setup, keeper, random);
+        if (wrong.empty()) wrong = loss.take_effect();
+        if (!wrong.empty()) return "life " + std::to_string(life) + ": " + wrong;
     }
     return "";
 }
@@ -116,8 +118,7 @@ class InDoubt {
     std::string live_once(Trial& trial) {
         PowerLoss loss(trial, setup_, carried_.state, random_);
         std::string wrong = live();
-        if (wrong.empty()) loss.take_effect();
-        return wrong;
+        return wrong.empty() ? loss.take_effect() : wrong;
     }
 
     uint64_t decided = 0;

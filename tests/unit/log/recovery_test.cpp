@@ -351,5 +351,24 @@ TEST_P(RecoveryTest, ReadOnlyMarksWhatIsNotKnownDurable) {
     EXPECT_FALSE(must(reader.next()));
 }
 
+// What it forces is durable by other rules than those of the next life.
+TEST_P(RecoveryTest, ALifeWhoseMediumAsksForLessSaysSoBeforeItAppends) {
+    create();
+    must(must(open().add_stream("s", Writers::one)).append(pattern(0, 100)));
+    OpenOptions with = options();
+    with.emulate = Emulate::byte;
+    Log log = open(with);
+    Stream stream = must(log.stream("s"));
+    for (uint64_t i = 1; i < 4; ++i) must(stream.append(pattern(i, 100)));
+    const auto killed = as_killed(log);
+    Log again = must(Log::open(killed, read_only()));
+    Reader reader = must(must(again.stream("s")).read());
+    for (int i = 0; i < 4; ++i) {
+        const auto record = must(reader.next());
+        ASSERT_TRUE(record);
+        EXPECT_FALSE(record->known_durable) << i;
+    }
+}
+
 }  // namespace
 }  // namespace cinnabar::log_test
