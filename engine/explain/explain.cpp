@@ -44,8 +44,10 @@ std::string order_of(const Failure& failure, Finding& finding) {
     }
     const std::string before = text_of(*lost) + " must be durable before ";
     if (!survived) return before + failure.until(*lost);
+    // When a store was made that was only noticed later nobody knows.
+    const bool known = !lost->where.starts_with("before ");
     return before + text_of(*survived) +
-           (survived->sequence < lost->sequence ? ", which is called first" : "");
+           (known && survived->sequence < lost->sequence ? ", which is called first" : "");
 }
 
 // The smallest images in both directions.
