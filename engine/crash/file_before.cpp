@@ -1,23 +1,75 @@
 #include "crash/file_before.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <span>
+#include <string_view>
 
 #include "explain/image_file.hpp"
 
 namespace cinnabar::crash {
+
+namespace {
+
+constexpr size_t kChunkBytes = 4096;
+
+// All of the file, or nothing.
+std::optional<std::string> read_all(const std::string& path, size_t length) {
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return std::nullopt;
+    std::string bytes(length, '\0');
+    size_t at = 0;
+    while (at < length) {
+        const ssize_t read = ::read(file, bytes.data() + at, length - at);
+        if (read <= 0) break;
+        at += static_cast<size_t>(read);
+    }
+    ::close(file);
+    return at == length ? std::optional(bytes) : std::nullopt;
+}
+
+// What is there already, a hole for zeros too, is not written. False: errno says why.
+bool write_over(int file, std::string_view bytes) {
+    std::array<char, kChunkBytes> there;
+    for (size_t at = 0; at < bytes.size(); at += kChunkBytes) {
+        const std::string_view chunk = bytes.substr(at, kChunkBytes);
+        there = {};  // as behind the file's end
+        if (::pread(file, there.data(), chunk.size(), static_cast<off_t>(at)) < 0) return false;
+        if (std::ranges::equal(chunk, std::string_view(there.data(), chunk.size()))) continue;
+        errno = ENOSPC;  // where a part of the chunk is written
+        if (::pwrite(file, chunk.data(), chunk.size(), static_cast<off_t>(at)) !=
+            static_cast<ssize_t>(chunk.size()))
+            return false;
+    }
+    return ::ftruncate(file, static_cast<off_t>(bytes.size())) == 0;
+}
+
+Result<void> write_back(const std::string& path, std::string_view bytes) {
+    const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0) return fail(explain::cannot_be_written(path));
+    if (!write_over(file, bytes)) {
+        auto error = explain::cannot_be_written(path);
+        ::close(file);
+        return fail(std::move(error));
+    }
+    if (::close(file) != 0) return fail(explain::cannot_be_written(path));
+    return {};
+}
+
+}  // namespace
 
 FileBefore::FileBefore(const std::string& path) : path_(path) {
     std::error_code error;
     const auto status = std::filesystem::status(path, error);
     if (status.type() == std::filesystem::file_type::not_found) can_be_put_back_ = true;
     if (!std::filesystem::is_regular_file(status)) return;
-    std::ifstream file(path, std::ios::binary);
-    bytes_.emplace(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
-    can_be_put_back_ =
-        !file.bad() && bytes_->size() == std::filesystem::file_size(path, error) && !error;
+    const auto length = std::filesystem::file_size(path, error);
+    if (!error) bytes_ = read_all(path, length);
+    can_be_put_back_ = bytes_.has_value();
 }
 
 Result<void> FileBefore::put_back() const {
@@ -25,7 +77,7 @@ Result<void> FileBefore::put_back() const {
         return fail(Errc::invalid_argument, "what '" + path_ +
                                                 "' was cannot be put back: it is a folder, or "
                                                 "cannot be read");
-    if (bytes_) return explain::write_image(path_, std::as_bytes(std::span(*bytes_)));
+    if (bytes_) return write_back(path_, *bytes_);
     std::error_code error;
     std::filesystem::remove(path_, error);
     if (error) return fail(Errc::io, "'" + path_ + "' cannot be removed: " + error.message());

@@ -13,8 +13,9 @@ class FileBefore {
     // The file, which is kept in memory, or that there is none.
     explicit FileBefore(const std::string& path);
 
-    // The same bytes in the same file, where it is still there. Errors: invalid_argument (it is a
-    // folder, or could not be read), io.
+    // The same bytes in the same file, where it is still there: written over what differs, so that
+    // a full disk takes nothing away that is there. Errors: invalid_argument (it is a folder, or
+    // could not be read), io.
     Result<void> put_back() const;
 
   private:

@@ -21,7 +21,8 @@
 // runs may show. A report that is there stays: what a later program has to say, that maps the file
 // too, is in "second.txt". For a replay "replayed.txt" says that the image is there, and
 // "refused.txt" why it is not; "late.txt" that all acknowledgements came after the last crash point
-// but the end, and "fixed.txt" that the call was made behind which a fix stands.
+// but the end, and "fixed.txt" that the call was made behind which a fix stands: it holds the
+// number of crash points that the workload came to, without those of the fix.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -194,12 +195,13 @@ std::string further_runs(const Run& run) {
            "\n";
 }
 
-// Never over a file that is there: false.
+// Never over a file that is there: false. One that cannot be written whole is left empty, which
+// says so to its reader.
 bool write_file(const std::string& path, std::string_view text) {
     std::FILE* file = std::fopen(path.c_str(), "wxe");
     if (file == nullptr) return false;
-    std::fwrite(text.data(), 1, text.size(), file);
-    std::fclose(file);
+    const bool is_written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+    if (std::fclose(file) != 0 || !is_written) (void)::truncate(path.c_str(), 0);
     return true;
 }
 
@@ -245,7 +247,9 @@ class Preloaded {
             return;
         }
         (void)write_file(options_.image_folder + "/again.json", further);
-        if (run_.fix_was_made()) (void)write_file(options_.image_folder + "/fixed.txt", "");
+        if (run_.fix_was_made())
+            (void)write_file(options_.image_folder + "/fixed.txt",
+                             std::to_string(run_.own_crash_points()));
     }
 
   private:

@@ -121,7 +121,7 @@ void Recorder::store_to_medium(Range words, Kind kind, Site place) {
 }
 
 void Recorder::force_inserted(const std::vector<Range>& ranges, Site place) {
-    fix_was_made_ = true;
+    fix_was_made_ = is_inserting_ = true;
     for (const Range& range : ranges) {
         const std::byte* at = seen_.get() + range.offset;
         if (medium_.domain() == Domain::page)
@@ -130,6 +130,7 @@ void Recorder::force_inserted(const std::vector<Range>& ranges, Site place) {
             medium_.flush(place, at, range.length);
     }
     if (medium_.domain() != Domain::page) medium_.fence(place);
+    is_inserting_ = false;
 }
 
 void Recorder::tell(Trace::Kind kind, const std::vector<Range>& ranges, Site place) {

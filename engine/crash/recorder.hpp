@@ -62,6 +62,8 @@ class Recorder {
     void insert(explain::Fix fix) { fix_ = std::move(fix); }
     // The call of the fix was made.
     bool fix_was_made() const { return fix_was_made_; }
+    // Its flush and fence take place now.
+    bool is_inserting() const { return is_inserting_; }
     // Tells it of every call from now on; it outlives the recorder.
     void trace(sim::Trace& trace) { trace_ = &trace; }
     // A number for all that was called so far, from where, and with which ranges; and for what the
@@ -118,6 +120,7 @@ class Recorder {
     std::atomic<bool> other_thread_{false};
     std::optional<explain::Fix> fix_;
     bool fix_was_made_ = false;
+    bool is_inserting_ = false;
     sim::Trace* trace_ = nullptr;
     uint32_t shape_ = 0;
 };

@@ -73,6 +73,12 @@ Result<void> Run::check(const Test& test, const Options& options) {
     return {};
 }
 
+Result<void> Run::start() {
+    for (const std::string& folder : {options_.image_folder, options_.page_folder})
+        if (!folder.empty()) explain::remove_folders(folder, "earlier.");
+    return workers_->start();
+}
+
 Result<void> Run::look_for(std::string_view replay) {
     const auto parsed = explain::parse_replay(replay);
     if (!parsed) return fail(parsed.error());
@@ -106,7 +112,7 @@ void Run::run_workload() {
         const Site place = recorder_->place(event);
         if (event.starts_with("acknowledged")) {
             recorder_->acknowledged(place);
-            acknowledged_since_ = true;
+            ++acknowledged_;
         } else {
             recorder_->begun(place);
         }
@@ -121,7 +127,7 @@ void Run::run_workload() {
 void Run::listen() {
     const std::string said = said_ ? said_() : "";
     if (said.empty()) return;
-    acknowledged_since_ = true;
+    ++acknowledged_;
     if (recorder_ != nullptr) recorder_->printed(said);
 }
 
@@ -136,10 +142,9 @@ void Run::at_end() {
 }
 
 void Run::crash_point(const std::string& where) {
-    if (is_done()) return;
-    if (stores_then_ == recorder_->stores() && !acknowledged_since_) return;
-    stores_then_ = recorder_->stores();
-    acknowledged_since_ = false;
+    const Come come(recorder_->stores(), acknowledged_);
+    if (!recorder_->is_inserting() && std::exchange(own_then_, come) != come) ++own_crash_points_;
+    if (is_done() || std::exchange(come_then_, come) == come) return;
     report_.stopped = has_enough();  // an image is left here, that in which nothing survives
     if (report_.stopped) return;
     const auto begin = Clock::now();

@@ -34,7 +34,7 @@ class Run {
     // Errors: invalid_argument.
     static Result<void> check(const Test& test, const Options& options);
     // Processes for recoveries; before the workload has done anything. Errors: io.
-    Result<void> start() { return workers_->start(); }
+    Result<void> start();
     // Instead of recovering images, keeps the one that the line names, and looks at no other.
     // Errors: invalid_argument (no such line; it is of another build).
     Result<void> look_for(std::string_view replay);
@@ -70,6 +70,8 @@ class Run {
     std::map<size_t, explain::Fix> fixes() const;
     void insert(explain::Fix fix) { inserted_ = std::move(fix); }
     bool fix_was_made() const { return fix_was_made_; }
+    // That the workload came to, explored or not, without those that an inserted fix makes.
+    uint64_t own_crash_points() const { return own_crash_points_; }
     // Pages are written by now.
     Report finish();
 
@@ -124,9 +126,11 @@ class Run {
     uint64_t tried_ = 0;                       // of the images that the explorer shows
     std::map<std::string, Verdict> verdicts_;  // by digest
     std::map<std::pair<ViolationKind, std::string>, size_t> known_;  // numbers of violations
-    // Of the last one.
-    std::optional<uint64_t> stores_then_;
-    bool acknowledged_since_ = false;
+    uint64_t acknowledged_ = 0;                                      // times
+    using Come = std::pair<uint64_t, uint64_t>;                      // stores, times acknowledged
+    std::optional<Come> come_then_;                                  // at the last crash point
+    std::optional<Come> own_then_;  // at the last one that is not of a fix
+    uint64_t own_crash_points_ = 0;
     std::function<std::string()> said_;
     uint64_t bad_images_ = 0;
 

@@ -1,5 +1,7 @@
 // A run over a file that code of others maps. Part of the interposer: whoever calls this has
 // libpmem's functions replaced (interpose.cpp).
+#include <optional>
+
 #include "crash/file_before.hpp"
 #include "crash/foreign.hpp"
 #include "crash/run.hpp"
@@ -27,10 +29,11 @@ Result<Report> run_file(const std::string& path, const Test& test, const Options
     Run run(test, options);
     if (const auto started = run.start(); !started) return fail(started.error());
     Foreign foreign(path, run);
-    const FileBefore before(path);
+    std::optional<FileBefore> before;
+    if (options.fixes_max > 0) before.emplace(path);
     run_watched(path, foreign, run);
     const auto repeat = [&](Run& again) -> Result<Report> {
-        if (const auto back = before.put_back(); !back) return fail(back.error());
+        if (const auto back = before->put_back(); !back) return fail(back.error());
         Foreign another(path, again);
         run_watched(path, another, again);
         return again.finish();

@@ -187,13 +187,16 @@ std::map<size_t, explain::Fix> Run::fixes() const {
 void Run::try_fixes(const Repeat& repeat) {
     Options options = options_;
     options.image_folder = options.page_folder = "";
-    const auto run_again = [&](const explain::Fix& fix) -> Result<std::vector<Violation>> {
+    const auto run_again = [&](const explain::Fix& fix) -> Result<explain::Tried> {
         Run again(test_, options, workers_);
         again.insert(fix);
         const auto report = repeat(again);
         if (!report) return fail(report.error());
         if (!again.fix_was_made()) return fail(Errc::not_found, "it does not come to that call");
-        return report->violations;
+        return explain::Tried{.left = report->violations,
+                              .crash_points = again.own_crash_points_,
+                              .is_shorter = report->operations < history_.operations().size(),
+                              .all_tried = !report->stopped && report->not_tried_log10 == 0};
     };
     explain::try_fixes(fixes(), options_.fixes_max, domain_, run_again, report_.violations);
 }

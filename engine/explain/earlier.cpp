@@ -54,6 +54,18 @@ void show_earlier(const std::set<uint64_t>& lines, const sim::PendingLines& pend
     }
 }
 
+void remove_folders(const std::string& in, const std::string& beginning) {
+    std::error_code error;
+    std::vector<std::filesystem::path> found;
+    for (const auto& entry : std::filesystem::directory_iterator(in, error)) {
+        const std::string name = entry.path().filename();
+        if (name.starts_with(beginning) && name.size() == beginning.size() + 6 &&
+            entry.is_directory(error))
+            found.push_back(entry.path());
+    }
+    for (const auto& folder : found) std::filesystem::remove_all(folder, error);
+}
+
 void take_earlier(std::vector<crash::Violation>& violations,
                   const std::vector<crash::Violation>& earlier, const std::string& image_folder,
                   const std::string& page_folder,

@@ -33,6 +33,10 @@ struct Earlier {
 void show_earlier(const std::set<uint64_t>& lines, const sim::PendingLines& pending,
                   sim::Image& image, const std::function<bool()>& visit);
 
+// Removes what a run that was killed has left of its further ones: folders with such a name, behind
+// which mkdtemp has put six letters.
+void remove_folders(const std::string& in, const std::string& beginning);
+
 // Puts what such a run has found in the place of what is the same at a later crash point, with its
 // files; and adds what was not known. `taken(from, to)` is told of each number, which count from 0.
 void take_earlier(std::vector<crash::Violation>& violations,

@@ -136,30 +136,35 @@ void keep_for_page(Finding& finding, const Failure& failure, const sim::Trace& t
 }
 
 std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& violation,
-                       const std::vector<crash::Violation>& left) {
+                       const Tried& tried) {
     const std::string with = "with " + text_of(fix, domain);
-    if (left.empty()) return with + " nothing is found";
+    const std::vector<crash::Violation>& left = tried.left;
     if (std::ranges::count(left, violation.order, &crash::Violation::order) > 0)
         return with + " it is found all the same";
-    return with + " this is gone, and another is found: " +
+    if (tried.is_shorter || tried.crash_points < violation.crash_point)
+        return with + " the workload went elsewhere when it was run again";
+    if (left.empty())
+        return with + " nothing is found" + (tried.all_tried ? "" : ", of what was tried");
+    return with +
+           (tried.all_tried ? " this is gone, and another is found: "
+                            : " this is not found, of what was tried, and another is: ") +
            (left[0].order.empty() ? left[0].what : left[0].order);
 }
 
 void try_fixes(const std::map<size_t, Fix>& fixes, uint64_t fixes_max, Domain domain,
                const RunAgain& run_again, std::vector<crash::Violation>& violations) {
-    using Left = Result<std::vector<crash::Violation>>;
-    std::map<std::pair<std::string, std::set<uint64_t>>, Left> tried;
+    std::map<std::pair<std::string, std::set<uint64_t>>, Result<Tried>> tried;
     for (const auto& [number, fix] : fixes) {
         const std::pair key(fix.where, fix.lines_after);
         auto known = tried.find(key);
         if (known == tried.end() && tried.size() < fixes_max)
             known = tried.emplace(key, run_again(fix)).first;
         if (known == tried.end()) continue;
-        const Left& left = known->second;
+        const Result<Tried>& run = known->second;
         violations[number].fix =
-            left ? outcome_of(fix, domain, violations[number], *left)
-                 : "with " + text_of(fix, domain) +
-                       " the workload does not run again: " + left.error().message;
+            run ? outcome_of(fix, domain, violations[number], *run)
+                : "with " + text_of(fix, domain) +
+                      " the workload does not run again: " + run.error().message;
     }
 }
 

@@ -42,14 +42,22 @@ Finding explain(const Failure& failure, crash::Violation& violation);
 // also on which lines the outcome depends: recovery runs once more for each lane of the page.
 void keep_for_page(Finding& finding, const Failure& failure, const sim::Trace& trace);
 
-// What became of the violation where the fix was tried: what a run with it found.
+// What a run with a fix found, and how much that says of what it did not find.
+struct Tried {
+    std::vector<crash::Violation> left;
+    uint64_t crash_points = 0;  // that it came to, without those of the fix
+    bool is_shorter = false;    // it began fewer operations than the run before, or printed less
+    bool all_tried = false;     // no image was left out
+};
+
+// What became of the violation where the fix was tried.
 std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& violation,
-                       const std::vector<crash::Violation>& left);
+                       const Tried& tried);
 
 // Of the violations that have such a number tries the fix, and says in each what came of it; so
 // many different fixes at most. `run_again` makes the run once more with it, from where it began,
 // and gives what that finds. Errors of it: the run cannot be made, or does not come to that call.
-using RunAgain = std::function<Result<std::vector<crash::Violation>>(const Fix&)>;
+using RunAgain = std::function<Result<Tried>(const Fix&)>;
 void try_fixes(const std::map<size_t, Fix>& fixes, uint64_t fixes_max, Domain domain,
                const RunAgain& run_again, std::vector<crash::Violation>& violations);
 

@@ -120,7 +120,11 @@ void try_fix(const ScenarioRun& run, Explainer& one, const std::function<void()>
     again.fenced = site;
     again.traced = false;
     const auto say = [&](const std::vector<Violation>& left) {
-        one.violation.fix = outcome_of(*one.finding.fix, run.broken.domain, one.violation, left);
+        // The same scenario, which ends at the first image that fails.
+        const explain::Tried tried{.left = left,
+                                   .crash_points = UINT64_MAX,
+                                   .all_tried = run.levels.images_max == UINT64_MAX};
+        one.violation.fix = outcome_of(*one.finding.fix, run.broken.domain, one.violation, tried);
         tell();
     };
     const Outcome outcome =

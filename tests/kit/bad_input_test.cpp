@@ -7,7 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <stdexcept>
@@ -112,6 +114,24 @@ TEST(BadInput, AWorkloadThatLeavesWithoutAWord) {
     leaves([] { std::quick_exit(0); }, failed, "quick_exit");
     leaves([] { std::abort(); }, testing::KilledBySignal(SIGABRT), "abort");
     leaves([] { std::terminate(); }, testing::KilledBySignal(SIGABRT), "abort");
+}
+
+// As a signal handler may leave, whatever is locked then.
+TEST(BadInput, LeavingWaitsForNobody) {
+    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.workload = [](crash::History&) {
+        std::atomic<bool> locked = false;
+        std::thread([&] {
+            ::flockfile(stdout);
+            locked = true;
+            ::pause();
+        }).detach();
+        while (!locked) std::this_thread::yield();
+        ::alarm(10);
+        ::_exit(0);
+    };
+    EXPECT_EXIT((void)crash::run(region, test), testing::ExitedWithCode(1), "_exit\\(0\\)");
 }
 
 // A library that was linked long ago calls the kit's too.

@@ -3,9 +3,11 @@ and ones that are not."""
 import ctypes.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 PROGRAM = os.environ["CINNABAR_PROGRAM"]
@@ -21,14 +23,14 @@ class CrashRun(unittest.TestCase):
         self.images = os.path.join(folder.name, "images")
         os.mkdir(self.images)
 
-    def run_words(self, *words):
+    def run_words(self, *words, **how):
         return subprocess.run([PROGRAM, "crash", "run", *words], capture_output=True, text=True,
-                              timeout=60)
+                              timeout=60, **how)
 
-    def run_crash(self, code, workload, command, *options, images=15):
+    def run_crash(self, code, workload, command, *options, images=15, **how):
         done = self.run_words("--file", self.file, "--image-dir", self.images, "--recover-cmd",
                               command, "--images", str(images), "--random", "3", *options, "--",
-                              *workload)
+                              *workload, **how)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done
 
@@ -118,7 +120,8 @@ class CrashRun(unittest.TestCase):
         self.assertIn("to look for this at earlier crash points", said)
         self.assertEqual((early["crash_point"], early["order"]), (1, late["order"]))
         self.assertEqual(early["since"], "crash point 1, the first")
-        self.assertTrue(early["fix"].endswith(" between the two nothing is found"), early["fix"])
+        self.assertTrue(early["fix"].endswith(" between the two nothing is found, of what was "
+                                              "tried"), early["fix"])
         self.assertEqual(early["image"], os.path.join(self.images, "violation-1.image"))
         with open(early["page"], encoding="utf-8") as file:
             page = file.read()
@@ -161,6 +164,93 @@ class CrashRun(unittest.TestCase):
                               "no_flush_last")
         self.assertEqual(done.returncode, VIOLATION)
         self.assertIn(f"does not run again: what '{folder}' was cannot be put back", done.stdout)
+
+    def test_a_workload_that_goes_elsewhere(self):
+        """Its input is used up, if it is no file; or it prints less. That mends nothing."""
+        told = [LEDGER, "write", self.file, "as_told"]
+        check = f"{LEDGER} check right"
+        done = self.run_crash(VIOLATION, told, check, input="go")
+        elsewhere = " the workload went elsewhere when it was run again\n"
+        self.assertRegex(done.stdout, "  tried: with a flush and a fence .*" + elsewhere)
+        os.remove(self.file)
+        word = os.path.join(self.images, "word")
+        with open(word, "w", encoding="utf-8") as file:
+            file.write("go")
+        with open(word, encoding="utf-8") as file:
+            done = self.run_crash(VIOLATION, told, check, stdin=file)
+        self.assertRegex(done.stdout, "  tried: with a flush and a fence .* nothing is found\n")
+        os.remove(self.file)
+        once = f"{LEDGER} write {self.file} no_flush_last; test -e {self.images}/once || echo " \
+               f"all; touch {self.images}/once"
+        done = self.run_crash(VIOLATION, ["sh", "-c", once], check)
+        self.assertIn(elsewhere, done.stdout)
+
+    def long_check(self):
+        """A command that says much of what is wrong: some 24 KiB of JSON."""
+        script = os.path.join(self.images, "check.sh")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write(f"touch {self.images}/once\n{LEDGER} check right $1 && exit\n"
+                       "printf %04000d 0 | tr 0 '\\001'; exit 1\n")
+        return "sh " + script
+
+    def test_a_folder_that_is_full(self):
+        """In the place of a disk: no file may be larger than 16 KiB, as the ledger is."""
+        limit = "{ trap '' XFSZ; ulimit -f 32; }"
+        write = f"{LEDGER} write {self.file} count_first"
+        check = self.long_check()
+        whole = "report.json' was not written whole: is the folder full?"
+        done = self.run_crash(IO, ["sh", "-c", f"{limit}; {write}"], check, images=2)
+        self.assertIn(f"'{self.images}/{whole}", done.stderr)
+        os.remove(self.file)
+        os.remove(self.images + "/once")
+        again = f"test -e {self.images}/once && {limit}; {write}"
+        done = self.run_crash(VIOLATION, ["sh", "-c", again], check, images=2)
+        self.assertRegex(done.stdout, "  tried: .* does not run again: '" + self.images +
+                         r"/again\.\w+/" + whole.replace("?", r"\?"))
+        self.assertEqual([name for name in os.listdir(self.images) if name.startswith("again.")],
+                         ["again.json"])
+
+    def hanging(self):
+        """A workload that does not end when it is run again, nor does what it starts."""
+        return ["sh", "-c", f"{LEDGER} write {self.file} no_flush_last; test -e "
+                f"{self.images}/once && {{ sleep 100 & echo $! > {self.images}/pid; wait; }}; "
+                f"touch {self.images}/once"]
+
+    def wait_until(self, true):
+        end = time.monotonic() + 50
+        while not true():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
+
+    def assert_sleep_ends(self):
+        with open(self.images + "/pid", encoding="utf-8") as file:
+            pid = int(file.read())
+        self.wait_until(lambda: not os.path.exists(f"/proc/{pid}"))
+
+    def test_a_workload_that_does_not_end_again(self):
+        done = self.run_crash(VIOLATION, self.hanging(), f"{LEDGER} check right")
+        self.assertRegex(done.stdout,
+                         r"  tried: .* does not run again: it does not end within \d+ s\n")
+        self.assert_sleep_ends()
+
+    def test_a_further_run_that_is_interrupted(self):
+        """The workload ends too; and what has stayed of it goes at the next start."""
+        pid = self.images + "/pid"
+        with subprocess.Popen([PROGRAM, "crash", "run", "--file", self.file, "--image-dir",
+                               self.images, "--recover-cmd", f"{LEDGER} check right", "--",
+                               *self.hanging()], stderr=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL) as running:
+            self.wait_until(lambda: os.path.exists(pid) and os.path.getsize(pid) > 0)
+            running.terminate()
+            self.assertEqual(running.wait(timeout=60), -signal.SIGTERM)
+        self.assert_sleep_ends()
+
+        def left():
+            return [name for name in os.listdir(self.images)
+                    if name.startswith("again.") and name != "again.json"]
+        self.assertEqual(len(left()), 1)
+        self.ledger(OK)
+        self.assertEqual(left(), [])
 
     def test_each_violation_names_its_files(self):
         done = self.ledger(VIOLATION, "count_first", "right", "--page", self.images, "--json",
@@ -248,6 +338,10 @@ class CrashRun(unittest.TestCase):
                           done.stderr)
             self.assertEqual(done.stdout, "", "nothing was judged")
             os.remove(self.file)
+        # As the shell says it, of images alone that fail: with calls to blame, and nothing is tried.
+        self.assertNotIn("runs the workload again", self.run_crash(
+            USAGE, [LEDGER, "write", self.file, "no_flush_last"],
+            f"f() {{ {LEDGER} check right $1 || exit 127; }}; f").stderr)
 
     def test_names_without_a_folder(self):
         """Of a file that is not there yet; and where the workload goes elsewhere."""

@@ -2,9 +2,11 @@
 // it was, and so is a replay.
 #include <gtest/gtest.h>
 #include <libpmem.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cinnabar/crash.hpp>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -110,6 +112,39 @@ TEST(FileReport, AFileThatIsThereIsPutBack) {
     ASSERT_EQ(report.violations.size(), 1u) << report.text();
     EXPECT_EQ(report.violations[0].fix, "with a flush and a fence between the two nothing is found")
         << report.text();
+}
+
+// Where it cannot be put back, for lack of space, what is there of it stays.
+TEST(FileReport, AFileThatCannotBePutBackIsNotTakenAway) {
+    const Folder folder;
+    const std::string path = folder.file("words");
+    std::ofstream(path) << std::string(kFileBytes, 'x');
+    crash::Test test = file_test(path);
+    struct rlimit before = {};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+    test.workload = [&](crash::History&) {
+        size_t length = 0;
+        auto* at = static_cast<char*>(pmem_map_file(path.c_str(), 0, 0, 0, &length, nullptr));
+        at[0] = at[100] = at[kFileBytes - 1] = 'y';
+        pmem_persist(at, kFileBytes);
+        pmem_unmap(at, length);
+        const struct rlimit half = {kFileBytes / 2, before.rlim_max};
+        ::setrlimit(RLIMIT_FSIZE, &half);
+    };
+    test.recover = [](std::span<std::byte> image) {
+        return std::string(image[0] != image[100] ? "half" : "");
+    };
+    test.check = [](std::string_view digest, const crash::History&) { return std::string(digest); };
+    const auto handler = ::signal(SIGXFSZ, SIG_IGN);
+    const auto report = crash::run_file(path, test);
+    ::setrlimit(RLIMIT_FSIZE, &before);
+    ::signal(SIGXFSZ, handler);
+    ASSERT_EQ(report->violations.size(), 1u) << report->text();
+    EXPECT_NE(report->violations[0].fix.find("words' cannot be written: "), std::string::npos)
+        << report->text();
+    std::string left(kFileBytes, 'x');
+    left.back() = 'y';
+    EXPECT_TRUE(bytes_of(path) == left);
 }
 
 }  // namespace

@@ -93,7 +93,8 @@ TEST(CrashReport, SaysWhenAFenceDoesNotMendIt) {
 
 TEST(CrashReport, SaysWhenAnAcknowledgementComesTooEarly) {
     crash::Region region = new_region();
-    const auto report = crash::run(region, notebook_test(region, Wrong::no_fence)).value();
+    const crash::Test test = notebook_test(region, Wrong::no_fence);
+    const auto report = crash::run(region, test, {.violations_max = 1000}).value();
     ASSERT_FALSE(report.clean());
     EXPECT_EQ(report.violations[0].order,
               kNote + " (offset 80) must be durable before operation 0 is acknowledged");
@@ -101,6 +102,59 @@ TEST(CrashReport, SaysWhenAnAcknowledgementComesTooEarly) {
                                             " this is gone, and another is found: " + kCount +
                                             " (offset 0) must be durable before operation 0 is "
                                             "acknowledged");
+}
+
+// The next run begins over the same bytes, but of itself a workload may go elsewhere: it comes to
+// the call of the fix (and so to many crash points of that), and not to what failed, or not to all
+// operations.
+TEST(CrashReport, OfAWorkloadThatWentElsewhereNothingIsSaid) {
+    for (const bool fewer_operations : {false, true}) {
+        crash::Region region = new_region();
+        auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+        int runs = 0;
+        const crash::Test test{
+            .workload =
+                [&](crash::History& history) {
+                    const bool is_first = ++runs == 1;
+                    const auto store = [&](size_t line) {
+                        region.store(&words[line * 8], uint64_t{1});
+                    };
+                    history.begin("one");
+                    store(10);
+                    region.persist(&words[80], 8);
+                    store(1);
+                    if (is_first || fewer_operations) store(0);
+                    if (!is_first)
+                        for (size_t line = 11; line < 20; ++line) store(line);
+                    if (is_first || fewer_operations) region.persist(words, 128);
+                    if (is_first) history.begin("two");
+                },
+            .recover =
+                [](std::span<std::byte> image) {
+                    const auto* found = reinterpret_cast<const uint64_t*>(image.data());
+                    return std::string(found[0] == 1 && found[8] == 0 ? "half" : "");
+                },
+            .check = [](std::string_view digest,
+                        const crash::History&) { return std::string(digest); }};
+        const auto report = crash::run(region, test).value();
+        ASSERT_EQ(report.violations.size(), 1u) << report.text();
+        EXPECT_EQ(report.violations[0].crash_point, 3u);
+        EXPECT_TRUE(report.violations[0].fix.ends_with(
+            " the workload went elsewhere when it was run again"))
+            << report.text();
+    }
+}
+
+// Where the search was stopped by other violations, this one need not be gone.
+TEST(CrashReport, AFixIsSaidToMendOnlyWhatWasTried) {
+    crash::Region region = new_region();
+    const crash::Test test = notebook_test(region, Wrong::no_fence);
+    const auto report = crash::run(region, test, {.violations_max = 1}).value();
+    ASSERT_EQ(report.violations.size(), 1u);
+    EXPECT_TRUE(report.violations[0].fix.starts_with(
+        "with a flush and a fence behind " + kNote +
+        " this is not found, of what was tried, and another is: "))
+        << report.text();
 }
 
 // A record of `lines` lines that are each made durable with the count, and not before it.
@@ -348,6 +402,7 @@ TEST(CrashReport, TheEarliestCrashPointHasTheFewestOperations) {
         "operation 1 (crash point 3); no earlier crash point fails so, of what was tried there");
     options.fixes_max = 1;
     options.image_folder = options.page_folder = folder.path();
+    std::filesystem::create_directory(folder.file("earlier.abcdef"));  // of a run that was killed
     const auto report = crash::run(region, test, options).value();
     ASSERT_EQ(report.violations.size(), 1u) << report.text();
     const crash::Violation& early = report.violations[0];
@@ -358,7 +413,7 @@ TEST(CrashReport, TheEarliestCrashPointHasTheFewestOperations) {
         "operation 0 (crash point 2); no earlier crash point fails so, of what was tried there");
     EXPECT_EQ(early.order, late.order);
     EXPECT_GT(early.images, late.images);
-    EXPECT_TRUE(early.fix.ends_with(" nothing is found")) << report.text();
+    EXPECT_TRUE(early.fix.ends_with(" nothing is found, of what was tried")) << report.text();
     EXPECT_EQ(early.image_file, folder.file("violation-1.image"));
     const auto image = crash::image_of(region, test, early.replay);
     ASSERT_TRUE(image.has_value()) << image.error().message;

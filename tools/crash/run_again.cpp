@@ -1,5 +1,9 @@
 #include "run_again.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
@@ -18,11 +22,15 @@ namespace {
 
 using crash::Violation;
 
+// A workload that ends may take longer now that nothing is found: then all images are tried.
+std::chrono::milliseconds time_max(const FirstRun& first) {
+    return 10 * first.time + std::chrono::seconds(10);
+}
+
 // A run, in a folder of its own: images and pages of it are there while this lives.
 class Again {
   public:
-    Again(const RunRequest& request, const std::string& preload, const crash::FileBefore& before)
-        : request_(request), preload_(preload), before_(before) {
+    Again(const RunRequest& request, const FirstRun& first) : request_(request), first_(first) {
         std::string folder = request.in_folder("again.XXXXXX");
         if (::mkdtemp(folder.data()) == nullptr) {
             failed_ = explain::cannot_be_written(folder);
@@ -38,24 +46,36 @@ class Again {
     Again(const Again&) = delete;
     Again& operator=(const Again&) = delete;
 
-    // Errors: io (the file, the workload), not_found (no report).
-    Result<crash::Report> run(const Further& further) {
+    // Errors: io (the file, the workload, the report), not_found (no report).
+    Result<crash::Report> run(Further further) {
         if (failed_) return fail(*failed_);
-        if (const auto back = before_.put_back(); !back) return fail(back.error());
-        const auto wrong = run_workload(request_, preload_, further);
+        if (const auto back = first_.before.put_back(); !back) return fail(back.error());
+        further.input_at = first_.input_at;
+        further.time_max = time_max(first_);
+        const auto wrong = run_workload(request_, first_.preload, further);
         if (!wrong) return fail(wrong.error());
         if (!wrong->empty()) return fail(Errc::io, *wrong);
-        const auto json = text_of_file(request_.in_folder("report.json"));
+        const std::string path = request_.in_folder("report.json");
+        const auto json = text_of_file(path);
         if (!json) return fail(Errc::not_found, "it does not come to that call");
-        return report_of(*json);
+        return report_of(*json, path);
     }
-    bool has(const char* name) const { return text_of_file(request_.in_folder(name)).has_value(); }
-    Remaining remaining() const { return remaining_of(request_.in_folder("again.json")); }
+    // What the fix's run has come to. Errors: not_found (not to its call), io.
+    Result<uint64_t> crash_points() const {
+        const std::string path = request_.in_folder("fixed.txt");
+        const auto text = text_of_file(path);
+        if (!text) return fail(Errc::not_found, "it does not come to that call");
+        uint64_t number = 0;
+        if (std::from_chars(text->data(), text->data() + text->size(), number).ec != std::errc())
+            return fail(not_whole(path));
+        return number;
+    }
+    Result<Remaining> remaining() const { return remaining_of(request_.in_folder("again.json")); }
+    bool is_shorter() const { return lines_printed(request_) < first_.lines_printed; }
 
   private:
     RunRequest request_;
-    const std::string& preload_;
-    const crash::FileBefore& before_;
+    const FirstRun& first_;
     std::optional<Error> failed_;
 };
 
@@ -65,7 +85,7 @@ void look_earlier(const RunRequest& request, Again& again, Remaining& remaining,
     say("runs the workload again, to look for this at earlier crash points");
     const auto found = again.run({.fix = {}, .earlier = remaining.earlier});
     if (!found) return;
-    auto fixes = again.remaining().fixes;
+    auto fixes = again.remaining().value_or(Remaining()).fixes;
     explain::take_earlier(violations, found->violations, request.image_folder, request.page_folder,
                           [&](size_t from, size_t to) {
                               remaining.fixes.erase(to);
@@ -73,31 +93,43 @@ void look_earlier(const RunRequest& request, Again& again, Remaining& remaining,
                           });
 }
 
-Result<std::vector<Violation>> run_with(const explain::Fix& fix, RunRequest request,
-                                        const std::string& preload,
-                                        const crash::FileBefore& before) {
+Result<explain::Tried> run_with(const explain::Fix& fix, RunRequest request,
+                                const FirstRun& first) {
     say("runs the workload again, with " + text_of(fix, Domain::cache_line));
     request.page_folder.clear();
-    Again again(request, preload, before);
+    Again again(request, first);
     const auto found = again.run({.fix = fix, .earlier = {}});
     if (!found) return fail(found.error());
-    if (!again.has("fixed.txt")) return fail(Errc::not_found, "it does not come to that call");
-    return found->violations;
+    const auto crash_points = again.crash_points();
+    if (!crash_points) return fail(crash_points.error());
+    return explain::Tried{.left = found->violations,
+                          .crash_points = *crash_points,
+                          .is_shorter = again.is_shorter(),
+                          .all_tried = !found->stopped && found->not_tried_log10 == 0};
 }
 
 }  // namespace
 
-void run_again(const RunRequest& request, const std::string& preload,
-               const crash::FileBefore& before, crash::Report& report) {
-    Remaining remaining = remaining_of(request.in_folder("again.json"));
-    if (remaining.earlier) {
-        Again again(request, preload, before);
-        look_earlier(request, again, remaining, report.violations);
+std::optional<off_t> place_of_input() {
+    const off_t at = ::lseek(STDIN_FILENO, 0, SEEK_CUR);
+    return at < 0 ? std::nullopt : std::optional(at);
+}
+
+uint64_t lines_printed(const RunRequest& request) {
+    const std::string text = text_of_file(request.in_folder("acknowledged")).value_or("");
+    return static_cast<uint64_t>(std::ranges::count(text, '\n'));
+}
+
+void run_again(const RunRequest& request, const FirstRun& first, crash::Report& report) {
+    auto remaining = remaining_of(request.in_folder("again.json"));
+    if (!remaining) return say(remaining.error().message + "; no fix is tried");
+    if (remaining->earlier) {
+        Again again(request, first);
+        look_earlier(request, again, *remaining, report.violations);
     }
     explain::try_fixes(
-        remaining.fixes, request.fixes, Domain::cache_line,
-        [&](const explain::Fix& fix) { return run_with(fix, request, preload, before); },
-        report.violations);
+        remaining->fixes, request.fixes, Domain::cache_line,
+        [&](const explain::Fix& fix) { return run_with(fix, request, first); }, report.violations);
     for (Violation& violation : report.violations) {
         if (violation.page_file.empty() || violation.fix.empty()) continue;
         const std::string page = std::exchange(violation.page_file, "");

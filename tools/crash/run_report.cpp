@@ -64,10 +64,7 @@ crash::Violation violation_of(const Json& json) {
     return violation;
 }
 
-}  // namespace
-
-crash::Report report_of(const std::string& text) {
-    const Json json = Json::parse(text);
+crash::Report report_of(const Json& json) {
     crash::Report report;
     report.region_bytes = json["region_bytes"];
     report.operations = json["operations"];
@@ -86,16 +83,37 @@ crash::Report report_of(const std::string& text) {
     return report;
 }
 
-Remaining remaining_of(const std::string& path) {
+Remaining remaining_of(const Json& json) {
     Remaining remaining;
-    const auto text = text_of_file(path);
-    if (!text) return remaining;
-    const Json json = Json::parse(*text);
     for (const Json& one : json["fixes"])
         remaining.fixes[one["violation"]] = {bytes_of(one["where"]), lines_of(one["lines_after"])};
     if (const uint64_t before = json["earlier_before"]; before > 0)
         remaining.earlier = {lines_of(json["earlier_lines"]), before};
     return remaining;
+}
+
+}  // namespace
+
+Error not_whole(const std::string& path) {
+    return {Errc::io, "'" + path + "' was not written whole: is the folder full?", {}, {}};
+}
+
+Result<crash::Report> report_of(const std::string& text, const std::string& path) {
+    try {
+        return report_of(Json::parse(text));
+    } catch (const Json::exception&) {
+        return fail(not_whole(path));
+    }
+}
+
+Result<Remaining> remaining_of(const std::string& path) {
+    const auto text = text_of_file(path);
+    if (!text) return Remaining();
+    try {
+        return remaining_of(Json::parse(*text));
+    } catch (const Json::exception&) {
+        return fail(not_whole(path));
+    }
 }
 
 }  // namespace cinnabar::tool

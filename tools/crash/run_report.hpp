@@ -7,20 +7,24 @@
 #include <string>
 
 #include "cinnabar/crash.hpp"
+#include "cinnabar/result.hpp"
 #include "explain/earlier.hpp"
 #include "explain/finding.hpp"
 
 namespace cinnabar::tool {
 
-// The report whose json() the text is.
-crash::Report report_of(const std::string& text);
+// "'PATH' was not written whole": by the preloaded object.
+Error not_whole(const std::string& path);
+
+// The report whose json() the text is; it stood at `path`. Errors: io (a part of it is missing).
+Result<crash::Report> report_of(const std::string& text, const std::string& path);
 
 // What further runs may show ("again.json", as preload.cpp writes it).
 struct Remaining {
     std::optional<explain::Earlier> earlier;
     std::map<size_t, explain::Fix> fixes;  // by the number of the violation, from 0
 };
-// Nothing where there is no such file.
-Remaining remaining_of(const std::string& path);
+// Nothing where there is no such file. Errors: io (a part of it is missing).
+Result<Remaining> remaining_of(const std::string& path);
 
 }  // namespace cinnabar::tool

@@ -4,7 +4,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -35,6 +37,8 @@ void set_further(const Further& further) {
         set("EARLIER_BEFORE", std::to_string(further.earlier->before));
     }
     ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO);
+    if (!further.input_at || ::lseek(STDIN_FILENO, *further.input_at, SEEK_SET) < 0)
+        ::dup2(::open("/dev/null", O_RDONLY), STDIN_FILENO);
 }
 
 [[noreturn]] void become_workload(const RunRequest& request, const std::string& preload,
@@ -53,6 +57,7 @@ void set_further(const Further& further) {
     set("MEMORY", std::to_string(request.memory_bytes));
     set("VIOLATIONS", std::to_string(request.violations));
     if (further) set_further(*further);
+    if (further) ::setpgid(0, 0);
     const char* others = std::getenv("LD_PRELOAD");
     ::setenv("LD_PRELOAD", (preload + (others == nullptr ? "" : ":" + std::string(others))).c_str(),
              1);
@@ -79,10 +84,12 @@ void remove_violations(const std::string& folder, const std::string& ending) {
     }
 }
 
+// The files of a first run. What a run that was killed has left of its further ones goes too.
 void remove_reports(const RunRequest& request) {
     for (const char* name : {"report.json", "again.json", "second.txt", "refused.txt",
                              "replayed.txt", "late.txt", "fixed.txt"})
         ::unlink(request.in_folder(name).c_str());
+    explain::remove_folders(request.image_folder, "again.");
     if (!request.replay.empty()) return;
     remove_violations(request.image_folder, ".image");
     remove_violations(request.page_folder, ".html");
@@ -93,6 +100,51 @@ std::string wrong_end(int status) {
         return std::string("the workload died: ") + ::strsignal(WTERMSIG(status));
     if (WEXITSTATUS(status) == 0) return {};
     return "the workload ended with exit code " + std::to_string(WEXITSTATUS(status));
+}
+
+// Kills what a further run has started, when this program is to end.
+class EndsWithUs {
+  public:
+    explicit EndsWithUs(pid_t group) {
+        group_ = group;
+        struct sigaction handler = {};
+        handler.sa_handler = [](int number) {
+            ::kill(-group_, SIGKILL);
+            ::signal(number, SIG_DFL);
+            ::raise(number);
+        };
+        for (size_t i = 0; i < kSignals.size(); ++i) {
+            ::sigaction(kSignals[i], nullptr, &before_[i]);
+            if (before_[i].sa_handler != SIG_IGN) ::sigaction(kSignals[i], &handler, nullptr);
+        }
+    }
+    ~EndsWithUs() {
+        for (size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &before_[i], nullptr);
+    }
+    EndsWithUs(const EndsWithUs&) = delete;
+    EndsWithUs& operator=(const EndsWithUs&) = delete;
+
+  private:
+    static constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP};
+    static inline volatile pid_t group_ = 0;
+    std::array<struct sigaction, kSignals.size()> before_ = {};
+};
+
+// The leader of a group of its own, with all of that. Errors: io (it does not end).
+Result<int> wait_for(pid_t child, std::chrono::milliseconds time_max) {
+    const EndsWithUs ends_with_us(child);
+    const auto end = std::chrono::steady_clock::now() + time_max;
+    int status = 0;
+    while (::waitpid(child, &status, WNOHANG) == 0) {
+        if (std::chrono::steady_clock::now() > end) {
+            ::kill(-child, SIGKILL);
+            ::waitpid(child, &status, 0);
+            return fail(Errc::io,
+                        "it does not end within " + std::to_string(time_max.count() / 1000) + " s");
+        }
+        ::usleep(2000);
+    }
+    return status;
 }
 
 // For a shell.
@@ -144,6 +196,11 @@ Result<std::string> run_workload(const RunRequest& request, const std::string& p
     const std::string reason = std::strerror(errno);
     ::close(output);
     int status = 0;
+    if (further && child > 0) {
+        ::setpgid(child, child);  // whoever of the two comes first
+        const auto ended = wait_for(child, further->time_max);
+        return ended ? Result<std::string>(wrong_end(*ended)) : fail(ended.error());
+    }
     if (child < 0 || ::waitpid(child, &status, 0) != child)
         return fail(Errc::io, "the workload cannot be started: " + reason);
     return wrong_end(status);

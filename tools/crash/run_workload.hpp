@@ -2,6 +2,9 @@
 // for its end.
 #pragma once
 
+#include <sys/types.h>
+
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -39,14 +42,18 @@ struct RunRequest {
 // Where the object is that is preloaded. Errors: not_found.
 Result<std::string> find_preload();
 
-// What a further run is for.
+// What a further run is for, and how it is made.
 struct Further {
     std::optional<explain::Fix> fix;
     std::optional<explain::Earlier> earlier;
+    std::optional<off_t> input_at =
+        {};  // where the standard input is read from; nothing: it is empty
+    std::chrono::milliseconds time_max = {};
 };
 
 // Nothing, or how the workload ended otherwise than it should: "the workload died: Killed". Of a
-// further run nobody sees the standard error: it has been read once. Errors: io.
+// further run nobody sees the standard error: it has been read once; and where it takes too long,
+// or this program is told to end, the workload is killed with all that it has started. Errors: io.
 Result<std::string> run_workload(const RunRequest& request, const std::string& preload,
                                  const std::optional<Further>& further = {});
 

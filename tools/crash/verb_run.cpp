@@ -2,6 +2,7 @@
 // crash could leave of its file recovered by a command. The crashing happens in the workload's
 // process, in an object that is preloaded there; this program starts it, once more for each fix
 // that is tried, and tells what came out.
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -54,7 +55,9 @@ ExitCode no_report(const RunRequest& verb, const std::string& wrong) {
 
 // The image that --replay names is there, or why it is not.
 ExitCode deliver_replayed(const RunRequest& verb, const std::string& wrong) {
-    if (const auto refused = text_of_file(verb.in_folder("refused.txt"))) {
+    const std::string path = verb.in_folder("refused.txt");
+    if (const auto refused = text_of_file(path)) {
+        if (refused->empty()) return end_with(not_whole(path), false);
         const size_t end = refused->find(' ');  // of the error's number
         const auto code = static_cast<Errc>(std::stoi(refused->substr(0, end)));
         return end_with(Error{code, refused->substr(end + 1), {}, {}}, false);
@@ -79,6 +82,14 @@ std::optional<std::string> command_failed(const crash::Report& report) {
     for (const crash::Violation& violation : report.violations)
         if (violation.what.starts_with(kCannotBeRun)) return violation.what;
     return std::nullopt;
+}
+
+ExitCode no_verdict(const RunRequest& verb, const std::string& failed) {
+    return end_with(Error{Errc::invalid_argument,
+                          "--recover-cmd '" + verb.recover_command + "': " + failed,
+                          {},
+                          {}},
+                    false);
 }
 
 // As people see it: the whole command in the place of the line that names an image.
@@ -107,12 +118,6 @@ ExitCode no_violation(const RunRequest& verb, const std::string& wrong) {
 
 // The workload has run, and left a report.
 ExitCode deliver(const RunRequest& verb, const crash::Report& report, const std::string& wrong) {
-    if (const auto failed = command_failed(report))
-        return end_with(Error{Errc::invalid_argument,
-                              "--recover-cmd '" + verb.recover_command + "': " + *failed,
-                              {},
-                              {}},
-                        false);
     if (verb.json_file != "-") put(text_of(verb, report));
     if (const ExitCode code = write_results(report.json(), verb.json_file); code != ExitCode::ok)
         return code;
@@ -127,16 +132,26 @@ ExitCode crash_run(const RunRequest& verb) {
     if (const auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
     const auto preload = find_preload();
     if (!preload) return end_with(preload.error(), false);
-    std::optional<crash::FileBefore> before;
-    if (verb.fixes > 0 && verb.replay.empty()) before.emplace(verb.file);
+    std::optional<FirstRun> first;
+    if (verb.fixes > 0 && verb.replay.empty())
+        first.emplace(FirstRun{*preload, crash::FileBefore(verb.file), place_of_input()});
+    const auto begin = std::chrono::steady_clock::now();
     const auto wrong = run_workload(verb, *preload);
     if (!wrong) return end_with(wrong.error(), false);
     if (!verb.replay.empty()) return deliver_replayed(verb, *wrong);
-    const auto json = text_of_file(verb.in_folder("report.json"));
+    const std::string path = verb.in_folder("report.json");
+    const auto json = text_of_file(path);
     if (!json) return no_report(verb, *wrong);
-    crash::Report report = report_of(*json);
-    if (before) run_again(verb, *preload, *before, report);
-    return deliver(verb, report, *wrong);
+    auto report = report_of(*json, path);
+    if (!report) return end_with(report.error(), false);
+    if (const auto failed = command_failed(*report)) return no_verdict(verb, *failed);
+    if (first) {
+        first->time = std::chrono::duration_cast<std::chrono::milliseconds>(
+            std::chrono::steady_clock::now() - begin);
+        first->lines_printed = lines_printed(verb);
+        run_again(verb, *first, *report);
+    }
+    return deliver(verb, *report, *wrong);
 }
 
 }  // namespace

@@ -405,7 +405,7 @@ TEST_F(CrashMediumTest, CallsThatDoNothingAreCounted) {
     medium.store8(Site::mark_store, word(0), 1);
     medium.flush(Site::mark_flush, at(0), 8);
     EXPECT_EQ(medium.counts().idle_flushes, none);
-    medium.flush(Site::mark_flush, at(0), 8);     // flushed before
+    medium.flush(Site::mark_flush, at(0), 8);   // flushed before
     medium.flush(Site::link_flush, at(64), 8);  // clean
     medium.fence(Site::mark_fence);
     medium.fence(Site::mark_fence);  // nothing is on its way
