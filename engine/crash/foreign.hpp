@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -41,6 +42,9 @@ class Foreign {
 
     // From now on a mapping of the file is misuse, for that reason.
     void refuse(std::string why) { refusal_ = std::move(why); }
+    // Asked once the file is found, before anything of it is recorded: false, and the mapping is
+    // misuse, since another process records it.
+    void claim_by(std::function<bool()> claim) { claim_ = std::move(claim); }
     // Is the address in a shared mapping of the file? The first that is begins the recording.
     bool holds(const void* address);
     bool found() const { return recorder_.has_value(); }
@@ -88,6 +92,7 @@ class Foreign {
     std::optional<std::string> before_;  // what the file held; nothing where there was none
     std::set<std::string> were_there_;   // in the folder
     std::string refusal_;
+    std::function<bool()> claim_;
     Run& run_;
     std::optional<Recorder> recorder_;
     std::optional<Mapping> mapping_;  // where the file was last seen

@@ -19,11 +19,13 @@
 // In the folder: "acknowledged" holds what the workload has printed so far and is the command's
 // standard input; "report.json" is written when the workload ends, and "again.json": what further
 // runs may show. A report that is there stays: what a later program has to say, that maps the file
-// too, is in "second.txt". For a replay "replayed.txt" says that the image is there, and
-// "refused.txt" why it is not; "late.txt" that all acknowledgements came after the last crash point
-// but the end, and "fixed.txt" that the call was made behind which a fix stands: it holds the
-// number of crash points that the workload came to, without those of the fix.
+// too, is in "second.txt"; that two did so at once "together.txt" says, and who maps it holds a
+// lock of "mapped". For a replay "replayed.txt" says that the image is there, and "refused.txt" why
+// it is not; "late.txt" that all acknowledgements came after the last crash point but the end, and
+// "fixed.txt" that the call was made behind which a fix stands: it holds the number of crash points
+// that the workload came to, without those of the fix.
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -227,6 +229,7 @@ class Preloaded {
             foreign_->refuse(
                 "two programs of the workload map the file, one after the other; "
                 "give each a run of its own");
+        foreign_->claim_by([this] { return claim(); });
         Foreign::watch(foreign_.get());
     }
 
@@ -253,6 +256,16 @@ class Preloaded {
     }
 
   private:
+    // The lock ends with the process.
+    bool claim() const {
+        const std::string lock = options_.image_folder + "/mapped";
+        const int file = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (file < 0 || ::flock(file, LOCK_EX | LOCK_NB) == 0) return true;
+        ::close(file);
+        (void)write_file(options_.image_folder + "/together.txt", "");
+        return false;
+    }
+
     // The number of the error, and its words.
     void refuse(const Error& error) const {
         (void)write_file(options_.image_folder + "/refused.txt",

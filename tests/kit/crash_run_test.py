@@ -397,6 +397,14 @@ class CrashRun(unittest.TestCase):
         os.unlink(self.file)
         self.run_crash(OK, ["sh", "-c", f"true; {write} right; true"], check)
 
+    def test_two_programs_at_once(self):
+        """What the one stores is no violation of the other's."""
+        write = f"{LEDGER} write {self.file} right"
+        done = self.run_crash(USAGE, ["sh", "-c", f"{write} & {write}; wait"],
+                              f"sleep 0.02; {LEDGER} check right")
+        self.assertIn("map '" + self.file + "' at once", done.stderr)
+        self.assertEqual(done.stdout, "")
+
     def test_options(self):
         words = ["--file", self.file, "--image-dir", self.images, "--recover-cmd", "true"]
         self.assertEqual(self.run_words(*words).returncode, USAGE)  # no workload

@@ -103,15 +103,19 @@ std::string text_of(const RunRequest& verb, crash::Report report) {
     return report.text();
 }
 
+ExitCode two_programs(const RunRequest& verb, const std::string& how) {
+    return end_with(Error{Errc::invalid_argument,
+                          "two programs of the workload map '" + verb.file + "'" + how +
+                              "; give each a run of its own",
+                          {},
+                          {}},
+                    false);
+}
+
 ExitCode no_violation(const RunRequest& verb, const std::string& wrong) {
     say_of_promises(verb);
     if (text_of_file(verb.in_folder("second.txt")))
-        return end_with(Error{Errc::invalid_argument,
-                              "two programs of the workload map '" + verb.file +
-                                  "', and only one was looked at; give each a run of its own",
-                              {},
-                              {}},
-                        false);
+        return two_programs(verb, ", and only one was looked at");
     if (wrong.empty()) return end_with(ExitCode::ok, verb.json_file == "-");
     return end_with(Error{Errc::io, wrong, {}, {}}, false);
 }
@@ -138,6 +142,8 @@ ExitCode crash_run(const RunRequest& verb) {
     const auto begin = std::chrono::steady_clock::now();
     const auto wrong = run_workload(verb, *preload);
     if (!wrong) return end_with(wrong.error(), false);
+    if (text_of_file(verb.in_folder("together.txt")))
+        return two_programs(verb, " at once, and whose stores are whose is not known");
     if (!verb.replay.empty()) return deliver_replayed(verb, *wrong);
     const std::string path = verb.in_folder("report.json");
     const auto json = text_of_file(path);
