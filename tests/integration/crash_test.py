@@ -210,7 +210,7 @@ class CrashLog(ProgramTest):
                       "0 violations", text)
 
     def matrix_in_the_document(self):
-        """The document; of each scenario letter, name and words; of each mutant name and letters."""
+        """The document; of each scenario letter, name, words; of each mutant name and letters."""
         with open(DOCUMENT, encoding="utf-8") as file:
             document = file.read()
         table = re.findall(r"^\| (\w) \| `(\w+)` \| (.*) \|$", document, re.MULTILINE)

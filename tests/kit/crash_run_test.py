@@ -338,7 +338,7 @@ class CrashRun(unittest.TestCase):
                           done.stderr)
             self.assertEqual(done.stdout, "", "nothing was judged")
             os.remove(self.file)
-        # As the shell says it, of images alone that fail: with calls to blame, and nothing is tried.
+        # Of images alone that fail, with calls to blame: nothing is tried even so.
         self.assertNotIn("runs the workload again", self.run_crash(
             USAGE, [LEDGER, "write", self.file, "no_flush_last"],
             f"f() {{ {LEDGER} check right $1 || exit 127; }}; f").stderr)
