@@ -422,6 +422,9 @@ class CrashRun(unittest.TestCase):
             done = self.run_words(*rest, option, "", "--image", self.file, "--", "true")
             self.assertEqual(done.returncode, USAGE, done.stderr)
             self.assertIn("it is empty", done.stderr)
+        done = self.run_words(*words, "--json", "--", "true")
+        self.assertEqual(done.returncode, USAGE, done.stderr)
+        self.assertIn("--json: no FILE", done.stderr)
         done = self.run_words("--file", self.file, "--image-dir", self.images + "/none",
                               "--recover-cmd", "true", "--", "true")
         self.assertEqual(done.returncode, IO)

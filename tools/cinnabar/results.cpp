@@ -16,6 +16,8 @@ CLI::Option* add_results_option(CLI::App& app, std::string& path) {
 }
 
 Result<void> check_results(const std::string& path) {
+    if (path == "--")  // with which the words of a workload begin
+        return fail(Errc::invalid_argument, "--json: no FILE ('-': standard output)");
     return path.empty() || path == "-" ? Result<void>{} : bench::check_results_file(path);
 }
 
