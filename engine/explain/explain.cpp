@@ -68,7 +68,13 @@ void reduce(const Failure& failure, Finding& finding) {
     if (failure.tries_max == 0 || finding.lost.empty() || !finding.survived.empty()) return;
     // Nothing has to survive: what has to be lost is asked of this very failure, and of no other.
     const std::string what = failure.wrong();
-    if (of_lost != what) finding.lost = fewest(true, old, [&] { return failure.wrong() == what; });
+    if (of_lost == what) return;
+    const Lines lost = fewest(true, old, [&] { return failure.wrong() == what; });
+    const auto first_line = [&](const Lines& lines) {
+        const auto first = first_lost(failure.pending, lines, failure.name);
+        return first ? first->line : UINT64_MAX;
+    };
+    if (first_line(lost) != first_line(finding.lost)) finding.lost = lost;
 }
 
 // An image that failed and does not any more: no line is to blame.

@@ -50,7 +50,7 @@ TEST(Region, ACountBeforeItsNoteIsFound) {
     EXPECT_EQ(report.violations[0].kind, crash::ViolationKind::wrong);
     EXPECT_TRUE(report.violations[0].where.starts_with("fence at notebook.hpp:"));
     EXPECT_EQ(report.violations[0].lost, "");  // the note was not stored yet
-    EXPECT_TRUE(report.violations[1].lost.starts_with("offset 64, store at notebook.hpp:"))
+    EXPECT_TRUE(report.violations[1].lost.starts_with("offset 80, store at notebook.hpp:"))
         << report.text();
     EXPECT_TRUE(report.stopped);
 }

@@ -85,7 +85,7 @@ TEST(CrashReport, SaysWhenAFenceDoesNotMendIt) {
                                               " (offset 0) comes too early: nothing of what "
                                               "was stored by then is lost");
     EXPECT_EQ(report.violations[0].fix, "");
-    EXPECT_EQ(report.violations[1].order, kNote + " (offset 64) must be durable before " + kCount +
+    EXPECT_EQ(report.violations[1].order, kNote + " (offset 80) must be durable before " + kCount +
                                               " (offset 0), which is called first");
     EXPECT_EQ(report.violations[1].fix,
               "with a flush and a fence behind " + kNote + " it is found all the same");
