@@ -9,8 +9,9 @@
 //   CINNABAR_CRASH_PAGES         where pages for the browser lie then, or nothing
 //   CINNABAR_CRASH_REPLAY, _IMAGE   the line of the one image that is wanted, and its file; or
 //                                nothing
-//   CINNABAR_CRASH_FIX, _FIX_LINES   the call behind which a flush and a fence are put in, and the
-//                                lines that come after them, or nothing
+//   CINNABAR_CRASH_FIX, _FIX_LINES, _OWN_LINES   the call behind which a flush and a fence are put
+//                                in, the lines that come after them, and those of which images are
+//                                tried first; or nothing
 //   CINNABAR_CRASH_EARLIER_LINES, _BEFORE   images of these lines alone are looked at, before this
 //                                crash point; or nothing
 //   CINNABAR_CRASH_SEED, _IMAGES, _RANDOM, _MILLISECONDS, _MEMORY, _VIOLATIONS
@@ -165,7 +166,7 @@ std::string text_of(const std::set<uint64_t>& lines) {
 std::optional<explain::Fix> fix_of_environment() {
     const std::string where = setting("FIX");
     if (where.empty()) return std::nullopt;
-    return explain::Fix{where, lines_of(setting("FIX_LINES"))};
+    return explain::Fix{where, lines_of(setting("FIX_LINES")), lines_of(setting("OWN_LINES"))};
 }
 
 // What this run is to look at, and nothing else.
@@ -186,6 +187,7 @@ std::string further_runs(const Run& run) {
                                                .add("violation", uint64_t{number})
                                                .add("where", fix.where)
                                                .add("lines_after", text_of(fix.lines_after))
+                                               .add("own_lines", text_of(fix.own_lines))
                                                .text();
     return explain::JsonObject()
                .raw("fixes", "[" + out + "]")
