@@ -165,6 +165,12 @@ class CrashRun(unittest.TestCase):
         self.assertEqual(done.returncode, VIOLATION)
         self.assertIn(f"does not run again: what '{folder}' was cannot be put back", done.stdout)
 
+    def test_a_fix_is_tried_on_the_lines_of_its_violation(self):
+        """Where the budget leaves out what fails with the fix."""
+        done = self.ledger(VIOLATION, "before_others", "before_others")
+        self.assertRegex(done.stdout, "  order: .*, which is called first\n  tried: .* it is found "
+                                      "all the same\n")
+
     def test_a_workload_that_goes_elsewhere(self):
         """Its input is used up, if it is no file; or it prints less. That mends nothing."""
         told = [LEDGER, "write", self.file, "as_told"]

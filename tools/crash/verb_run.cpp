@@ -170,8 +170,11 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
         "The workload has one thread that stores, is not linked statically and ends by exit. Of\n"
         "the programs that it starts one maps the file: a second one is an error. Where images\n"
         "fail the workload runs again, over the file as it was, for crash points before and for\n"
-        "each fix that is tried. The file is left as the workload leaves it: make it again what it "
-        "was before the next run.");
+        "each fix that is tried; with the same standard input, if that is a file, and otherwise "
+        "an\n"
+        "empty one. The file is left as the workload leaves it: make it again what it was before "
+        "the\n"
+        "next run.");
     app->add_option("--file", verb->file, "The file that the workload maps, or the folder of it")
         ->required()
         ->check(not_empty())
