@@ -216,6 +216,19 @@ class CrashRun(unittest.TestCase):
         self.assertEqual([name for name in os.listdir(self.images) if name.startswith("again.")],
                          ["again.json"])
 
+    def test_a_replay_where_nothing_can_be_written(self):
+        def zeros():
+            with open(self.file, "wb") as file:
+                file.truncate(16384)
+        zeros()
+        done = self.ledger(VIOLATION, "count_first", "right", "--json", "-", "--fixes", "0")
+        line = json.loads(done.stdout)["violations"][0]["replay"]
+        zeros()
+        write = f"trap '' XFSZ; ulimit -f 0; {LEDGER} write {self.file} count_first"
+        done = self.run_crash(IO, ["sh", "-c", write], "true", "--replay", line, "--image",
+                              self.images + "/image")
+        self.assertIn("refused.txt' was not written whole: is the folder full?", done.stderr)
+
     def hanging(self):
         """A workload that does not end when it is run again, nor does what it starts."""
         return ["sh", "-c", f"{LEDGER} write {self.file} no_flush_last; test -e "
