@@ -3,6 +3,7 @@ and ones that are not."""
 import ctypes.util
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -224,9 +225,9 @@ class CrashRun(unittest.TestCase):
         done = self.ledger(VIOLATION, "count_first", "right", "--json", "-", "--fixes", "0")
         line = json.loads(done.stdout)["violations"][0]["replay"]
         zeros()
-        write = f"trap '' XFSZ; ulimit -f 0; {LEDGER} write {self.file} count_first"
-        done = self.run_crash(IO, ["sh", "-c", write], "true", "--replay", line, "--image",
-                              self.images + "/image")
+        done = self.run_crash(IO, [LEDGER, "write", self.file, "count_first"], "true", "--replay",
+                              line, "--image", self.images + "/image", restore_signals=False,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
         self.assertIn("refused.txt' was not written whole: is the folder full?", done.stderr)
 
     def hanging(self):
