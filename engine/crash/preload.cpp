@@ -255,8 +255,10 @@ class Preloaded {
     }
 
   private:
-    // The number of the error, and its words.
+    // The number of the error, and its words: those of the program that maps the file, rather than
+    // of one that starts it.
     void refuse(const Error& error) const {
+        if (foreign_) ::unlink((options_.image_folder + "/refused.txt").c_str());
         (void)write_file(options_.image_folder + "/refused.txt",
                          std::to_string(static_cast<int>(error.code)) + " " + error.message);
     }

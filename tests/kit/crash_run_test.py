@@ -217,6 +217,22 @@ class CrashRun(unittest.TestCase):
         self.assertEqual([name for name in os.listdir(self.images) if name.startswith("again.")],
                          ["again.json"])
 
+    def test_a_replay_of_what_a_shell_starts(self):
+        """The shell is another program than the line's; what counts is the one that maps the file."""
+        def run(code, how, *options):
+            if os.path.exists(self.file):
+                os.remove(self.file)
+            write = f"{LEDGER} write {self.file} {how}; true"
+            return self.run_crash(code, ["sh", "-c", write], f"{LEDGER} check right", *options)
+        done = run(VIOLATION, "count_first", "--json", "-", "--fixes", "0")
+        line = json.loads(done.stdout)["violations"][0]["replay"]
+        image = self.images + "/image"
+        run(OK, "count_first", "--replay", line, "--image", image)
+        with open(image, "rb") as one, open(self.images + "/violation-1.image", "rb") as other:
+            self.assertEqual(one.read(), other.read())
+        done = run(USAGE, "right", "--replay", line, "--image", image)
+        self.assertIn("stored elsewhere", done.stderr)
+
     def test_a_replay_where_nothing_can_be_written(self):
         def zeros():
             with open(self.file, "wb") as file:

@@ -56,15 +56,17 @@ ExitCode no_report(const RunRequest& verb, const std::string& wrong) {
 // The image that --replay names is there, or why it is not.
 ExitCode deliver_replayed(const RunRequest& verb, const std::string& wrong) {
     const std::string path = verb.in_folder("refused.txt");
+    if (text_of_file(verb.in_folder("replayed.txt"))) {
+        say("the image is in '" + verb.replayed_file + "'");
+        return ExitCode::ok;
+    }
     if (const auto refused = text_of_file(path)) {
         if (refused->empty()) return end_with(not_whole(path), false);
         const size_t end = refused->find(' ');  // of the error's number
         const auto code = static_cast<Errc>(std::stoi(refused->substr(0, end)));
         return end_with(Error{code, refused->substr(end + 1), {}, {}}, false);
     }
-    if (!text_of_file(verb.in_folder("replayed.txt"))) return no_report(verb, wrong);
-    say("the image is in '" + verb.replayed_file + "'");
-    return ExitCode::ok;
+    return no_report(verb, wrong);
 }
 
 // What a clean report does not say of the workload's promises.
