@@ -218,7 +218,7 @@ class CrashRun(unittest.TestCase):
                          ["again.json"])
 
     def test_a_replay_of_what_a_shell_starts(self):
-        """The shell is another program than the line's; what counts is the one that maps the file."""
+        """The shell is another program than that of the line, which maps the file."""
         def run(code, how, *options):
             if os.path.exists(self.file):
                 os.remove(self.file)
