@@ -9,8 +9,9 @@
 //   CINNABAR_CRASH_PAGES         where pages for the browser lie then, or nothing
 //   CINNABAR_CRASH_REPLAY, _IMAGE   the line of the one image that is wanted, and its file; or
 //                                nothing
-//   CINNABAR_CRASH_FIX, _FIX_LINES   the call behind which a flush and a fence are put in, and the
-//                                lines that come after them, or nothing
+//   CINNABAR_CRASH_FIX, _FIX_LINES, _OWN_LINES   the call behind which a flush and a fence are put
+//                                in, the lines that come after them, and those of which images are
+//                                tried first; or nothing
 //   CINNABAR_CRASH_EARLIER_LINES, _BEFORE   images of these lines alone are looked at, before this
 //                                crash point; or nothing
 //   CINNABAR_CRASH_SEED, _IMAGES, _RANDOM, _MILLISECONDS, _MEMORY, _VIOLATIONS
@@ -167,7 +168,7 @@ std::string text_of(const std::set<uint64_t>& lines) {
 std::optional<explain::Fix> fix_of_environment() {
     const std::string where = setting("FIX");
     if (where.empty()) return std::nullopt;
-    return explain::Fix{where, lines_of(setting("FIX_LINES"))};
+    return explain::Fix{where, lines_of(setting("FIX_LINES")), lines_of(setting("OWN_LINES"))};
 }
 
 // What this run is to look at, and nothing else.
@@ -188,6 +189,7 @@ std::string further_runs(const Run& run) {
                                                .add("violation", uint64_t{number})
                                                .add("where", fix.where)
                                                .add("lines_after", text_of(fix.lines_after))
+                                               .add("own_lines", text_of(fix.own_lines))
                                                .text();
     return explain::JsonObject()
                .raw("fixes", "[" + out + "]")
@@ -266,8 +268,10 @@ class Preloaded {
         return false;
     }
 
-    // The number of the error, and its words.
+    // The number of the error, and its words: those of the program that maps the file, rather than
+    // of one that starts it.
     void refuse(const Error& error) const {
+        if (foreign_) ::unlink((options_.image_folder + "/refused.txt").c_str());
         (void)write_file(options_.image_folder + "/refused.txt",
                          std::to_string(static_cast<int>(error.code)) + " " + error.message);
     }

@@ -161,6 +161,7 @@ void Run::explore(const std::string& where) {
     Budget budget = earlier_ ? Budget({options_.images_per_crash_point_max},
                                       options_.images_per_crash_point_max, 0)
                              : this->budget();
+    if (inserted_ && leaves_images_out()) show_own_lines(where);
     const auto visit_image = [&] { return visit(budget, where); };
     sim::Explored explored =
         earlier_ ? show_earlier(visit_image) : show(true, options_.random_images, visit_image);
@@ -187,12 +188,30 @@ sim::Explored Run::show_earlier(const std::function<bool()>& visit) {
     return {.crash_points = 1, .states_log10 = sim::states_log10(pending)};
 }
 
+// With a fix. They are not counted: the search may come to them again.
+void Run::show_own_lines(const std::string& where) {
+    uint64_t shown = 0;
+    const auto visit_image = [&] {
+        const Verdict verdict = judge(false);
+        if (!verdict.what.empty()) add_image(verdict, where);
+        return !has_enough() && ++shown < options_.images_per_crash_point_max;
+    };
+    const sim::PendingLines& pending = recorder_->medium().pending();
+    image_->begin(recorder_->medium().live(), pending);
+    explain::show_earlier(inserted_->own_lines, pending, *image_, visit_image);
+}
+
+bool Run::leaves_images_out() const {
+    const uint64_t max = options_.images_per_crash_point_max, drawn = options_.random_images;
+    const uint64_t at_most = images_at_most(recorder_->medium().pending());
+    return at_most > max || drawn > max - at_most;
+}
+
 // The image in which nothing survives, which comes first, is a level of its own: it is always
 // tried. Counting the others takes a run of the explorer, and only where the budget may not do.
 Budget Run::budget() {
     const uint64_t max = options_.images_per_crash_point_max, drawn = options_.random_images;
-    const uint64_t at_most = images_at_most(recorder_->medium().pending());
-    if (at_most <= max && drawn <= max - at_most) return {{max}, max, 0};
+    if (!leaves_images_out()) return {{max}, max, 0};
     const auto count = [this](bool pairs) { return show(pairs, 0, [] { return true; }).images; };
     const uint64_t lines = count(false), lines_and_pairs = count(true);
     return {{1, lines - 1, lines_and_pairs - lines, drawn}, max, options_.seed + number_};

@@ -94,6 +94,8 @@ class Run {
     void explore(const std::string& where);
     sim::Explored show(bool pairs, uint64_t random_images, const std::function<bool()>& visit);
     sim::Explored show_earlier(const std::function<bool()>& visit);
+    void show_own_lines(const std::string& where);
+    bool leaves_images_out() const;
     Budget budget();
     bool visit(Budget& budget, const std::string& where);
     void capture();

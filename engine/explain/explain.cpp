@@ -37,7 +37,7 @@ std::string order_of(const Failure& failure, Finding& finding) {
         return text_of(*survived) + " comes too early: nothing of what was stored by then is lost";
     if (survived && is_one_call(*lost, *survived))
         return text_of(*lost) + " is torn: a part of it survives without another";
-    finding.fix = Fix{lost->where, {}};
+    finding.fix = Fix{lost->where};
     if (survived && survived->where == lost->where && lost->where.starts_with("before ")) {
         for (const auto& [line, value] : finding.survived) finding.fix->lines_after.insert(line);
         return order_of_lines(*lost, *survived);
@@ -101,6 +101,8 @@ Finding explain(const Failure& failure, crash::Violation& violation) {
     Replay replay;
     replay.all_survives = finding.lost.size() <= finding.survived.size();
     const Lines& lines = replay.all_survives ? finding.lost : finding.survived;
+    if (finding.fix)
+        for (const auto& [line, value] : lines) finding.fix->own_lines.insert(line);
     Reducer(failure.pending, failure.image, {}, 0).put(replay.all_survives, lines);
     if (failure.tries_max > 0) {
         const std::string what = failure.wrong();
@@ -159,12 +161,17 @@ std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& vi
 
 void try_fixes(const std::map<size_t, Fix>& fixes, uint64_t fixes_max, Domain domain,
                const RunAgain& run_again, std::vector<crash::Violation>& violations) {
-    std::map<std::pair<std::string, std::set<uint64_t>>, Result<Tried>> tried;
+    using Key = std::pair<std::string, std::set<uint64_t>>;
+    std::map<Key, std::set<uint64_t>> own_lines;
+    for (const auto& [number, fix] : fixes)
+        own_lines[{fix.where, fix.lines_after}].insert(fix.own_lines.begin(), fix.own_lines.end());
+    std::map<Key, Result<Tried>> tried;
     for (const auto& [number, fix] : fixes) {
-        const std::pair key(fix.where, fix.lines_after);
+        const Key key(fix.where, fix.lines_after);
         auto known = tried.find(key);
         if (known == tried.end() && tried.size() < fixes_max)
-            known = tried.emplace(key, run_again(fix)).first;
+            known =
+                tried.emplace(key, run_again({fix.where, fix.lines_after, own_lines[key]})).first;
         if (known == tried.end()) continue;
         const Result<Tried>& run = known->second;
         violations[number].fix =

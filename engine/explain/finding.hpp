@@ -17,10 +17,12 @@ namespace cinnabar::explain {
 using Names = std::function<std::string(Site)>;
 
 // A flush and a fence (or a sync) that are not there, tried in their place: behind the stores of
-// one call. Of what one call has stored or noticed, these lines come after it.
+// one call. Of what one call has stored or noticed, these lines come after it. Where not all images
+// can be tried, those are tried first that the violation's own lines make, the fewest.
 struct Fix {
     std::string where;
-    std::set<uint64_t> lines_after;
+    std::set<uint64_t> lines_after = {};
+    std::set<uint64_t> own_lines = {};
 };
 
 struct Finding {

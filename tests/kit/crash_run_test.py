@@ -3,6 +3,7 @@ and ones that are not."""
 import ctypes.util
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -165,6 +166,12 @@ class CrashRun(unittest.TestCase):
         self.assertEqual(done.returncode, VIOLATION)
         self.assertIn(f"does not run again: what '{folder}' was cannot be put back", done.stdout)
 
+    def test_a_fix_is_tried_on_the_lines_of_its_violation(self):
+        """Where the budget leaves out what fails with the fix."""
+        done = self.ledger(VIOLATION, "before_others", "before_others")
+        self.assertRegex(done.stdout, "  order: .*, which is called first\n  tried: .* it is found "
+                                      "all the same\n")
+
     def test_a_workload_that_goes_elsewhere(self):
         """Its input is used up, if it is no file; or it prints less. That mends nothing."""
         told = [LEDGER, "write", self.file, "as_told"]
@@ -209,6 +216,35 @@ class CrashRun(unittest.TestCase):
                          r"/again\.\w+/" + whole.replace("?", r"\?"))
         self.assertEqual([name for name in os.listdir(self.images) if name.startswith("again.")],
                          ["again.json"])
+
+    def test_a_replay_of_what_a_shell_starts(self):
+        """The shell is another program than that of the line, which maps the file."""
+        def run(code, how, *options):
+            if os.path.exists(self.file):
+                os.remove(self.file)
+            write = f"{LEDGER} write {self.file} {how}; true"
+            return self.run_crash(code, ["sh", "-c", write], f"{LEDGER} check right", *options)
+        done = run(VIOLATION, "count_first", "--json", "-", "--fixes", "0")
+        line = json.loads(done.stdout)["violations"][0]["replay"]
+        image = self.images + "/image"
+        run(OK, "count_first", "--replay", line, "--image", image)
+        with open(image, "rb") as one, open(self.images + "/violation-1.image", "rb") as other:
+            self.assertEqual(one.read(), other.read())
+        done = run(USAGE, "right", "--replay", line, "--image", image)
+        self.assertIn("stored elsewhere", done.stderr)
+
+    def test_a_replay_where_nothing_can_be_written(self):
+        def zeros():
+            with open(self.file, "wb") as file:
+                file.truncate(16384)
+        zeros()
+        done = self.ledger(VIOLATION, "count_first", "right", "--json", "-", "--fixes", "0")
+        line = json.loads(done.stdout)["violations"][0]["replay"]
+        zeros()
+        done = self.run_crash(IO, [LEDGER, "write", self.file, "count_first"], "true", "--replay",
+                              line, "--image", self.images + "/image", restore_signals=False,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
+        self.assertIn("refused.txt' was not written whole: is the folder full?", done.stderr)
 
     def hanging(self):
         """A workload that does not end when it is run again, nor does what it starts."""

@@ -5,8 +5,8 @@
 //   ledger check HOW IMAGE    reads what was printed on its standard input, and judges the image
 //
 // HOW of write: right, count_first, no_flush_last, interrupted, dies, exits_3, forks, elsewhere,
-// amidst_others, as_told (by its standard input). Of check: right, hangs, crashes, refuses,
-// exits_9, silent, amidst_others.
+// amidst_others, before_others, as_told (by its standard input). Of check: right, hangs, crashes,
+// refuses, exits_9, silent, amidst_others, before_others.
 #include <libpmem.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -110,7 +110,31 @@ int write_as_told(Ledger& ledger) {
     return 0;
 }
 
+// The count before its entry, each told by a call that flushes nothing of them, and not forced
+// either, unlike 60 lines that are stored first.
+int write_before_others(Others& others) {
+    for (size_t i = 0; i < 60; ++i) others.lines[i].number = i + 1;
+    others.ledger.count = 1;
+    pmem_flush(&others.lines[60], sizeof(Entry));
+    others.ledger.entries[0].number = 1;
+    pmem_flush(&others.lines[60], sizeof(Entry));
+    pmem_persist(others.lines, 60 * sizeof(Entry));
+    others.lines[60].number = 1;
+    pmem_persist(&others.lines[60], sizeof(Entry));
+    return 0;
+}
+
+// Which is wrong where all of the 60 are there.
+int check_before_others(const Others& others) {
+    for (size_t i = 0; i < 60; ++i)
+        if (others.lines[i].number == 0) return 0;
+    if (others.ledger.count == 0 || others.ledger.entries[0].number != 0) return 0;
+    std::puts("counted and not there");
+    return 1;
+}
+
 int write(const char* path, const std::string& how) {
+    if (how == "before_others") return write_before_others(*reinterpret_cast<Others*>(map(path)));
     if (how == "as_told") return write_as_told(*map(path));
     if (how == "amidst_others") return write_amidst_others(*reinterpret_cast<Others*>(map(path)));
     if (how == "interrupted") interrupt_calls();
@@ -140,6 +164,8 @@ int check(const char* path, const std::string& how) {
     const Ledger& ledger = *map(path);
     if (how == "amidst_others")
         return check_amidst_others(*reinterpret_cast<const Others*>(&ledger));
+    if (how == "before_others")
+        return check_before_others(*reinterpret_cast<const Others*>(&ledger));
     if (how == "hangs" && ledger.count == 2) ::pause();
     if (how == "crashes" && ledger.count == 2) std::abort();
     if (how == "refuses" && ledger.count == 0) return 2;

@@ -424,6 +424,34 @@ TEST(CrashReport, TheEarliestCrashPointHasTheFewestOperations) {
         EXPECT_FALSE(entry.is_directory()) << entry.path();
 }
 
+// A fence behind the record mends nothing where the count is stored before it; but there 62 lines
+// are pending, of which the budget leaves out what fails. The violation's own lines show it.
+TEST(CrashReport, ABudgetDoesNotHideThatAFixMendsNothing) {
+    crash::Region region = new_region();
+    crash::Test test = late_test(region);
+    test.workload = [&](crash::History& history) {
+        auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+        history.begin("first");
+        for (size_t line = 2; line < 62; ++line) region.store(&words[line * 8], uint64_t{line});
+        region.store(&words[0], uint64_t{1});
+        region.store(&words[8], uint64_t{1});
+        history.begin("second");
+        region.persist(&words[16], 60 * 64);
+        region.store(&words[62 * 8], uint64_t{1});
+        history.begin("third");
+    };
+    test.recover = [](std::span<std::byte> image) {
+        const auto* words = reinterpret_cast<const uint64_t*>(image.data());
+        for (size_t line = 2; line < 62; ++line)
+            if (words[line * 8] == 0) return std::string();
+        return std::string(words[0] == 1 && words[8] == 0 ? "half" : "");
+    };
+    const crash::Options options{.images_per_crash_point_max = 12, .random_images = 0};
+    const auto report = crash::run(region, test, options).value();
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    EXPECT_TRUE(report.violations[0].fix.ends_with(" it is found all the same")) << report.text();
+}
+
 TEST(CrashReport, SaysWhatIsKnownOfEarlierCrashPoints) {
     crash::Region region = new_region();
     crash::Test test = record_test(region, 1);

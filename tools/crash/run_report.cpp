@@ -86,7 +86,8 @@ crash::Report report_of(const Json& json) {
 Remaining remaining_of(const Json& json) {
     Remaining remaining;
     for (const Json& one : json["fixes"])
-        remaining.fixes[one["violation"]] = {bytes_of(one["where"]), lines_of(one["lines_after"])};
+        remaining.fixes[one["violation"]] = {bytes_of(one["where"]), lines_of(one["lines_after"]),
+                                             lines_of(one["own_lines"])};
     if (const uint64_t before = json["earlier_before"]; before > 0)
         remaining.earlier = {lines_of(json["earlier_lines"]), before};
     return remaining;

@@ -31,6 +31,7 @@ void set_further(const Further& further) {
     if (further.fix) {
         set("FIX", further.fix->where);
         set("FIX_LINES", text_of_lines(further.fix->lines_after));
+        set("OWN_LINES", text_of_lines(further.fix->own_lines));
     }
     if (further.earlier) {
         set("EARLIER_LINES", text_of_lines(further.earlier->lines));

@@ -56,15 +56,17 @@ ExitCode no_report(const RunRequest& verb, const std::string& wrong) {
 // The image that --replay names is there, or why it is not.
 ExitCode deliver_replayed(const RunRequest& verb, const std::string& wrong) {
     const std::string path = verb.in_folder("refused.txt");
+    if (text_of_file(verb.in_folder("replayed.txt"))) {
+        say("the image is in '" + verb.replayed_file + "'");
+        return ExitCode::ok;
+    }
     if (const auto refused = text_of_file(path)) {
         if (refused->empty()) return end_with(not_whole(path), false);
         const size_t end = refused->find(' ');  // of the error's number
         const auto code = static_cast<Errc>(std::stoi(refused->substr(0, end)));
         return end_with(Error{code, refused->substr(end + 1), {}, {}}, false);
     }
-    if (!text_of_file(verb.in_folder("replayed.txt"))) return no_report(verb, wrong);
-    say("the image is in '" + verb.replayed_file + "'");
-    return ExitCode::ok;
+    return no_report(verb, wrong);
 }
 
 // What a clean report does not say of the workload's promises.
@@ -176,8 +178,11 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
         "The workload has one thread that stores, is not linked statically and ends by exit. Of\n"
         "the programs that it starts one maps the file: a second one is an error. Where images\n"
         "fail the workload runs again, over the file as it was, for crash points before and for\n"
-        "each fix that is tried. The file is left as the workload leaves it: make it again what it "
-        "was before the next run.");
+        "each fix that is tried; with the same standard input, if that is a file, and otherwise "
+        "an\n"
+        "empty one. The file is left as the workload leaves it: make it again what it was before "
+        "the\n"
+        "next run.");
     app->add_option("--file", verb->file, "The file that the workload maps, or the folder of it")
         ->required()
         ->check(not_empty())
