@@ -151,24 +151,12 @@ std::string verdict_on(std::string_view end, const std::string& acknowledged) {
     return "the recovery command ended by " + std::string(end);
 }
 
-std::set<uint64_t> lines_of(const std::string& text) {
-    std::set<uint64_t> lines;
-    std::istringstream words(text);
-    for (uint64_t line = 0; words >> line;) lines.insert(line);
-    return lines;
-}
-
-std::string text_of(const std::set<uint64_t>& lines) {
-    std::string text;
-    for (const uint64_t line : lines) text += (text.empty() ? "" : " ") + std::to_string(line);
-    return text;
-}
-
 // The fix that this run is to try.
 std::optional<explain::Fix> fix_of_environment() {
     const std::string where = setting("FIX");
     if (where.empty()) return std::nullopt;
-    return explain::Fix{where, lines_of(setting("FIX_LINES")), lines_of(setting("OWN_LINES"))};
+    return explain::Fix{where, explain::lines_of_words(setting("FIX_LINES")),
+                        explain::lines_of_words(setting("OWN_LINES"))};
 }
 
 // What this run is to look at, and nothing else.
@@ -176,7 +164,7 @@ std::optional<explain::Earlier> earlier_of_environment() {
     explain::Earlier earlier;
     set_number("EARLIER_BEFORE", earlier.before);
     if (earlier.before == 0) return std::nullopt;
-    earlier.lines = lines_of(setting("EARLIER_LINES"));
+    earlier.lines = explain::lines_of_words(setting("EARLIER_LINES"));
     return earlier;
 }
 
@@ -185,15 +173,16 @@ std::string further_runs(const Run& run) {
     const explain::Earlier earlier = run.earlier().value_or(explain::Earlier());
     std::string out;
     for (const auto& [number, fix] : run.fixes())
-        out += (out.empty() ? "" : ", ") + explain::JsonObject()
-                                               .add("violation", uint64_t{number})
-                                               .add("where", fix.where)
-                                               .add("lines_after", text_of(fix.lines_after))
-                                               .add("own_lines", text_of(fix.own_lines))
-                                               .text();
+        out += (out.empty() ? "" : ", ") +
+               explain::JsonObject()
+                   .add("violation", uint64_t{number})
+                   .add("where", fix.where)
+                   .add("lines_after", explain::words_of_lines(fix.lines_after))
+                   .add("own_lines", explain::words_of_lines(fix.own_lines))
+                   .text();
     return explain::JsonObject()
                .raw("fixes", "[" + out + "]")
-               .add("earlier_lines", text_of(earlier.lines))
+               .add("earlier_lines", explain::words_of_lines(earlier.lines))
                .add("earlier_before", earlier.before)
                .text() +
            "\n";

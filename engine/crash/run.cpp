@@ -75,7 +75,7 @@ Result<void> Run::check(const Test& test, const Options& options) {
 
 Result<void> Run::start() {
     for (const std::string& folder : {options_.image_folder, options_.page_folder})
-        if (!folder.empty()) explain::remove_folders(folder, "earlier.");
+        if (!folder.empty()) explain::remove_folders(folder, kEarlierFolders);
     return workers_->start();
 }
 

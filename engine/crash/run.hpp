@@ -25,6 +25,9 @@
 
 namespace cinnabar::crash {
 
+// Beside the images, while a further run looks at earlier crash points: a folder for what it keeps.
+inline constexpr const char* kEarlierFolders = "cinnabar-earlier.";
+
 class Run {
   public:
     // Both outlive it.

@@ -160,7 +160,7 @@ void Run::look_earlier(const Repeat& repeat) {
     if (!sought || options_.fixes_max == 0) return;
     const std::string in =
         options_.image_folder.empty() ? options_.page_folder : options_.image_folder;
-    std::string folder = in + "/earlier.XXXXXX";
+    std::string folder = in + "/" + kEarlierFolders + "XXXXXX";
     if (!in.empty() && ::mkdtemp(folder.data()) == nullptr) return;
     Options options = options_;
     for (std::string* path : {&options.image_folder, &options.page_folder})

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <sstream>
 
 namespace cinnabar::explain {
 
@@ -98,6 +99,19 @@ std::string text_of_lines(const sim::PendingLines& pending, const Lines& lines, 
 }
 
 }  // namespace
+
+std::string words_of_lines(const std::set<uint64_t>& lines) {
+    std::string words;
+    for (const uint64_t line : lines) words += (words.empty() ? "" : " ") + std::to_string(line);
+    return words;
+}
+
+std::set<uint64_t> lines_of_words(const std::string& words) {
+    std::set<uint64_t> lines;
+    std::istringstream in(words);
+    for (uint64_t line = 0; in >> line;) lines.insert(line);
+    return lines;
+}
 
 std::optional<Finding::Store> first_lost(const sim::PendingLines& pending, const Lines& lost,
                                          const Names& name) {

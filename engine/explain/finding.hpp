@@ -16,6 +16,10 @@ namespace cinnabar::explain {
 // What the call is called that stored from there.
 using Names = std::function<std::string(Site)>;
 
+// Lines as words, from one process to another: "1 5 9", and the reverse.
+std::string words_of_lines(const std::set<uint64_t>& lines);
+std::set<uint64_t> lines_of_words(const std::string& words);
+
 // A flush and a fence (or a sync) that are not there, tried in their place: behind the stores of
 // one call. Of what one call has stored or noticed, these lines come after it. Where not all images
 // can be tried, those are tried first that the violation's own lines make, the fewest.

@@ -14,10 +14,9 @@ namespace {
 
 // Power fails in a life at a fence that is drawn: what that leaves, and the state by then of what
 // is to be compared with it.
-template <class State>
 class PowerLoss {
   public:
-    PowerLoss(Trial& trial, OneStream& setup, State& state, std::mt19937_64& random)
+    PowerLoss(Trial& trial, OneStream& setup, Carried::State& state, std::mt19937_64& random)
         : trial_(trial), setup_(setup), state_(state), random_(random), fence_(random() % 24) {
         setup.life.medium().on_crash_point([this](Site) {
             if (fences_++ == fence_) fail();
@@ -50,13 +49,13 @@ class PowerLoss {
 
     Trial& trial_;
     OneStream& setup_;
-    State& state_;
+    Carried::State& state_;
     std::mt19937_64& random_;
     const uint64_t fence_;
     uint64_t fences_ = 0;
     std::vector<std::byte> image_;
     History history_;
-    State state_then_;
+    Carried::State state_then_;
 };
 
 // Of a full log: all but the last records that are durable.
@@ -90,10 +89,9 @@ std::string many_lives(Trial& trial) {
     OneStream setup(trial.life, {.segments = 4, .seed = trial.seed});
     const ServiceId keeper = setup.add_service();
     std::mt19937_64 random(trial.seed);
-    struct {
-    } nothing_else;
+    Carried::State none;
     for (int life = 0; life < kManyLives; ++life) {
-        PowerLoss loss(trial, setup, nothing_else, random);
+        PowerLoss loss(trial, setup, none, random);
         std::string wrong = live_once(setup, keeper, random);
         if (wrong.empty()) wrong = loss.take_effect();
         if (!wrong.empty()) return "life " + std::to_string(life) + ": " + wrong;

@@ -220,6 +220,27 @@ TEST(BadRecovery, ARecoveryThatIsNotDeterministic) {
                      ViolationKind::not_deterministic, "first ''");
 }
 
+// Twice it comes to what is wrong, in two processes, and to nothing wrong when the image is to be
+// reduced: no call is to blame.
+TEST(BadRecovery, AFailureThatGoesAway) {
+    void* shared = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(shared, MAP_FAILED);
+    int& failures = *static_cast<int*>(shared);
+    crash::Region region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::count_before_note);
+    test.recover = [&failures](std::span<std::byte> image) {
+        const Notebook& book = *reinterpret_cast<const Notebook*>(image.data());
+        const bool is_wrong = book.count > 0 && book.notes[book.count - 1].length == 0;
+        return is_wrong && ++failures > 2 ? std::string() : recover_notebook(image);
+    };
+    const crash::Report report = report_of(test, region, {.violations_max = 1});
+    expect_violation(report, ViolationKind::not_deterministic, "first 'only the first 0 of 1");
+    EXPECT_TRUE(report.violations[0].what.ends_with("', then nothing is wrong with the same image"))
+        << report.text();
+    EXPECT_EQ(report.violations[0].order + report.violations[0].fix, "");
+    ::munmap(shared, 4096);
+}
+
 TEST(BadRecovery, ARecoveryThatIsNotIdempotent) {
     expect_violation(report_of([](std::span<std::byte> image) {
                          auto& length = reinterpret_cast<Notebook*>(image.data())->notes[14].length;

@@ -39,6 +39,10 @@ class CrashRun(unittest.TestCase):
         return self.run_crash(code, [LEDGER, "write", self.file, write],
                               f"{LEDGER} check {check}", *options)
 
+    def folders(self):
+        """Those beside the images: of further runs, or somebody's own."""
+        return [entry.name for entry in os.scandir(self.images) if entry.is_dir()]
+
     def test_right(self):
         done = self.ledger(OK, "right", "right", "--json", "-")
         report = json.loads(done.stdout)
@@ -99,8 +103,7 @@ class CrashRun(unittest.TestCase):
         self.assertEqual(done.stderr.count(f"runs the workload again, {fix}"), 1)
         with open(os.path.join(self.images, "violation-1.html"), encoding="utf-8") as file:
             self.assertIn(f"<dt>Tried</dt><dd>{fix}", file.read())
-        self.assertEqual([name for name in os.listdir(self.images) if name.startswith("again")],
-                         ["again.json"])
+        self.assertEqual(self.folders(), [])
         os.remove(self.file)
         done = self.ledger(VIOLATION, "no_flush_last", "right", "--fixes", "0")
         self.assertNotIn("  tried: ", done.stdout)
@@ -128,8 +131,7 @@ class CrashRun(unittest.TestCase):
             page = file.read()
         self.assertIn(early["replay"], page)
         self.assertIn(early["fix"], page)
-        self.assertEqual([name for name in os.listdir(self.images) if name.startswith("again")],
-                         ["again.json"])
+        self.assertEqual(self.folders(), [])
         with open(early["image"], "rb") as file:
             kept = file.read()
         with open(self.file, "wb"):
@@ -165,6 +167,24 @@ class CrashRun(unittest.TestCase):
                               "no_flush_last")
         self.assertEqual(done.returncode, VIOLATION)
         self.assertIn(f"does not run again: what '{folder}' was cannot be put back", done.stdout)
+
+    def test_a_folder_that_nobody_may_look_into(self):
+        """Beside the file. Nobody is who runs this, as root may look anywhere."""
+        folder = os.path.join(os.path.dirname(self.file), "pool")
+        os.makedirs(folder + "/secret", mode=0o777)
+        os.chmod(folder + "/secret", 0)
+        as_nobody = {}
+        if os.getuid() == 0:
+            for path in (os.path.dirname(self.file), folder, self.images):
+                os.chmod(path, 0o777)
+            as_nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+        try:
+            done = self.run_words("--file", folder, "--image-dir", self.images, "--recover-cmd",
+                                  f"{LEDGER} check right", "--", LEDGER, "write",
+                                  folder + "/ledger", "right", **as_nobody)
+        except PermissionError:
+            self.skipTest("nobody may not run the program where it is built")
+        self.assertEqual(done.returncode, OK, done.stdout + done.stderr)
 
     def test_a_fix_is_tried_on_the_lines_of_its_violation(self):
         """Where the budget leaves out what fails with the fix."""
@@ -213,9 +233,8 @@ class CrashRun(unittest.TestCase):
         again = f"test -e {self.images}/once && {limit}; {write}"
         done = self.run_crash(VIOLATION, ["sh", "-c", again], check, images=2)
         self.assertRegex(done.stdout, "  tried: .* does not run again: '" + self.images +
-                         r"/again\.\w+/" + whole.replace("?", r"\?"))
-        self.assertEqual([name for name in os.listdir(self.images) if name.startswith("again.")],
-                         ["again.json"])
+                         r"/cinnabar-again\.\w+/" + whole.replace("?", r"\?"))
+        self.assertEqual(self.folders(), [])
 
     def test_a_replay_of_what_a_shell_starts(self):
         """The shell is another program than that of the line, which maps the file."""
@@ -281,12 +300,10 @@ class CrashRun(unittest.TestCase):
             self.assertEqual(running.wait(timeout=60), -signal.SIGTERM)
         self.assert_sleep_ends()
 
-        def left():
-            return [name for name in os.listdir(self.images)
-                    if name.startswith("again.") and name != "again.json"]
-        self.assertEqual(len(left()), 1)
+        self.assertEqual(len(self.folders()), 1)
+        os.mkdir(self.images + "/again.backup")
         self.ledger(OK)
-        self.assertEqual(left(), [])
+        self.assertEqual(self.folders(), ["again.backup"])
 
     def test_each_violation_names_its_files(self):
         done = self.ledger(VIOLATION, "count_first", "right", "--page", self.images, "--json",

@@ -75,23 +75,35 @@ struct Others {
     Entry lines[61];
 };
 
-int write_amidst_others(Others& others) {
-    others.ledger.entries[0].number = 1;
-    others.ledger.count = 1;
+void store_sixty(Others& others) {
     for (size_t i = 0; i < 60; ++i) others.lines[i].number = i + 1;
+}
+
+int force_sixty(Others& others) {
     pmem_persist(others.lines, 60 * sizeof(Entry));
     others.lines[60].number = 1;
     pmem_persist(&others.lines[60], sizeof(Entry));
     return 0;
 }
 
+int say_whether_counted(const Others& others) {
+    if (others.ledger.count == 0 || others.ledger.entries[0].number != 0) return 0;
+    std::puts("counted and not there");
+    return 1;
+}
+
+int write_amidst_others(Others& others) {
+    others.ledger.entries[0].number = 1;
+    others.ledger.count = 1;
+    store_sixty(others);
+    return force_sixty(others);
+}
+
 // Which is wrong where of the 60 all are there, or none.
 int check_amidst_others(const Others& others) {
     for (size_t i = 1; i < 60; ++i)
         if ((others.lines[i].number != 0) != (others.lines[0].number != 0)) return 0;
-    if (others.ledger.count == 0 || others.ledger.entries[0].number != 0) return 0;
-    std::puts("counted and not there");
-    return 1;
+    return say_whether_counted(others);
 }
 
 // Of three entries the last one is made durable with its count; without a word there is one entry.
@@ -113,24 +125,19 @@ int write_as_told(Ledger& ledger) {
 // The count before its entry, each told by a call that flushes nothing of them, and not forced
 // either, unlike 60 lines that are stored first.
 int write_before_others(Others& others) {
-    for (size_t i = 0; i < 60; ++i) others.lines[i].number = i + 1;
+    store_sixty(others);
     others.ledger.count = 1;
     pmem_flush(&others.lines[60], sizeof(Entry));
     others.ledger.entries[0].number = 1;
     pmem_flush(&others.lines[60], sizeof(Entry));
-    pmem_persist(others.lines, 60 * sizeof(Entry));
-    others.lines[60].number = 1;
-    pmem_persist(&others.lines[60], sizeof(Entry));
-    return 0;
+    return force_sixty(others);
 }
 
 // Which is wrong where all of the 60 are there.
 int check_before_others(const Others& others) {
     for (size_t i = 0; i < 60; ++i)
         if (others.lines[i].number == 0) return 0;
-    if (others.ledger.count == 0 || others.ledger.entries[0].number != 0) return 0;
-    std::puts("counted and not there");
-    return 1;
+    return say_whether_counted(others);
 }
 
 int write(const char* path, const std::string& how) {

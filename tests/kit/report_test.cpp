@@ -364,6 +364,23 @@ TEST(CrashReport, OneReasonIsOneViolation) {
     EXPECT_GT(report.violations[0].images, 10u);
 }
 
+// 60 lines, from the third on; the first has a count and the second its record.
+void store_sixty_lines(crash::Region& region, uint64_t* words) {
+    for (size_t line = 2; line < 62; ++line) region.store(&words[line * 8], uint64_t{line});
+}
+
+// They are durable then, in the second operation, and one more is stored.
+void force_sixty_lines(crash::Region& region, uint64_t* words, crash::History& history) {
+    history.begin("second");
+    region.persist(&words[16], 60 * 64);
+    region.store(&words[62 * 8], uint64_t{1});
+    history.begin("third");
+}
+
+std::string half_of(const uint64_t* words) {
+    return words[0] == 1 && words[8] == 0 ? "half" : "";
+}
+
 // A count before its record, both never forced, which is wrong where of 60 other lines all are
 // there or none. While these are pending the budget leaves out what fails; beside durable ones not.
 crash::Test late_test(crash::Region& region) {
@@ -373,17 +390,14 @@ crash::Test late_test(crash::Region& region) {
         history.begin("first");
         region.store(&words[8], uint64_t{1});
         region.store(&words[0], uint64_t{1});
-        for (size_t line = 2; line < 62; ++line) region.store(&words[line * 8], uint64_t{line});
-        history.begin("second");
-        region.persist(&words[16], 60 * 64);
-        region.store(&words[62 * 8], uint64_t{1});
-        history.begin("third");
+        store_sixty_lines(region, words);
+        force_sixty_lines(region, words, history);
     };
     test.recover = [](std::span<std::byte> image) {
         const auto* words = reinterpret_cast<const uint64_t*>(image.data());
         for (size_t line = 3; line < 62; ++line)
             if ((words[line * 8] != 0) != (words[16] != 0)) return std::string();
-        return std::string(words[0] == 1 && words[8] == 0 ? "half" : "");
+        return half_of(words);
     };
     test.check = [](std::string_view digest, const crash::History&) { return std::string(digest); };
     return test;
@@ -402,7 +416,8 @@ TEST(CrashReport, TheEarliestCrashPointHasTheFewestOperations) {
         "operation 1 (crash point 3); no earlier crash point fails so, of what was tried there");
     options.fixes_max = 1;
     options.image_folder = options.page_folder = folder.path();
-    std::filesystem::create_directory(folder.file("earlier.abcdef"));  // of a run that was killed
+    std::filesystem::create_directory(folder.file("cinnabar-earlier.abcdef"));  // it was killed
+    std::filesystem::create_directory(folder.file("earlier.backup"));           // somebody's own
     const auto report = crash::run(region, test, options).value();
     ASSERT_EQ(report.violations.size(), 1u) << report.text();
     const crash::Violation& early = report.violations[0];
@@ -420,6 +435,7 @@ TEST(CrashReport, TheEarliestCrashPointHasTheFewestOperations) {
     const std::string kept = text_of_file(early.image_file);
     EXPECT_TRUE(std::ranges::equal(std::as_bytes(std::span(kept)), *image));
     EXPECT_NE(text_of_file(early.page_file).find(early.replay), std::string::npos);
+    EXPECT_TRUE(std::filesystem::remove(folder.file("earlier.backup")));
     for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
         EXPECT_FALSE(entry.is_directory()) << entry.path();
 }
@@ -432,19 +448,16 @@ TEST(CrashReport, ABudgetDoesNotHideThatAFixMendsNothing) {
     test.workload = [&](crash::History& history) {
         auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
         history.begin("first");
-        for (size_t line = 2; line < 62; ++line) region.store(&words[line * 8], uint64_t{line});
+        store_sixty_lines(region, words);
         region.store(&words[0], uint64_t{1});
         region.store(&words[8], uint64_t{1});
-        history.begin("second");
-        region.persist(&words[16], 60 * 64);
-        region.store(&words[62 * 8], uint64_t{1});
-        history.begin("third");
+        force_sixty_lines(region, words, history);
     };
     test.recover = [](std::span<std::byte> image) {
         const auto* words = reinterpret_cast<const uint64_t*>(image.data());
         for (size_t line = 2; line < 62; ++line)
             if (words[line * 8] == 0) return std::string();
-        return std::string(words[0] == 1 && words[8] == 0 ? "half" : "");
+        return half_of(words);
     };
     const crash::Options options{.images_per_crash_point_max = 12, .random_images = 0};
     const auto report = crash::run(region, test, options).value();

@@ -31,7 +31,7 @@ std::chrono::milliseconds time_max(const FirstRun& first) {
 class Again {
   public:
     Again(const RunRequest& request, const FirstRun& first) : request_(request), first_(first) {
-        std::string folder = request.in_folder("again.XXXXXX");
+        std::string folder = request.in_folder(kAgainFolders) + "XXXXXX";
         if (::mkdtemp(folder.data()) == nullptr) {
             failed_ = explain::cannot_be_written(folder);
             return;

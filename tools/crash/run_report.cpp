@@ -1,8 +1,5 @@
 #include "run_report.hpp"
 
-#include <set>
-#include <sstream>
-
 #include "output.hpp"
 #include "run_workload.hpp"
 
@@ -27,14 +24,6 @@ std::string bytes_of(const Json& letters) {
         bytes += static_cast<char>((first & 0x03u) << 6 | (second & 0x3Fu));
     }
     return bytes;
-}
-
-// "1 5 9"
-std::set<uint64_t> lines_of(const Json& text) {
-    std::set<uint64_t> lines;
-    std::istringstream words(text.get<std::string>());
-    for (uint64_t line = 0; words >> line;) lines.insert(line);
-    return lines;
 }
 
 ViolationKind kind_of(const std::string& name) {
@@ -86,10 +75,11 @@ crash::Report report_of(const Json& json) {
 Remaining remaining_of(const Json& json) {
     Remaining remaining;
     for (const Json& one : json["fixes"])
-        remaining.fixes[one["violation"]] = {bytes_of(one["where"]), lines_of(one["lines_after"]),
-                                             lines_of(one["own_lines"])};
+        remaining.fixes[one["violation"]] = {bytes_of(one["where"]),
+                                             explain::lines_of_words(one["lines_after"]),
+                                             explain::lines_of_words(one["own_lines"])};
     if (const uint64_t before = json["earlier_before"]; before > 0)
-        remaining.earlier = {lines_of(json["earlier_lines"]), before};
+        remaining.earlier = {explain::lines_of_words(json["earlier_lines"]), before};
     return remaining;
 }
 

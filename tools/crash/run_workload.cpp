@@ -21,20 +21,14 @@ void set(const char* name, const std::string& value) {
     ::setenv((std::string("CINNABAR_CRASH_") + name).c_str(), value.c_str(), 1);
 }
 
-std::string text_of_lines(const std::set<uint64_t>& lines) {
-    std::string text;
-    for (const uint64_t line : lines) text += std::to_string(line) + " ";
-    return text;
-}
-
 void set_further(const Further& further) {
     if (further.fix) {
         set("FIX", further.fix->where);
-        set("FIX_LINES", text_of_lines(further.fix->lines_after));
-        set("OWN_LINES", text_of_lines(further.fix->own_lines));
+        set("FIX_LINES", explain::words_of_lines(further.fix->lines_after));
+        set("OWN_LINES", explain::words_of_lines(further.fix->own_lines));
     }
     if (further.earlier) {
-        set("EARLIER_LINES", text_of_lines(further.earlier->lines));
+        set("EARLIER_LINES", explain::words_of_lines(further.earlier->lines));
         set("EARLIER_BEFORE", std::to_string(further.earlier->before));
     }
     ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO);
@@ -90,7 +84,7 @@ void remove_reports(const RunRequest& request) {
     for (const char* name : {"report.json", "again.json", "second.txt", "refused.txt",
                              "replayed.txt", "late.txt", "fixed.txt", "together.txt", "mapped"})
         ::unlink(request.in_folder(name).c_str());
-    explain::remove_folders(request.image_folder, "again.");
+    explain::remove_folders(request.image_folder, kAgainFolders);
     if (!request.replay.empty()) return;
     remove_violations(request.image_folder, ".image");
     remove_violations(request.page_folder, ".html");

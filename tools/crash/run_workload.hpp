@@ -42,12 +42,15 @@ struct RunRequest {
 // Where the object is that is preloaded. Errors: not_found.
 Result<std::string> find_preload();
 
+// Beside the images, for as long as a further run takes: a folder for what it writes.
+inline constexpr const char* kAgainFolders = "cinnabar-again.";
+
 // What a further run is for, and how it is made.
 struct Further {
     std::optional<explain::Fix> fix;
     std::optional<explain::Earlier> earlier;
-    std::optional<off_t> input_at =
-        {};  // where the standard input is read from; nothing: it is empty
+    // Where the standard input is read from; nothing: it is empty.
+    std::optional<off_t> input_at = {};
     std::chrono::milliseconds time_max = {};
 };
 
