@@ -109,6 +109,7 @@ class Run {
     Verdict judge_digest(const std::string& digest, const History& history) const;
     // In run_violation.cpp: what becomes of an image that fails.
     void add_image(const Verdict& verdict, const std::string& where);
+    std::string begun_by_now() const;
     using Store = explain::Finding::Store;
     explain::Lines standing() const;
     explain::Finding explain(Violation& violation);

@@ -28,6 +28,13 @@ void Run::add(ViolationKind kind, std::string what) {
     report_.violations.push_back(std::move(violation));
 }
 
+// Nothing where the workload has no history.
+std::string Run::begun_by_now() const {
+    const size_t operations = history_.operations().size();
+    if (operations > 0) return "operation " + std::to_string(operations - 1);
+    return said_ ? "" : "before any operation";
+}
+
 void Run::add_image(const Verdict& verdict, const std::string& where) {
     ++bad_images_;
     const auto [known, is_new] =
@@ -42,10 +49,8 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
     violation.crash_point = number_;
     violation.where = where;
     violation.operations = history_.operations().size();
-    const bool knows_operations = violation.operations > 0 || !said_;
-    violation.since = explain::since_text(
-        number_, knows_operations ? std::optional(violation.operations) : std::nullopt,
-        !earlier_ && explored_.not_tried_log10() == 0);
+    violation.since = explain::since_text(number_, begun_by_now(),
+                                          !earlier_ && explored_.not_tried_log10() == 0);
     const explain::Lines shown = standing();
     explain::Finding finding = explain(violation);
     const auto same = std::ranges::find_if(report_.violations, [&](const Violation& other) {

@@ -22,13 +22,10 @@ void move_file(std::string& path, const std::string& folder, size_t number, cons
 
 }  // namespace
 
-std::string since_text(uint64_t crash_point, std::optional<uint64_t> operations, bool all_tried) {
+std::string since_text(uint64_t crash_point, const std::string& begun, bool all_tried) {
     std::string point = "crash point " + std::to_string(crash_point);
     if (crash_point == 1) point += ", the first";
-    if (operations)
-        point = (*operations == 0 ? "before any operation"
-                                  : "operation " + std::to_string(*operations - 1)) +
-                " (" + point + ")";
+    if (!begun.empty()) point = begun + " (" + point + ")";
     if (crash_point == 1) return point;
     return point + "; no earlier crash point fails so" +
            (all_tried ? ", and all images there were tried" : ", of what was tried there");

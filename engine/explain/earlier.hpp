@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,9 +16,9 @@
 
 namespace cinnabar::explain {
 
-// "operation 1 (crash point 6); no earlier crash point fails so, ..."; `operations`: begun by then,
-// where that is known.
-std::string since_text(uint64_t crash_point, std::optional<uint64_t> operations, bool all_tried);
+// "operation 1 (crash point 6); no earlier crash point fails so, ..."; `begun`: of which operation
+// that is, or nothing where nobody knows.
+std::string since_text(uint64_t crash_point, const std::string& begun, bool all_tried);
 
 // What such a run looks at: images of these lines, before this crash point.
 struct Earlier {

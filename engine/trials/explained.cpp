@@ -21,10 +21,15 @@ using crash::ViolationKind;
 
 constexpr uint64_t kTriesMax = 200;          // of a reduction, in each direction
 constexpr unsigned kSecondsForAnImage = 30;  // recovered and checked, on a busy machine too
+constexpr unsigned kSecondsForEarlier = 60;  // a run that looks at earlier crash points
 constexpr unsigned kSecondsForAll = 300;     // of one violation
 
 std::string name_in_words(Site site) {
     return site == Site::none ? "store of an earlier life" : std::string(name_of(site));
+}
+
+std::string append_in_words(uint64_t appends) {
+    return appends == 0 ? "before any append" : "append " + std::to_string(appends);
 }
 
 std::optional<Site> site_of(std::string_view name) {
@@ -83,7 +88,9 @@ class Explainer {
         violation.kind = first.kind;
         violation.what = first.wrong;
         violation.crash_point = place_.crash_point;
-        violation.since = explain::since_text(place_.crash_point, std::nullopt, false);
+        violation.operations = trial.appends;
+        violation.since =
+            explain::since_text(place_.crash_point, append_in_words(trial.appends), false);
         violation.where = without(crash.where, "crash at ");
         const sim::CrashMedium& medium = crash.life.medium();
         const explain::Failure failure{
@@ -111,6 +118,28 @@ class Explainer {
     const ScenarioRun& run_;
     Place place_;
 };
+
+// What such a run looks at beside.
+explain::Earlier earlier_than(const Explainer& one) {
+    explain::Earlier earlier;
+    earlier.before = one.violation.crash_point;
+    for (const auto* lines : {&one.finding.lost, &one.finding.survived})
+        for (const auto& [line, content] : *lines) earlier.lines.insert(line);
+    return earlier;
+}
+
+// What such a run came to, if that is the same at an earlier crash point, with fewer operations
+// begun.
+std::optional<Outcome> look_earlier(const ScenarioRun& run, const Explainer& one) {
+    if (!one.finding.lost_store && !one.finding.surviving_store) return std::nullopt;
+    const Outcome outcome =
+        run_forked(1, {.seconds_max = kSecondsForEarlier},
+                   [&](size_t, Outcome& its_own) { run_broken(run, its_own); })[0];
+    const bool is_earlier = outcome.wrong[0] != 0 && outcome.kind == one.violation.kind &&
+                            outcome.at.crash_point != 0 &&
+                            outcome.at.crash_point < one.violation.crash_point;
+    return is_earlier ? std::optional(outcome) : std::nullopt;
+}
 
 // The run once more, with the fix: what is found then. `tell` is told of a first word on that.
 void try_fix(const ScenarioRun& run, Explainer& one, const std::function<void()>& tell) {
@@ -151,22 +180,32 @@ std::string letter_of(const Unexplained& one, const Violation& violation) {
 void explain_one(const Unexplained& one, const Letter& letter) {
     ScenarioRun run = one.run;
     run.traced = !one.page_file.empty();
-    Explainer explainer(run, one.outcome);
+    std::optional<Explainer> explainer(std::in_place, run, one.outcome);
     const auto tell = [&] {
-        Violation told = explainer.violation;
+        Violation told = explainer->violation;
         if (run.traced && told.crash_point != 0) {
-            const std::string page = explain::page_of(told, explainer.finding, explainer.trace);
+            const std::string page = explain::page_of(told, explainer->finding, explainer->trace);
             explain::note_file(explain::write_page(one.page_file, page), one.page_file,
                                &Violation::page_file, told);
         }
         letter.write(letter_of(one, told));
     };
+    const auto explain_it = [&] {
+        explainer->explain(one.image_file);
+        std::string& replay = explainer->violation.replay;
+        if (!replay.empty()) replay = one.command(replay);
+        tell();
+    };
     tell();
-    explainer.explain(one.image_file);
-    std::string& replay = explainer.violation.replay;
-    if (!replay.empty()) replay = one.command(replay);
-    tell();
-    try_fix(run, explainer, tell);
+    explain_it();
+    run.earlier = earlier_than(*explainer);
+    if (const auto outcome = look_earlier(run, *explainer)) {
+        explainer.emplace(run, *outcome);
+        explain_it();
+    } else {
+        run.earlier.reset();
+    }
+    try_fix(run, *explainer, tell);
 }
 
 }  // namespace

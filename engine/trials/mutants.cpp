@@ -256,6 +256,7 @@ void run_broken(const ScenarioRun& run, Outcome& outcome,
                  .traced = run.traced},
                 run.seed, run.levels);
     trial.at = &outcome.at;
+    trial.earlier = run.earlier;
     if (prepare) prepare(trial);
     const std::string wrong = run.scenario->run(trial);
     outcome.set_wrong(wrong);

@@ -46,6 +46,7 @@ struct ScenarioRun {
     sim::ExploreOptions levels = {};
     // Does not change what is done to the medium:
     bool traced = false;
+    std::optional<explain::Earlier> earlier = {};  // images that are looked at too
     // Changes it:
     std::optional<Site> fenced = {};  // a flush and a fence behind the stores of this site
 };

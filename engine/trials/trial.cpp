@@ -46,9 +46,31 @@ void Explorer::look(const std::string& where) {
         if (!wrong.empty()) failure = where + ": " + wrong;
         return wrong.empty();
     }));
+    if (trial_ != nullptr && failure.empty()) look_earlier(place, where);
     if (trial_ != nullptr && failure.empty()) *trial_->at = outside;
     // Behind the images, which are to notice without it.
     if (failure.empty()) failure = medium.broken_rule();
+}
+
+// They are not counted, so that crash points and images have the numbers that they had without.
+void Explorer::look_earlier(Place place, const std::string& where) {
+    const auto& earlier = trial_->earlier;
+    if (!earlier || place.crash_point >= earlier->before) return;
+    const sim::PendingLines& pending = life_.medium().pending();
+    image_.begin(life_.medium().live(), pending);
+    trial_->looking = false;
+    explain::show_earlier(earlier->lines, pending, image_, [&] {
+        ++place.image;
+        *trial_->at = place;
+        const std::string wrong = place == trial_->wanted
+                                      ? trial_->found({where, life_, image_, check_})
+                                      : check_(image_);
+        image_.undo();  // what recovery has stored
+        if (!wrong.empty()) failure = where + ": " + wrong;
+        if (trial_->failed.empty()) trial_->failed = wrong;
+        return wrong.empty();
+    });
+    trial_->looking = true;
 }
 
 // Where the check explores in its turn, and that fails, the trial stays at the image there.

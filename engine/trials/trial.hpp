@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
 
+#include "explain/earlier.hpp"
 #include "sim/explore.hpp"
 #include "trials/oracle.hpp"
 #include "trials/place.hpp"
@@ -57,6 +59,9 @@ struct Trial {
     Place wanted = {};
     std::function<std::string(const Crash&)> found = {};
     bool looking = true;  // false: explorers show nothing
+    // After the images of a crash point before that one, those of these lines too. What is checked
+    // there explores no further.
+    std::optional<explain::Earlier> earlier = {};
 };
 
 // Checks every image of every crash point of a life, from now on.
@@ -78,6 +83,7 @@ class Explorer {
 
   private:
     Explorer(Trial* trial, Life& life, Check check, const sim::ExploreOptions& levels);
+    void look_earlier(Place place, const std::string& where);
     std::string check_at(const Place& place, const std::string& where);
     std::string crash_inside();
 
