@@ -44,6 +44,14 @@ std::string Carried::compare(Life& life) const {
     return "";
 }
 
+Explorer::Check Carried::check() const {
+    return [this](sim::Image& image) {
+        Crashed crashed(setup_.pool, image, setup_.options);
+        std::string wrong = crashed.recover();
+        return wrong.empty() ? compare(crashed.life) : wrong;
+    };
+}
+
 std::string Carried::deliver() {
     if (std::string wrong = compare(setup_.life); !wrong.empty()) return wrong;
     std::map<uint64_t, Lsn> found;

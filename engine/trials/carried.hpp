@@ -17,6 +17,8 @@ class Carried {
 
     // Of a life that has recovered. Empty, or what is wrong.
     std::string compare(Life& life) const;
+    // The same of each image of a crash.
+    Explorer::Check check() const;
     // The same of the setup's own next life, which goes on with what it was given.
     std::string deliver();
 

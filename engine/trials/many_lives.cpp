@@ -1,7 +1,8 @@
 // Ten thousand lives of a record each, in a log that is full now and again. In each power fails at
 // some fence of opening, appending, carrying or releasing, or at its end; the next one recovers
-// what that left.
+// what that left. Now and then all images of a life are looked at, and it ends at its end.
 #include <algorithm>
+#include <optional>
 #include <random>
 
 #include "base/check.hpp"
@@ -58,6 +59,23 @@ class PowerLoss {
     Carried::State state_then_;
 };
 
+constexpr int kExploredEvery = 128;  // lives; that is so at the end of each 128
+
+// Runs one life; where it is explored, instead of the power loss that was drawn.
+template <class Live>
+std::string live_once(Trial& trial, int life, OneStream& setup, PowerLoss& loss,
+                      const Explorer::Check& check, const Live& live) {
+    std::optional<Explorer> explorer;
+    if (life % kExploredEvery == kExploredEvery - 1) explorer.emplace(trial, setup.life, check);
+    std::string wrong = live();
+    if (explorer && wrong.empty()) {
+        explorer->look("the end of the life");
+        wrong = explorer->failure;
+    }
+    if (wrong.empty()) wrong = loss.take_effect();
+    return wrong.empty() ? "" : "life " + std::to_string(life) + ": " + wrong;
+}
+
 // Of a full log: all but the last records that are durable.
 Result<void> release_most(OneStream& setup, ServiceId keeper) {
     const auto& appended = setup.history["s"].appended;
@@ -72,7 +90,7 @@ Durability drawn_durability(std::mt19937_64& random) {
     return random() % 4 == 0 ? Durability::lazy : Durability::forced;
 }
 
-std::string live_once(OneStream& setup, ServiceId keeper, std::mt19937_64& random) {
+std::string live(OneStream& setup, ServiceId keeper, std::mt19937_64& random) {
     if (std::string wrong = recover(setup.pool, setup.life); !wrong.empty()) return wrong;
     if (std::string lost = deliver(setup.life, setup.history); !lost.empty()) return lost;
     const auto durability = drawn_durability(random);
@@ -92,9 +110,9 @@ std::string many_lives(Trial& trial) {
     Carried::State none;
     for (int life = 0; life < kManyLives; ++life) {
         PowerLoss loss(trial, setup, none, random);
-        std::string wrong = live_once(setup, keeper, random);
-        if (wrong.empty()) wrong = loss.take_effect();
-        if (!wrong.empty()) return "life " + std::to_string(life) + ": " + wrong;
+        const std::string wrong = live_once(trial, life, setup, loss, setup.prefix_check(),
+                                            [&] { return live(setup, keeper, random); });
+        if (!wrong.empty()) return wrong;
     }
     return "";
 }
@@ -113,10 +131,10 @@ class InDoubt {
           carried_(setup_),
           random_(trial.seed) {}
 
-    std::string live_once(Trial& trial) {
+    std::string live_once(Trial& trial, int life) {
         PowerLoss loss(trial, setup_, carried_.state, random_);
-        std::string wrong = live();
-        return wrong.empty() ? loss.take_effect() : wrong;
+        return trials::live_once(trial, life, setup_, loss, carried_.check(),
+                                 [this] { return live(); });
     }
 
     uint64_t decided = 0;
@@ -179,8 +197,7 @@ class InDoubt {
 std::string in_doubt(Trial& trial) {
     InDoubt lives(trial);
     for (int life = 0; life < kManyLives; ++life)
-        if (std::string wrong = lives.live_once(trial); !wrong.empty())
-            return "life " + std::to_string(life) + ": " + wrong;
+        if (std::string wrong = lives.live_once(trial, life); !wrong.empty()) return wrong;
     if (lives.decided > kManyLives / 1000 && lives.carried > kManyLives / 1000) return "";
     return std::string(kShowsNothing) + std::to_string(lives.decided) + " decided, " +
            std::to_string(lives.carried) + " carried";

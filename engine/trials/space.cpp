@@ -94,11 +94,7 @@ std::string carrying_forward(Trial& trial) {
     const ServiceId keeper = setup.add_service();
     if (auto opened = setup.life.open(); !opened) return opened.error().message;
     Carried carried(setup);
-    Explorer explorer(trial, setup.life, [&](sim::Image& image) {
-        Crashed crashed(setup.pool, image, setup.options);
-        std::string wrong = crashed.recover();
-        return wrong.empty() ? carried.compare(crashed.life) : wrong;
-    });
+    Explorer explorer(trial, setup.life, carried.check());
     auto core = setup.life.engine().stream("s");
     for (int i = 0; core->appended() < 8 * kSpan && explorer.failure.empty(); ++i) {
         auto lsn =

@@ -1,5 +1,6 @@
 #include "trials/trial.hpp"
 
+#include <bit>
 #include <utility>
 
 #include "trials/crash_in_recovery.hpp"
@@ -73,6 +74,15 @@ void Explorer::look_earlier(Place place, const std::string& where) {
     trial_->looking = true;
 }
 
+namespace {
+
+// Close together at first, since a run may have few images.
+bool is_power_of_four(uint64_t number) {
+    return std::has_single_bit(number) && std::countr_zero(number) % 2 == 0;
+}
+
+}  // namespace
+
 // Where the check explores in its turn, and that fails, the trial stays at the image there.
 std::string Explorer::check_at(const Place& place, const std::string& where) {
     if (trial_ == nullptr) return check_(image_);
@@ -80,7 +90,7 @@ std::string Explorer::check_at(const Place& place, const std::string& where) {
     *trial_->at = place;
     const uint64_t number = ++trial_->images;
     const auto is_one_of = [&](uint64_t every) {
-        const bool chosen = number == 1 || number % every == every / 8;
+        const bool chosen = is_power_of_four(number) || number % every == every / 8;
         return chosen && !trial_->in_recovery && trial_->looking;
     };
     const bool twice = is_one_of(trial_->twice_every);

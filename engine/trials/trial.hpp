@@ -42,8 +42,8 @@ struct Trial {
     uint64_t appends = 0;                    // asked for, but for those in a life after a crash
     uint64_t explorers = 0;
 
-    // Of so many images one is recovered twice, and power fails inside the recovery of one: the
-    // first, and then of each so many. (Inside of one whose check explores it does not.)
+    // Of so many images one is recovered twice, and power fails inside the recovery of one; and of
+    // the first ones, at growing distances. (Inside of one whose check explores it does not.)
     uint64_t twice_every = 64;
     uint64_t crash_every = 4096;
     uint64_t images = 0;
