@@ -7,6 +7,15 @@
 
 namespace cinnabar::trials {
 
+namespace {
+
+// Close together at first, since a run may have few images.
+bool is_power_of_four(uint64_t number) {
+    return std::has_single_bit(number) && std::countr_zero(number) % 2 == 0;
+}
+
+}  // namespace
+
 Trial::Trial(const Life::Options& options, uint64_t the_seed, const sim::ExploreOptions& the_levels)
     : life(options), seed(the_seed), levels(the_levels) {
     life.appends = &appends;
@@ -73,15 +82,6 @@ void Explorer::look_earlier(Place place, const std::string& where) {
     });
     trial_->looking = true;
 }
-
-namespace {
-
-// Close together at first, since a run may have few images.
-bool is_power_of_four(uint64_t number) {
-    return std::has_single_bit(number) && std::countr_zero(number) % 2 == 0;
-}
-
-}  // namespace
 
 // Where the check explores in its turn, and that fails, the trial stays at the image there.
 std::string Explorer::check_at(const Place& place, const std::string& where) {
