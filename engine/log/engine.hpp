@@ -229,13 +229,16 @@ class Engine final : public EngineBase {
     }
 
     Result<void> recover(const PoolScan& scan, OpenReport& report) {
-        segments_.adopt(scan.greatest_generation, scan.ceiling, scan.free);
+        const bool heeded = !M::mutant(Mutant::ceiling_not_heeded);
+        segments_.adopt(std::max(scan.greatest_generation, heeded ? scan.ceiling : 0), scan.ceiling,
+                        scan.free);
         Recovery<W> recovery(medium_, segments_, scan);
         if (!options_.read_only)
             if (auto done = recovery.accept_what_streams_stand_on(); !done) return done;
         for (size_t i = 0; i < scan.streams.size(); ++i) {
             const StreamScan& stream = scan.streams[i];
-            if (!options_.read_only)
+            const bool left_out = M::mutant(Mutant::first_stream_recovered) && i > 0;
+            if (!options_.read_only && !left_out)
                 if (auto done = recovery.apply(stream, report.streams[i]); !done) return done;
             adopt(start_of(scan, stream));
         }
@@ -339,7 +342,8 @@ class Engine final : public EngineBase {
                                    medium_.space().catalogue->marks[row], to.value, maintenance);
         core.count(maintenance);
         if (!raised) return raised;
-        core.release_below(lowest_mark(core.stream()));
+        const bool own = M::mutant(Mutant::own_mark_releases);
+        core.release_below(own ? to.value : lowest_mark(core.stream()));
         return fill_spares();
     }
 

@@ -54,7 +54,8 @@ class Recovery {
             if (auto done = accept(&catalogue.generation_ceiling, format::kLineBytes); !done)
                 return done;
         if (M::mutant(Mutant::marks_not_accepted)) return {};
-        return accept(catalogue.marks.data(), sizeof catalogue.marks);
+        const bool first = M::mutant(Mutant::first_mark_accepted);
+        return accept(catalogue.marks.data(), first ? format::kLineBytes : sizeof catalogue.marks);
     }
 
     // The headers of segments whose life was ended, or that were prepared and never linked: under
@@ -117,6 +118,10 @@ class Recovery {
         for (uint64_t at = cut; at < cut + length; at += format::kLineBytes) {
             if (format::all_zero(base + at, format::kLineBytes)) continue;
             if (M::mutant(Mutant::tail_erased_in_part) && report.lines_erased == 3) break;
+            if (M::mutant(Mutant::own_generation_erased) &&
+                format::read_frame_header(base + at).generation !=
+                    static_cast<uint32_t>(scan_.segments[stream.kept.back()].header.generation))
+                continue;
             medium_.raw().zero(Site::erase_store, base + at, format::kLineBytes);
             ++report.lines_erased;
         }

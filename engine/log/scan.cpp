@@ -263,7 +263,6 @@ void read_ceiling(const pool::Space& space, PoolScan& pool) {
         return;
     }
     pool.ceiling = ceiling->value;
-    pool.greatest_generation = std::max(pool.greatest_generation, ceiling->value);
 }
 
 }  // namespace

@@ -82,7 +82,7 @@ struct PoolScan {
     std::vector<uint32_t> free;  // segments that no stream needs
     std::vector<Damage> damage;
     std::vector<std::string> notes;
-    uint64_t greatest_generation = 0;  // of all seen and of the ceiling
+    uint64_t greatest_generation = 0;  // of all headers
     uint64_t ceiling = 0;
 };
 

@@ -40,6 +40,7 @@ namespace cinnabar {
     X(mark_above_durable)                                                              \
     X(register_in_place) /* over the slot that holds */                                \
     X(pins_not_asked)                                                                  \
+    X(own_mark_releases) /* whatever other services need */                            \
     /* space that was promised */                                                      \
     X(promise_not_counted)                                                             \
     X(reserve_given_away) /* the restart reserve, to anybody */                        \
@@ -47,6 +48,9 @@ namespace cinnabar {
     /* recovery */                                                                     \
     X(ceiling_not_accepted)                                                            \
     X(marks_not_accepted)                                                              \
+    X(first_mark_accepted)    /* and no other */                                       \
+    X(first_stream_recovered) /* and no other */                                       \
+    X(ceiling_not_heeded)     /* the next generation follows those that are seen */    \
     X(renewed_headers_not_accepted)                                                    \
     X(kept_headers_not_accepted)                                                       \
     X(frames_not_accepted)                                                             \
@@ -54,7 +58,8 @@ namespace cinnabar {
     X(first_page_accepted)     /* and no other of a range */                           \
     X(weak_testimony_believed) /* of a life on a medium that asked for less */         \
     X(cut_not_erased)                                                                  \
-    X(tail_erased_in_part) /* the rest is left for the next recovery */                \
+    X(tail_erased_in_part)   /* the rest is left for the next recovery */              \
+    X(own_generation_erased) /* and no line of which the header is torn */             \
     X(zeros_not_accepted)                                                              \
     X(dead_segments_kept) /* later segments get no new generation */                   \
     X(dead_renewed_oldest_first)                                                       \

@@ -99,7 +99,7 @@ void SimPool::age_segments(const Options& options) {
         const format::SegmentHeader header = format::segment_header(space_.id, i, 1);
         for (const size_t offset : format::kHeaderOffset)
             std::memcpy(base + offset, &header, sizeof header);
-        if (options.age != Age::stale) continue;
+        if (options.age != Age::stale && options.age != Age::half_overwritten) continue;
         // One-line frames of a stream that no longer exists, each valid under generation 1.
         const uint32_t seed = format::frame_seed(space_.id, i, 1);
         for (uint64_t at = format::kFramesOffset; at < options.segment_bytes;
@@ -119,6 +119,12 @@ void SimPool::age_segments(const Options& options) {
             frame.checksum = format::frame_sum(seed, line.data(), line.size());
             std::memcpy(line.data(), &frame, sizeof frame);
             std::memcpy(base + at, line.data(), line.size());
+            if (options.age != Age::half_overwritten || link || random() % 2 == 0) continue;
+            const size_t half = line.size() / 2;
+            for (size_t word = random() % 2 * half, end = word + half; word < end; word += 8) {
+                const uint64_t noise = random();
+                std::memcpy(base + at + word, &noise, sizeof noise);
+            }
         }
     }
 }

@@ -15,10 +15,11 @@
 namespace cinnabar::sim {
 
 enum class Age : uint8_t {
-    zero,    // never used
-    ones,    // all bits set
-    random,  // noise
-    stale,   // frames of an earlier life that verify under it
+    zero,              // never used
+    ones,              // all bits set
+    random,            // noise
+    stale,             // frames of an earlier life that verify under it
+    half_overwritten,  // the same, of which noise has taken one half of every other line
 };
 
 class SimPool {

@@ -56,6 +56,14 @@ std::string new_space(Trial& trial) {
     return appending_over({.segments = 4, .age = Age::zero}, trial);
 }
 
+std::string over_old_bytes(Trial& trial) {
+    for (const Age age : {Age::ones, Age::random, Age::half_overwritten})
+        if (std::string wrong = appending_over({.segments = 4, .age = age}, trial, 12);
+            !wrong.empty())
+            return wrong;
+    return "";
+}
+
 // Every segment that is released is prepared again at once.
 std::string recycling(Trial& trial) {
     return appending_over({.segments = 2}, trial);

@@ -201,18 +201,22 @@ std::string killed_opening(Trial& trial) {
     return "";
 }
 
-// Killed while a mark is raised in a full log; the next life takes the space below it.
+// Killed while the lower of two marks is raised in a full log; the next life takes the space below
+// it.
 std::string killed_releasing(Trial& trial) {
     Life::Options options = trial.life;
     options.spares = 0;
     OneStream setup(options, {.segment_bytes = 4096, .segments = 4, .seed = trial.seed});
-    const ServiceId keeper = setup.add_service();
+    const ServiceId first = setup.add_service(), keeper = setup.add_service();
+    setup.history["s"].marks[keeper.value];
     if (auto opened = setup.life.open(); !opened) return opened.error().message;
     auto lsn = setup.life.append(setup.history, "s", 700, Durability::forced);
     while (lsn) lsn = setup.life.append(setup.history, "s", 700, Durability::forced);
     if (lsn.error().code != Errc::full) return "append: " + lsn.error().message;
     const auto& appended = setup.history["s"].appended;
     const Lsn to = appended[appended.size() - 2].lsn;
+    if (auto released = setup.life.release(setup.history, first, to); !released)
+        return "release: " + released.error().message;
     std::string wrong;
     KilledLife killed(trial, setup, 1, [&] {
         if (auto released = setup.life.release(setup.history, keeper, to); !released)

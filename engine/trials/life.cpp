@@ -179,17 +179,31 @@ void Life::note_durable(History& history, const std::string& stream) {
     seal(past, stream);
 }
 
+namespace {
+
+uint64_t lowest(const std::map<uint16_t, Mark>& marks, uint64_t Mark::*which) {
+    uint64_t value = UINT64_MAX;
+    for (const auto& [service, mark] : marks) value = std::min(value, mark.*which);
+    return value;
+}
+
+}  // namespace
+
 Result<void> Life::release(History& history, ServiceId service, Lsn to, const std::string& stream) {
     StreamHistory& past = history[stream];
+    Mark& mark = past.marks[service.value];
+    mark.asked = std::max(mark.asked, to.value);
+    past.low_water = std::max(past.low_water, lowest(past.marks, &Mark::asked));
     for (auto record = past.appended.rbegin(); record != past.appended.rend(); ++record) {
         if (record->lsn.value < past.released) break;
-        if (record->lsn < to)
+        if (record->lsn.value < past.low_water)
             for_bytes(stream, *record,
                       [&](const std::byte* from, size_t length) { medium_.unseal(from, length); });
     }
-    past.low_water = std::max(past.low_water, to.value);
     auto released = engine_->release(service, to);
-    if (released) past.released = std::max(past.released, to.value);
+    if (!released) return released;
+    mark.released = mark.asked;
+    past.released = std::max(past.released, lowest(past.marks, &Mark::released));
     return released;
 }
 

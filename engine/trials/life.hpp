@@ -68,12 +68,19 @@ inline Told told_of(const Record& record) {
     return {record.durability, record.service, record.kind, record.previous};
 }
 
+// Of a service: up to where it has released, and up to where it has asked to.
+struct Mark {
+    uint64_t released = 0;
+    uint64_t asked = 0;
+};
+
 // What one stream was asked to hold.
 struct StreamHistory {
     std::vector<Appended> appended;  // in LSN order, from the oldest that was not released
     uint64_t acknowledged = 0;       // everything below this LSN was acknowledged durable
     uint64_t released = 0;           // everything below this LSN was, and that was acknowledged
     uint64_t low_water = 0;          // the same, or what a release in flight asks for
+    std::map<uint16_t, Mark> marks;  // of the services that have released; these are the lowest
     uint64_t last_number = 0;
 };
 
@@ -117,7 +124,7 @@ class Life {
         uint64_t fences = 0;
     };
     const Work& work_of_open() const { return work_of_open_; }
-    Engine<SimWorld>& engine() { return *engine_; }
+    Engine<SimWorld>& engine() const { return *engine_; }
     const sim::Trace& trace() const { return trace_; }
 
     Result<void> open(bool read_only = false);

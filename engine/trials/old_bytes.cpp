@@ -71,6 +71,38 @@ std::string in_space_of_long_ago(Trial& trial) {
     return append_over(trial, pool);
 }
 
+namespace {
+
+// The newest segment has lost both headers and its link: nobody knows of it any more. It is
+// prepared anew, for the same ordinal, and what stands behind its first frame is of the life that
+// is forgotten. Only the ceiling says which generation that was (trap L7).
+std::string lose_headers(Trial& trial) {
+    Life::Options options = trial.life;
+    options.spares = 0;
+    OneStream setup(options, {.segments = 2, .seed = trial.seed});
+    if (auto opened = setup.life.open(); !opened) return opened.error().message;
+    std::vector<Appended>& appended = setup.history["s"].appended;
+    while (appended.size() < 4 || appended[appended.size() - 3].lsn.value < kSpan)
+        if (!setup.life.append(setup.history, "s", 300, Durability::forced)) return "append";
+    std::erase_if(appended, [](const Appended& one) { return one.lsn.value >= kSpan; });
+    setup.history["s"].acknowledged = kSpan;
+    auto newest = setup.life.engine().stream("s")->pin(kSpan);
+    std::byte* base = setup.pool.space().segments[newest->life.segment];
+    setup.life.engine().stream("s")->unpin(newest->ordinal);
+    std::memset(base, 0, format::kFramesOffset + format::kLineBytes);
+    for (int life = 0; life < 2; ++life) {
+        setup.life.kill();
+        std::string wrong = recover(setup.pool, setup.life);
+        if (wrong.empty()) wrong = compare(setup.life, setup.history);
+        if (!wrong.empty()) return "headers are lost: " + wrong;
+        if (life == 0 && !setup.life.append(setup.history, "s", 300, Durability::forced))
+            return "append";
+    }
+    return "";
+}
+
+}  // namespace
+
 // Bytes rot or turn up elsewhere, below what is testified: each is said to be what it is. One copy
 // of a header is no damage: the other holds, and nothing is lost.
 std::string damaging(Trial& trial) {
@@ -122,7 +154,7 @@ std::string damaging(Trial& trial) {
         if (damage.verdict.empty() ? !said.empty() : said.find(damage.verdict) == said.npos)
             return "damage '" + std::string(damage.verdict) + "' is called '" + said + "'";
     }
-    return "";
+    return lose_headers(trial);
 }
 
 }  // namespace cinnabar::trials

@@ -21,6 +21,16 @@ std::string compare_mark(const StreamHistory& past, uint64_t mark) {
                 : ", and up to " + std::to_string(past.low_water) + " asked for");
 }
 
+std::string compare_marks(const StreamHistory& past, const Life& life) {
+    for (const auto& [service, mark] : past.marks) {
+        const uint64_t now = life.engine().mark(ServiceId{service}).value;
+        if (now != mark.released && now != mark.asked)
+            return "the mark of service " + std::to_string(service) + " is " + std::to_string(now) +
+                   ", and " + std::to_string(mark.released) + " was released";
+    }
+    return "";
+}
+
 std::string compare(const StreamHistory& past, const Records& records, uint64_t mark) {
     if (std::string wrong = compare_mark(past, mark); !wrong.empty()) return wrong;
     auto at = std::ranges::lower_bound(past.appended, Lsn{mark}, {}, &Appended::lsn);
@@ -56,8 +66,9 @@ std::string compare(Life& life, const History& history) {
             return stream + ": " + std::string(name_of(records.error().code)) + ": " +
                    records.error().message;
         const uint64_t mark = life.engine().stream(stream)->low_water();
-        if (std::string wrong = compare(past, *records, mark); !wrong.empty())
-            return stream + ": " + wrong;
+        std::string wrong = compare(past, *records, mark);
+        if (wrong.empty()) wrong = compare_marks(past, life);
+        if (!wrong.empty()) return stream + ": " + wrong;
     }
     return "";
 }
@@ -67,6 +78,8 @@ std::string deliver(Life& life, History& history) {
     if (std::string wrong = check_structure(life.pool()); !wrong.empty()) return wrong;
     for (auto& [stream, past] : history) {
         past.released = past.low_water = life.engine().stream(stream)->low_water();
+        for (auto& [service, mark] : past.marks)
+            mark.released = mark.asked = life.engine().mark(ServiceId{service}).value;
         std::erase_if(past.appended,
                       [&](const Appended& one) { return one.lsn.value < past.released; });
         const auto records = life.read(stream);

@@ -12,6 +12,7 @@ std::string appending(Trial& trial);
 std::string large_segments(Trial& trial);
 std::string new_space(Trial& trial);
 std::string recycling(Trial& trial);
+std::string over_old_bytes(Trial& trial);
 std::string carrying(Trial& trial);
 std::string closing(Trial& trial);
 std::string releasing_too_far(Trial& trial);
@@ -49,6 +50,10 @@ std::string on_a_weaker_medium(Trial& trial);
 std::string full_log(Trial& trial);
 std::string reserving(Trial& trial);
 std::string carrying_forward(Trial& trial);
+
+// Several streams, several services.
+std::string two_streams(Trial& trial);
+std::string two_services(Trial& trial);
 
 // Many short lives.
 std::string many_lives(Trial& trial);
