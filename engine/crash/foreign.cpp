@@ -95,8 +95,8 @@ bool Foreign::holds(const void* address) {
 }
 
 bool Foreign::attach(const Mapping& mapping) {
-    if (!refusal_.empty()) return give_up(refusal_), false;
     if (claim_ && !claim_()) return give_up("another program maps the file meanwhile"), false;
+    if (!refusal_.empty()) return give_up(refusal_), false;
     if (were_there_.contains(mapping.path)) {
         give_up("'" + mapping.path + "' was in the folder before the workload, and what it held " +
                 "is not known: remove it, or name the file itself and not its folder");

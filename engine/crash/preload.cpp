@@ -18,10 +18,11 @@
 //                                the members of crash::Options, as numbers
 //
 // In the folder: "acknowledged" holds what the workload has printed so far and is the command's
-// standard input; "report.json" is written when the workload ends, and "again.json": what further
-// runs may show. A report that is there stays: what a later program has to say, that maps the file
-// too, is in "second.txt"; that two did so at once "together.txt" says, and who maps it holds a
-// lock of "mapped". For a replay "replayed.txt" says that the image is there, and "refused.txt" why
+// standard input; "so_far.json" is what the report would be by now, for a workload that dies, and
+// which process recovers images, if one does; "report.json" is written when the workload ends, and
+// "again.json": what further runs may show. A report that is there stays: what a later program has
+// to say, that maps the file too, is in "second.txt"; that two did so at once "together.txt" says,
+// and who maps it holds a lock of "mapped". For a replay "replayed.txt" says that the image is there, and "refused.txt" why
 // it is not; "late.txt" that all acknowledgements came after the last crash point but the end, and
 // "fixed.txt" that the call was made behind which a fix stands: it holds the number of crash points
 // that the workload came to, without those of the fix.
@@ -34,6 +35,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -59,6 +61,7 @@ namespace {
 
 constexpr size_t kSaidMax = 4096;  // of a command's output
 constexpr size_t kHeardMax = 400;  // of what a workload prints between two of its calls
+constexpr std::chrono::milliseconds kNotedEvery(200);  // while images are recovered
 
 std::string setting(const char* name) {
     const char* value = std::getenv((std::string("CINNABAR_CRASH_") + name).c_str());
@@ -216,10 +219,12 @@ class Preloaded {
         if (const auto earlier = earlier_of_environment()) run_.look_only_at(*earlier);
         run_.listen_to([this] { return printed_since(); });
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
-        if (::access(report_.c_str(), F_OK) == 0)
+        if (is_second_)
             foreign_->refuse(
                 "two programs of the workload map the file, one after the other; "
                 "give each a run of its own");
+        else if (replay_.empty())
+            run_.look([this](bool recovering) { note_so_far(recovering); });
         foreign_->claim_by([this] { return claim(); });
         Foreign::watch(foreign_.get());
     }
@@ -236,7 +241,7 @@ class Preloaded {
         const std::string further = further_runs(run_);
         const Report report = run_.finish();
         if (!foreign_->found() && report.clean()) return;
-        if (!write_file(report_, report.json())) {
+        if (is_second_ || !write_file(report_, report.json())) {
             (void)write_file(options_.image_folder + "/second.txt", report.text());
             return;
         }
@@ -255,6 +260,22 @@ class Preloaded {
         ::close(file);
         (void)write_file(options_.image_folder + "/together.txt", "");
         return false;
+    }
+
+    // In the place of what it was, so that it is whole whenever this process ends.
+    void note_so_far(bool recovering) {
+        const Report report = run_.so_far();
+        const auto now = std::chrono::steady_clock::now();
+        const bool is_news = !recovering || report.violations.size() != noted_violations_;
+        if (!is_news && now < note_at_) return;
+        note_at_ = recovering ? now + kNotedEvery : now;
+        noted_violations_ = report.violations.size();
+        const std::string next = so_far_ + ".next";
+        ::unlink(next.c_str());
+        const auto process = static_cast<uint64_t>(recovering ? process_ : 0);
+        const auto json =
+            explain::JsonObject().add("recovering", process).raw("report", report.json());
+        if (write_file(next, json.text())) (void)::rename(next.c_str(), so_far_.c_str());
     }
 
     // The number of the error, and its words: those of the program that maps the file, rather than
@@ -309,10 +330,16 @@ class Preloaded {
     const std::string acknowledged_;
     const std::string replay_ = setting("REPLAY");
     const std::string report_ = options_.image_folder + "/report.json";
+    const std::string so_far_ = options_.image_folder + "/so_far.json";
+    // A program before has left what it has to say.
+    const bool is_second_ =
+        ::access(report_.c_str(), F_OK) == 0 || ::access(so_far_.c_str(), F_OK) == 0;
     const Test test_;
     Run run_{test_, options_};
     std::unique_ptr<Foreign> foreign_;
     uint64_t heard_ = 0;  // bytes of what was printed
+    std::chrono::steady_clock::time_point note_at_ = {};
+    size_t noted_violations_ = 0;
 };
 
 Preloaded* the_preloaded = nullptr;

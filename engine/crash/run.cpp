@@ -147,9 +147,11 @@ void Run::crash_point(const std::string& where) {
     if (is_done() || std::exchange(come_then_, come) == come) return;
     report_.stopped = has_enough();  // an image is left here, that in which nothing survives
     if (report_.stopped) return;
+    if (look_) look_(true);
     const auto begin = Clock::now();
     explore(where);
     report_.seconds += std::chrono::duration<double>(Clock::now() - begin).count();
+    if (look_) look_(false);
 }
 
 void Run::explore(const std::string& where) {
@@ -225,6 +227,7 @@ bool Run::visit(Budget& budget, const std::string& where) {
         ++report_.images_distinct;
         const Verdict verdict = judge(report_.images_distinct % kCheckedEvery == 1);
         if (!verdict.what.empty()) add_image(verdict, where);
+        if (look_) look_(true);
     }
     return !budget.is_spent();
 }
@@ -267,19 +270,25 @@ Result<std::vector<std::byte>> Run::found() const {
 Report Run::finish() {
     if (recorder_ != nullptr) {
         fix_was_made_ = recorder_->fix_was_made();
-        report_.remarks = recorder_->remarks();
         for (const std::string& what : recorder_->misuses()) add(ViolationKind::misuse, what);
     }
-    write_pages();
-    report_.operations = history_.operations().size();
-    report_.crash_points = explored_.crash_points;
-    report_.images_repeated = explored_.repeated;
-    report_.states_log10 = explored_.states_log10;
-    report_.not_tried_log10 = explored_.not_tried_log10();
-    report_.recoveries = workers_->recoveries();
-    if (report_.seconds > 0)
-        report_.images_per_s = static_cast<double>(report_.images_distinct) / report_.seconds;
-    return std::move(report_);
+    for (const auto& [number, finding] : findings_)
+        if (!report_.violations[number].page_file.empty()) write_page(number);
+    return so_far();
+}
+
+Report Run::so_far() const {
+    Report report = report_;
+    if (recorder_ != nullptr) report.remarks = recorder_->remarks();
+    report.operations = history_.operations().size();
+    report.crash_points = explored_.crash_points;
+    report.images_repeated = explored_.repeated;
+    report.states_log10 = explored_.states_log10;
+    report.not_tried_log10 = explored_.not_tried_log10();
+    report.recoveries = workers_->recoveries();
+    if (report.seconds > 0)
+        report.images_per_s = static_cast<double>(report.images_distinct) / report.seconds;
+    return report;
 }
 
 void Run::lend(Region& region, Run& run, Recorder& recorder) {

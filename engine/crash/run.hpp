@@ -77,6 +77,10 @@ class Run {
     uint64_t own_crash_points() const { return own_crash_points_; }
     // Pages are written by now.
     Report finish();
+    // What a report would say by now; and who is told when that changes: before the images of a
+    // crash point are recovered (true), after each of them, and after all of them (false).
+    Report so_far() const;
+    void look(std::function<void(bool recovering)> look) { look_ = std::move(look); }
 
     // Lends the region's and the history's private parts to a run.
     static Result<Report> on(Region& region, const Test& test, const Options& options);
@@ -116,7 +120,7 @@ class Run {
     std::optional<Store> survivor_of(const Store& lost) const;
     std::optional<size_t> broken_promise();
     void keep_image();
-    void write_pages();
+    void write_page(size_t number);
 
     const Test& test_;
     const Options& options_;
@@ -137,6 +141,7 @@ class Run {
     std::optional<Come> own_then_;  // at the last one that is not of a fix
     uint64_t own_crash_points_ = 0;
     std::function<std::string()> said_;
+    std::function<void(bool)> look_;
     uint64_t bad_images_ = 0;
 
     std::map<size_t, explain::Finding> findings_;  // by the number of the violation, from 0

@@ -60,6 +60,7 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
         report_.violations.push_back(std::move(violation));
         findings_[report_.violations.size() - 1] = std::move(finding);
         keep_image();
+        write_page(report_.violations.size() - 1);
     }
     for (const auto& [line, value] : shown) image_->put(line, value);
 }
@@ -201,15 +202,14 @@ void Run::try_fixes(const Repeat& repeat) {
     explain::try_fixes(fixes(), options_.fixes_max, domain_, run_again, report_.violations);
 }
 
-void Run::write_pages() {
+// Once when it is found, since a workload may die; and once more when all is known of it.
+void Run::write_page(size_t number) {
     if (options_.page_folder.empty() || !trace_) return;
-    for (const auto& [number, finding] : findings_) {
-        Violation& violation = report_.violations[number];
-        const std::string path =
-            options_.page_folder + "/violation-" + std::to_string(number + 1) + ".html";
-        const std::string page = explain::page_of(violation, finding, *trace_);
-        explain::note_file(explain::write_page(path, page), path, &Violation::page_file, violation);
-    }
+    Violation& violation = report_.violations[number];
+    const std::string path =
+        options_.page_folder + "/violation-" + std::to_string(number + 1) + ".html";
+    const std::string page = explain::page_of(violation, findings_.at(number), *trace_);
+    explain::note_file(explain::write_page(path, page), path, &Violation::page_file, violation);
 }
 
 }  // namespace cinnabar::crash

@@ -420,13 +420,52 @@ class CrashRun(unittest.TestCase):
         self.assertNotIn("printed", self.ledger(OK).stderr)
 
     def test_workloads_that_end_badly(self):
-        self.assertIn("the workload died: Killed, and there is no report",
-                      self.ledger(IO, "dies").stderr)
-        self.assertIn("the workload ended with exit code 3", self.ledger(IO, "exits_3").stderr)
+        behind = "; what it has stored since its last crash point was not tried"
+        for how, said in (("dies", "the workload died: Killed" + behind),
+                          ("aborts", "the workload died: Aborted" + behind),
+                          ("leaves", "what maps the file died, or left by _exit" + behind),
+                          ("exits_3", "the workload ended with exit code 3")):
+            done = self.ledger(IO, how)
+            self.assertTrue(done.stdout.endswith(f"\nno violation, but {said}\n"), done.stdout)
+            self.assertEqual(done.stderr, f"cinnabar: {said}\n")
+            os.remove(self.file)
         self.ledger(OK, "forks")
+        done = self.run_crash(IO, ["sh", "-c", "kill -9 $$"], "true")
+        self.assertIn("the workload died: Killed, and there is no report", done.stderr)
         self.assertIn("called no function of libpmem", self.ledger(IO, "elsewhere").stderr)
         done = self.run_crash(IO, ["/no/such/program"], "true")
         self.assertIn("'/no/such/program' cannot be run", done.stderr)
+
+    def test_what_was_found_before_the_workload_died(self):
+        """Is told as ever, in text, JSON and pages; also where a shell goes on behind it."""
+        for how, end in (("dies", "died: Killed"), ("aborts", "died: Aborted"), ("leaves", "")):
+            words = LEDGER, "write", self.file, "count_first+" + how
+            for workload in words, ("sh", "-c", " ".join(words) + "; true"):
+                done = self.run_crash(VIOLATION, workload, f"{LEDGER} check right", "--json",
+                                      self.images + "/j", "--page", self.images)
+                self.assertIn("violation (wrong): not written: entry 1\n", done.stdout)
+                self.assertIn("no fix is tried: the workload did not come to its end", done.stderr)
+                with open(self.images + "/j", encoding="utf-8") as file:
+                    report = json.load(file)
+                self.assertIn(end if workload is words else "what maps the file died",
+                              report["workload_end"])
+                self.assertEqual(report["crash_points"], 6)
+                for violation in report["violations"]:
+                    self.assertTrue(os.path.exists(violation["image"]))
+                    with open(violation["page"], encoding="utf-8") as file:
+                        self.assertIn(violation["replay"], file.read())
+                os.remove(self.file)
+
+    def test_a_second_program_behind_one_that_died(self):
+        """Is not looked at, and does not hide what the first one did."""
+        write = f"{LEDGER} write {self.file}"
+        both = f"{write} count_first+dies; {write} right"
+        done = self.run_crash(VIOLATION, ["sh", "-c", both], f"{LEDGER} check right")
+        self.assertIn("not written: entry", done.stdout)
+        os.remove(self.file)
+        both = f"{write} dies; {write} count_first"
+        done = self.run_crash(USAGE, ["sh", "-c", both], f"{LEDGER} check right")
+        self.assertIn("two programs of the workload map", done.stderr)
 
     def test_a_workload_with_a_timer(self):
         """The same report as without: no call of ours is lost to a signal of the workload's."""

@@ -4,8 +4,9 @@
 //   ledger write FILE HOW     appends entries and prints the number of each once it is durable
 //   ledger check HOW IMAGE    reads what was printed on its standard input, and judges the image
 //
-// HOW of write: right, count_first, no_flush_last, interrupted, dies, exits_3, forks, elsewhere,
-// amidst_others, before_others, as_told (by its standard input). Of check: right, hangs, crashes,
+// HOW of write: right, count_first, no_flush_last, interrupted, dies, aborts, leaves, exits_3, forks,
+// elsewhere, or two of these with a '+' between them; amidst_others, before_others, as_told (by its
+// standard input). Of check: right, hangs, crashes,
 // refuses, exits_9, silent, amidst_others, before_others.
 #include <libpmem.h>
 #include <sys/time.h>
@@ -44,8 +45,13 @@ Ledger* map(const char* path) {
     return static_cast<Ledger*>(at);
 }
 
+// How, or a part of it.
+bool is(const std::string& how, const char* what) {
+    return how.find(what) != std::string::npos;
+}
+
 void append(Ledger& ledger, uint64_t number, const std::string& how) {
-    const bool count_first = how == "count_first";
+    const bool count_first = is(how, "count_first");
     if (count_first) {
         ledger.count = number;
         pmem_persist(&ledger.count, sizeof ledger.count);
@@ -56,7 +62,7 @@ void append(Ledger& ledger, uint64_t number, const std::string& how) {
     pmem_persist(&entry, sizeof entry);
     if (count_first) return;
     ledger.count = number;
-    if (how == "no_flush_last" && number == kEntries) return pmem_drain();
+    if (is(how, "no_flush_last") && number == kEntries) return pmem_drain();
     pmem_persist(&ledger.count, sizeof ledger.count);
 }
 
@@ -144,19 +150,21 @@ int write(const char* path, const std::string& how) {
     if (how == "before_others") return write_before_others(*reinterpret_cast<Others*>(map(path)));
     if (how == "as_told") return write_as_told(*map(path));
     if (how == "amidst_others") return write_amidst_others(*reinterpret_cast<Others*>(map(path)));
-    if (how == "interrupted") interrupt_calls();
-    Ledger& ledger = *map(how == "elsewhere" ? (std::string(path) + ".other").c_str() : path);
+    if (is(how, "interrupted")) interrupt_calls();
+    Ledger& ledger = *map(is(how, "elsewhere") ? (std::string(path) + ".other").c_str() : path);
     for (uint64_t number = 1; number <= kEntries; ++number) {
         append(ledger, number, how);
         std::printf("%d\n", static_cast<int>(number));
-        if (how == "dies" && number == 3) std::raise(SIGKILL);
-        if (how == "forks" && number == 3) {
+        if (is(how, "dies") && number == 3) std::raise(SIGKILL);
+        if (is(how, "aborts") && number == 3) std::abort();
+        if (is(how, "leaves") && number == 3) ::_exit(0);
+        if (is(how, "forks") && number == 3) {
             const pid_t child = ::fork();
             if (child == 0) std::exit(0);
             ::waitpid(child, nullptr, 0);
         }
     }
-    return how == "exits_3" ? 3 : 0;
+    return is(how, "exits_3") ? 3 : 0;
 }
 
 int violation(const char* what, uint64_t number) {

@@ -121,7 +121,10 @@ uint64_t lines_printed(const RunRequest& request) {
 }
 
 void run_again(const RunRequest& request, const FirstRun& first, crash::Report& report) {
-    auto remaining = remaining_of(request.in_folder("again.json"));
+    const std::string path = request.in_folder("again.json");
+    if (!report.clean() && !text_of_file(path))
+        return say("no fix is tried: the workload did not come to its end");
+    auto remaining = remaining_of(path);
     if (!remaining) return say(remaining.error().message + "; no fix is tried");
     if (remaining->earlier) {
         Again again(request, first);

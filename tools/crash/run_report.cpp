@@ -66,6 +66,7 @@ crash::Report report_of(const Json& json) {
     report.seconds = json["seconds"];
     report.images_per_s = json["images_per_s"];
     report.stopped = json["stopped"];
+    report.workload_end = bytes_of(json["workload_end"]);
     for (const Json& one : json["violations"]) report.violations.push_back(violation_of(one));
     for (const Json& one : json["remarks"])
         report.remarks.push_back({bytes_of(one["rule"]), bytes_of(one["where"]), one["times"]});
@@ -92,6 +93,17 @@ Error not_whole(const std::string& path) {
 Result<crash::Report> report_of(const std::string& text, const std::string& path) {
     try {
         return report_of(Json::parse(text));
+    } catch (const Json::exception&) {
+        return fail(not_whole(path));
+    }
+}
+
+Result<std::optional<SoFar>> so_far_of(const std::string& path) {
+    const auto text = text_of_file(path);
+    if (!text) return std::nullopt;
+    try {
+        const Json json = Json::parse(*text);
+        return SoFar{json["recovering"], report_of(json["report"])};
     } catch (const Json::exception&) {
         return fail(not_whole(path));
     }

@@ -265,6 +265,9 @@ struct Report {
     double states_log10 = 0;     // of 1 + the images that the fault model allows
     double not_tried_log10 = 0;  // of 1 + those that were not tried; 0: all were
     bool stopped = false;        // by violations_max, with images left that were to be tried
+    // Of a workload in a process of its own, where it did not end as it should: "the workload died:
+    // Killed". What one throws here is a violation.
+    std::string workload_end;
     double seconds = 0;          // in recoveries and their checks
     double images_per_s = 0;
 
