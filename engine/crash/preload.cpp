@@ -22,10 +22,10 @@
 // which process recovers images, if one does; "report.json" is written when the workload ends, and
 // "again.json": what further runs may show. A report that is there stays: what a later program has
 // to say, that maps the file too, is in "second.txt"; that two did so at once "together.txt" says,
-// and who maps it holds a lock of "mapped". For a replay "replayed.txt" says that the image is there, and "refused.txt" why
-// it is not; "late.txt" that all acknowledgements came after the last crash point but the end, and
-// "fixed.txt" that the call was made behind which a fix stands: it holds the number of crash points
-// that the workload came to, without those of the fix.
+// and who maps it holds a lock of "mapped". For a replay "replayed.txt" says that the image is
+// there, and "refused.txt" why it is not; "late.txt" that all acknowledgements came after the last
+// crash point but the end, and "fixed.txt" that the call was made behind which a fix stands: it
+// holds the number of crash points that the workload came to, without those of the fix.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/prctl.h>

@@ -285,7 +285,8 @@ class CrashRun(unittest.TestCase):
     def test_a_workload_that_does_not_end_again(self):
         done = self.run_crash(VIOLATION, self.hanging(), f"{LEDGER} check right")
         self.assertRegex(done.stdout,
-                         r"  tried: .* does not run again: it does not end within \d+ s\n")
+                         r"  tried: .* does not run again: the workload did not end within \d+ s, "
+                         r"recoveries not counted\n")
         self.assert_sleep_ends()
 
     def test_a_further_run_that_is_interrupted(self):
@@ -456,6 +457,29 @@ class CrashRun(unittest.TestCase):
                         self.assertIn(violation["replay"], file.read())
                 os.remove(self.file)
 
+    def test_a_workload_that_hangs(self):
+        """What was found is told; and all that it has started ends with it."""
+        end = "the workload did not end within 1 s, recoveries not counted (--workload-seconds); " \
+              "what it has stored since its last crash point was not tried"
+        done = self.run_crash(VIOLATION, [LEDGER, "write", self.file, "count_first+hangs"],
+                              f"{LEDGER} check right", "--workload-seconds", "1")
+        self.assertIn("violation (wrong): not written: entry 1\n", done.stdout)
+        self.assertIn(f" violations, and {end}", done.stdout)
+        os.remove(self.file)
+        hangs = f"setsid {LEDGER} write {self.file} hangs & echo $! > {self.images}/pid; wait"
+        done = self.run_crash(IO, ["sh", "-c", hangs], f"{LEDGER} check right",
+                              "--workload-seconds", "1")
+        self.assertTrue(done.stdout.endswith(f"\nno violation, but {end}\n"), done.stdout)
+        self.assert_sleep_ends()
+        done = self.run_crash(IO, ["sleep", "100"], "true", "--workload-seconds", "1")
+        self.assertIn("(--workload-seconds), and there is no report", done.stderr)
+
+    def test_recoveries_take_no_time_of_the_workload(self):
+        begun = time.monotonic()
+        self.run_crash(OK, [LEDGER, "write", self.file, "right"],
+                       f"sleep 0.1; {LEDGER} check right", "--workload-seconds", "1", images=2)
+        self.assertGreater(time.monotonic() - begun, 2)
+
     def test_a_second_program_behind_one_that_died(self):
         """Is not looked at, and does not hide what the first one did."""
         write = f"{LEDGER} write {self.file}"
@@ -500,7 +524,8 @@ class CrashRun(unittest.TestCase):
     def test_options(self):
         words = ["--file", self.file, "--image-dir", self.images, "--recover-cmd", "true"]
         self.assertEqual(self.run_words(*words).returncode, USAGE)  # no workload
-        for option in "--images", "--milliseconds", "--memory", "--violations":
+        for option in ("--images", "--milliseconds", "--memory", "--violations",
+                       "--workload-seconds"):
             done = self.run_words(*words, option, "0", "--", "true")
             self.assertEqual(done.returncode, USAGE, done.stderr)
             self.assertIn("'0' is below 1", done.stderr)

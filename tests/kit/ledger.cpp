@@ -4,10 +4,10 @@
 //   ledger write FILE HOW     appends entries and prints the number of each once it is durable
 //   ledger check HOW IMAGE    reads what was printed on its standard input, and judges the image
 //
-// HOW of write: right, count_first, no_flush_last, interrupted, dies, aborts, leaves, exits_3, forks,
-// elsewhere, or two of these with a '+' between them; amidst_others, before_others, as_told (by its
-// standard input). Of check: right, hangs, crashes,
-// refuses, exits_9, silent, amidst_others, before_others.
+// HOW of write: right, count_first, no_flush_last, interrupted, dies, aborts, leaves, hangs,
+// exits_3, forks, elsewhere, or two of these with a '+' between them; amidst_others, before_others,
+// as_told (by its standard input). Of check: right, hangs, crashes, refuses, exits_9, silent,
+// amidst_others, before_others.
 #include <libpmem.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -158,6 +158,7 @@ int write(const char* path, const std::string& how) {
         if (is(how, "dies") && number == 3) std::raise(SIGKILL);
         if (is(how, "aborts") && number == 3) std::abort();
         if (is(how, "leaves") && number == 3) ::_exit(0);
+        if (is(how, "hangs") && number == 3) ::pause();
         if (is(how, "forks") && number == 3) {
             const pid_t child = ::fork();
             if (child == 0) std::exit(0);

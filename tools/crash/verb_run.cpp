@@ -217,6 +217,9 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
     app->add_option("--milliseconds", verb->milliseconds, "For one recovery [10000]")
         ->check(number_from(1));
     add_size_option(*app, "--memory", verb->memory_bytes, "For one recovery [1G]");
+    app->add_option("--workload-seconds", verb->workload_seconds,
+                    "For the workload, recoveries not counted [600]")
+        ->check(number_from(1));
     app->add_option("--violations", verb->violations,
                     "After so many images that fail nothing is tried [10]")
         ->check(number_from(1));
