@@ -1,8 +1,10 @@
 """cinnabar crash run: workloads and recoveries in other processes and other languages, right ones
 and ones that are not."""
+import contextlib
 import ctypes.util
 import json
 import os
+import pty
 import resource
 import signal
 import subprocess
@@ -479,6 +481,32 @@ class CrashRun(unittest.TestCase):
         self.run_crash(OK, [LEDGER, "write", self.file, "right"],
                        f"sleep 0.1; {LEDGER} check right", "--workload-seconds", "1", images=2)
         self.assertGreater(time.monotonic() - begun, 2)
+
+    def test_how_far_it_is(self):
+        """On a terminal, and nowhere else."""
+        words = ["--file", self.file, "--image-dir", self.images, "--recover-cmd",
+                 f"sleep 0.1; {LEDGER} check right", "--images", "2", "--", LEDGER, "write",
+                 self.file, "right"]
+        terminal, ours = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        with subprocess.Popen([PROGRAM, "crash", "run", *words], stdout=subprocess.DEVNULL,
+                              stderr=ours) as running:
+            os.close(ours)
+            said = b""
+            with contextlib.suppress(OSError):  # nobody has it open any more
+                while part := os.read(terminal, 4096):
+                    said += part
+        self.assertEqual(running.returncode, OK)
+        lines = [line for line in said.decode().split("\r\033[K") if line]
+        self.assertGreater(len(lines), 5)
+        for line in lines:
+            self.assertRegex(line, r"^\d+ crash points?, \d+ images?, 0 violations, \d+ s$")
+        counts = [int(line.split()[0]) for line in lines]
+        self.assertEqual(counts, sorted(counts))
+        self.assertGreater(counts[-1], 1)
+        self.assertTrue(said.endswith(b"\r\033[K"), "the line is gone at the end")
+        os.remove(self.file)
+        self.assertEqual(self.run_words(*words).stderr, "")
 
     def test_a_second_program_behind_one_that_died(self):
         """Is not looked at, and does not hide what the first one did."""

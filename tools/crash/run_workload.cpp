@@ -15,6 +15,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "explain/violation.hpp"
+#include "force/force_bench.hpp"
 #include "run_report.hpp"
 
 namespace cinnabar::tool {
@@ -146,10 +148,16 @@ void kill_all(pid_t workload) {
 }
 
 // Whether images are recovered at this moment: then it is not the workload that takes its time.
-bool is_recovering(const std::string& so_far_path) {
-    const auto so_far = so_far_of(so_far_path);
-    if (!so_far || !*so_far || (*so_far)->recovering == 0) return false;
-    return ::kill((*so_far)->recovering, 0) == 0;  // or it has died over that
+bool is_recovering(const SoFar& so_far) {
+    return so_far.recovering != 0 && ::kill(so_far.recovering, 0) == 0;  // or it died over that
+}
+
+std::string text_of(const crash::Report& report, std::chrono::steady_clock::duration time) {
+    using explain::count_text;
+    return count_text(report.crash_points, "crash point") + ", " +
+           count_text(report.images_distinct, "image") + ", " +
+           count_text(report.violations.size(), "violation") + ", " +
+           std::to_string(std::chrono::duration_cast<std::chrono::seconds>(time).count()) + " s";
 }
 
 // How the workload ended, if not as it should.
@@ -157,13 +165,18 @@ std::string wait_for(pid_t child, const std::string& so_far_path,
                      std::chrono::milliseconds time_max, const char* option) {
     using Clock = std::chrono::steady_clock;
     constexpr std::chrono::milliseconds looked_every(200);
+    bench::TerminalProgress progress;
     Clock::duration taken = {};
     int status = 0;
-    for (auto looked = Clock::now(); ::waitpid(child, &status, WNOHANG) == 0; ::usleep(2000)) {
+    const auto begin = Clock::now();
+    for (auto looked = begin; ::waitpid(child, &status, WNOHANG) == 0; ::usleep(2000)) {
         const auto since = Clock::now() - looked;
         if (since < looked_every) continue;
         looked += since;
-        if (is_recovering(so_far_path)) continue;
+        const auto so_far = so_far_of(so_far_path);
+        const bool is_known = so_far && *so_far;
+        if (is_known) progress.by_now(text_of((*so_far)->report, looked - begin));
+        if (is_known && is_recovering(**so_far)) continue;
         taken += since;
         if (taken < time_max) continue;
         kill_all(child);
