@@ -123,6 +123,10 @@ bool Foreign::attach(const Mapping& mapping) {
     std::string before = before_.value_or("");
     before.resize(bytes);  // what was added to the file since is zeros
     recorder_.emplace(view_, std::as_bytes(std::span(before)), Domain::cache_line);
+    recorder_->if_nothing_forces(
+        "no call of libpmem's, and no msync, was seen that makes anything durable, and so all that "
+        "was stored counts as not forced; what a program flushes by instruction is not seen: have "
+        "it call pmem_persist instead");
     recorder_->read_while([this] { return active() && usable(); });
     if (const auto watched = run_.watch(*recorder_); !watched) {
         give_up(watched.error().message);

@@ -224,8 +224,7 @@ std::vector<Remark> Recorder::remarks() const {
     add(medium_.domain() == Domain::page ? "sync with nothing to write"
                                          : "fence with nothing to wait for",
         counts.idle_fences);
-    if (medium_.counts().fences == 0)
-        all.push_back({"the workload never forces anything: no fence and no sync", "", 1});
+    if (counts.fences == 0) all.push_back({nothing_forces_, "", 1});
     return all;
 }
 

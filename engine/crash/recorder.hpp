@@ -59,6 +59,8 @@ class Recorder {
     // For the trace alone: a workload of the same shape may print when it likes.
     void printed(const std::string& text);
 
+    // What is remarked of a workload that forces nothing, where not all that forces is seen.
+    void if_nothing_forces(std::string remark) { nothing_forces_ = std::move(remark); }
     void insert(explain::Fix fix) { fix_ = std::move(fix); }
     // The call of the fix was made.
     bool fix_was_made() const { return fix_was_made_; }
@@ -118,6 +120,7 @@ class Recorder {
     std::map<std::pair<std::string_view, Site>, uint64_t> remarks_;
     std::vector<std::string> misuses_;
     std::atomic<bool> other_thread_{false};
+    std::string nothing_forces_ = "the workload never forces anything: no fence and no sync";
     std::optional<explain::Fix> fix_;
     bool fix_was_made_ = false;
     bool is_inserting_ = false;

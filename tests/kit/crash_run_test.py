@@ -64,6 +64,25 @@ class CrashRun(unittest.TestCase):
         self.assertEqual(judged.returncode, 1, "the image that was kept fails again")
         self.assertIn("no violation", self.ledger(OK).stdout)  # over an old file
 
+    def test_msync(self):
+        """By a program that calls nothing of libpmem."""
+        report = json.loads(self.ledger(OK, "msync", "right", "--json", "-").stdout)
+        self.assertEqual((report["crash_points"], report["remarks"]), (13, []))
+        os.remove(self.file)
+        done = self.ledger(VIOLATION, "count_first+msync")
+        self.assertIn("must be durable before what is stored before msync by ledger", done.stdout)
+        os.remove(self.file)
+        report = json.loads(self.ledger(VIOLATION, "msync_async", "right", "--json", "-").stdout)
+        self.assertEqual(report["crash_points"], 1, "it forces nothing")
+
+    def test_a_workload_that_flushes_by_instruction(self):
+        """Is not seen to, and that is said."""
+        done = self.ledger(VIOLATION, "by_instruction")
+        self.assertIn("remark: no call of libpmem's, and no msync, was seen that makes anything "
+                      "durable", done.stdout)
+        os.remove(self.file)
+        self.assertNotIn("remark: no call", self.ledger(VIOLATION, "no_flush_last").stdout)
+
     def replayed(self, code, line, how="count_first"):
         """The image that the line names, of a new file, and what was said."""
         os.remove(self.file)
@@ -435,7 +454,7 @@ class CrashRun(unittest.TestCase):
         self.ledger(OK, "forks")
         done = self.run_crash(IO, ["sh", "-c", "kill -9 $$"], "true")
         self.assertIn("the workload died: Killed, and there is no report", done.stderr)
-        self.assertIn("called no function of libpmem", self.ledger(IO, "elsewhere").stderr)
+        self.assertIn("called no function of libpmem, nor msync", self.ledger(IO, "elsewhere").stderr)
         done = self.run_crash(IO, ["/no/such/program"], "true")
         self.assertIn("'/no/such/program' cannot be run", done.stderr)
 

@@ -5,10 +5,12 @@
 //   ledger check HOW IMAGE    reads what was printed on its standard input, and judges the image
 //
 // HOW of write: right, count_first, no_flush_last, interrupted, dies, aborts, leaves, hangs,
-// exits_3, forks, elsewhere, or two of these with a '+' between them; amidst_others, before_others,
-// as_told (by its standard input). Of check: right, hangs, crashes, refuses, exits_9, silent,
-// amidst_others, before_others.
+// exits_3, forks, elsewhere, msync, msync_async, by_instruction, or two of these with a '+' between
+// them; amidst_others, before_others, as_told (by its standard input). Of check: right, hangs,
+// crashes, refuses, exits_9, silent, amidst_others, before_others.
+#include <fcntl.h>
 #include <libpmem.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,6 +36,11 @@ struct Ledger {
     Entry entries[kEntries];
 };
 
+// How, or a part of it.
+bool is(const std::string& how, const char* what) {
+    return how.find(what) != std::string::npos;
+}
+
 Ledger* map(const char* path) {
     size_t length = 0;
     int is_pmem = 0;
@@ -45,25 +52,41 @@ Ledger* map(const char* path) {
     return static_cast<Ledger*>(at);
 }
 
-// How, or a part of it.
-bool is(const std::string& how, const char* what) {
-    return how.find(what) != std::string::npos;
+// Without libpmem.
+Ledger* map_plainly(const char* path) {
+    const int file = ::open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0 || ::ftruncate(file, kFileBytes) != 0) std::exit(2);
+    void* at = ::mmap(nullptr, kFileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    return at == MAP_FAILED ? std::exit(2), nullptr : static_cast<Ledger*>(at);
+}
+
+// In the ledger's first page.
+void persist(void* at, size_t length, const std::string& how) {
+    if (is(how, "by_instruction")) {
+        __builtin_ia32_clflush(at);
+        __builtin_ia32_sfence();
+    } else if (is(how, "msync")) {
+        char* page = static_cast<char*>(at) - reinterpret_cast<uintptr_t>(at) % 4096;
+        ::msync(page, 4096, is(how, "async") ? MS_ASYNC : MS_SYNC);
+    } else {
+        pmem_persist(at, length);
+    }
 }
 
 void append(Ledger& ledger, uint64_t number, const std::string& how) {
     const bool count_first = is(how, "count_first");
     if (count_first) {
         ledger.count = number;
-        pmem_persist(&ledger.count, sizeof ledger.count);
+        persist(&ledger.count, sizeof ledger.count, how);
     }
     Entry& entry = ledger.entries[number - 1];
     entry.number = number;
     std::snprintf(entry.text, sizeof entry.text, "entry %d", static_cast<int>(number));
-    pmem_persist(&entry, sizeof entry);
+    persist(&entry, sizeof entry, how);
     if (count_first) return;
     ledger.count = number;
     if (is(how, "no_flush_last") && number == kEntries) return pmem_drain();
-    pmem_persist(&ledger.count, sizeof ledger.count);
+    persist(&ledger.count, sizeof ledger.count, how);
 }
 
 // From now on every call that waits is interrupted, each millisecond.
@@ -151,7 +174,8 @@ int write(const char* path, const std::string& how) {
     if (how == "as_told") return write_as_told(*map(path));
     if (how == "amidst_others") return write_amidst_others(*reinterpret_cast<Others*>(map(path)));
     if (is(how, "interrupted")) interrupt_calls();
-    Ledger& ledger = *map(is(how, "elsewhere") ? (std::string(path) + ".other").c_str() : path);
+    if (is(how, "elsewhere")) return write((std::string(path) + ".other").c_str(), "right");
+    Ledger& ledger = is(how, "msync") ? *map_plainly(path) : *map(path);
     for (uint64_t number = 1; number <= kEntries; ++number) {
         append(ledger, number, how);
         std::printf("%d\n", static_cast<int>(number));
