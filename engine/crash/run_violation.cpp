@@ -49,13 +49,15 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
     const explain::Lines shown = standing();
     explain::Finding finding = explain(violation);
     const auto same = std::ranges::find_if(report_.violations, [&](const Violation& other) {
-        return other.replay == violation.replay ||
-               (!other.order.empty() && other.order == violation.order &&
-                other.kind == violation.kind);
+        return other.replay == violation.replay || explain::is_same_cause(other, violation);
     });
     if (same != report_.violations.end()) {
+        const auto number = static_cast<size_t>(same - report_.violations.begin());
+        const auto is_here = [&](const auto& one) { return one.second == number; };
         ++same->images;
-        known->second = static_cast<size_t>(same - report_.violations.begin());
+        if (std::ranges::none_of(known_, is_here) && same->crash_point != number_)
+            ++same->crash_points;
+        known->second = number;
     } else {
         report_.violations.push_back(std::move(violation));
         findings_[report_.violations.size() - 1] = std::move(finding);

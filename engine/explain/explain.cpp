@@ -4,6 +4,7 @@
 
 #include "explain/page.hpp"
 #include "explain/reduce.hpp"
+#include "explain/violation.hpp"
 
 namespace cinnabar::explain {
 
@@ -147,8 +148,8 @@ std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& vi
                        const Tried& tried) {
     const std::string with = "with " + text_of(fix, domain);
     const std::vector<crash::Violation>& left = tried.left;
-    if (std::ranges::count(left, violation.order, &crash::Violation::order) > 0)
-        return with + " it is found all the same";
+    const auto is_same = [&](const crash::Violation& one) { return is_same_cause(one, violation); };
+    if (std::ranges::any_of(left, is_same)) return with + " it is found all the same";
     if (tried.is_shorter || tried.crash_points < violation.crash_point)
         return with + " the workload went elsewhere when it was run again";
     if (left.empty())

@@ -578,7 +578,7 @@ TEST(CrashReport, TheReplayIsTheKeptImageBitByBit) {
     const Folder folder;
     crash::Region region = new_region();
     region.bytes()[kBytes - 1] = std::byte{7};  // neither is all of it zeros
-    const crash::Test test = notebook_test(region, Wrong::counted_in_one_fence);
+    const crash::Test test = notebook_test(region, Wrong::count_before_note);
     const crash::Options options{.image_folder = folder.path()};
     const auto report = crash::run(region, test, options).value();
     ASSERT_GE(report.violations.size(), 2u);
@@ -665,12 +665,19 @@ TEST(CrashReport, APageHasALaneForEachLineThatMatters) {
     const Folder folder;
     crash::Region region = new_region();
     const crash::Options options{.page_folder = folder.path()};
-    const auto report =
-        crash::run(region, notebook_test(region, Wrong::count_before_note), options).value();
-    ASSERT_GE(report.violations.size(), 3u);
-    const std::string page = text_of_file(folder.file("violation-3.html"));
-    const crash::Violation& third = report.violations[2];  // in the second operation
-    EXPECT_EQ(count_of(page, "<g class=\"lane\">"), 3u);   // the count and two notes
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.workload = [&](crash::History& history) {
+        const size_t first = history.begin("right");
+        NotebookWriter(region, Wrong::nothing).add("right");
+        history.acknowledge(first);
+        history.begin("note number 1");
+        NotebookWriter(region, Wrong::count_before_note).add("note number 1");
+    };
+    const auto report = crash::run(region, test, options).value();
+    ASSERT_EQ(report.violations.size(), 2u) << report.text();
+    const std::string page = text_of_file(folder.file("violation-2.html"));
+    const crash::Violation& second = report.violations[1];
+    EXPECT_EQ(count_of(page, "<g class=\"lane\">"), 3u);  // the count and two notes
     EXPECT_EQ(count_of(page, "<line class=\"fence\""), 3u);
     EXPECT_EQ(count_of(page, "<line class=\"crash\""), 1u);
     EXPECT_EQ(count_of(page, "<circle class=\"store\""), 4u + 1u);  // one in the legend
@@ -680,9 +687,9 @@ TEST(CrashReport, APageHasALaneForEachLineThatMatters) {
     EXPECT_EQ(count_of(page, "begin of operation"), 2u);
     EXPECT_EQ(count_of(page, "acknowledged operation"), 1u);
     EXPECT_EQ(count_of(page, "class=\"word\""), 8u);
-    EXPECT_NE(page.find(third.replay), std::string::npos);
-    EXPECT_NE(page.find(third.order), std::string::npos);
-    EXPECT_NE(page.find(third.fix), std::string::npos);
+    EXPECT_NE(page.find(second.replay), std::string::npos);
+    EXPECT_NE(page.find(second.order), std::string::npos);
+    EXPECT_NE(page.find(second.fix), std::string::npos);
     EXPECT_EQ(page.find("<script"), std::string::npos);
     EXPECT_NE(page.find("128: 0xd '"), std::string::npos);  // the length that was stored there
 }

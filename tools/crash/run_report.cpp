@@ -42,6 +42,7 @@ crash::Violation violation_of(const Json& json) {
     violation.operations = json["operations"];
     violation.since = bytes_of(json["since"]);
     violation.images = json["images"];
+    violation.crash_points = json["crash_points"];
     violation.lost = bytes_of(json["lost"]);
     violation.survived = bytes_of(json["survived"]);
     violation.order = bytes_of(json["order"]);
