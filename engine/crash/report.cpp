@@ -39,9 +39,9 @@ std::string Report::text() const {
     for (const Remark& remark : remarks)
         out += "remark: " + remark.rule + (remark.where.empty() ? "" : ": " + remark.where) +
                (remark.times > 1 ? ", " + count_text(remark.times, "time") : "") + "\n";
-    out += count_text(operations, "operation") + ", " + count_text(crash_points, "crash point") +
-           ", " + count_text(images_distinct, "image") + " of " +
-           power_text(states_log10, static_cast<double>(crash_points)) +
+    if (operations > 0) out += count_text(operations, "operation") + ", ";
+    out += count_text(crash_points, "crash point") + ", " + count_text(images_distinct, "image") +
+           " of " + power_text(states_log10, static_cast<double>(crash_points)) +
            " possible; not tried: " + power_text(not_tried_log10, 1) + "\n";
     out += violations.empty() ? std::string("no violation")
                               : count_text(violations.size(), "violation");

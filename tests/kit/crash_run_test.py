@@ -53,6 +53,8 @@ class CrashRun(unittest.TestCase):
         self.assertEqual(report["region_bytes"], 16384)
         self.assertGreater(report["crash_points"], 10)
         self.assertGreater(report["images_distinct"], 30)
+        os.remove(self.file)
+        self.assertRegex(self.ledger(OK).stdout, r"^13 crash points, \d+ images of ")  # no history
 
     def test_count_before_entry(self):
         done = self.ledger(VIOLATION, "count_first")
