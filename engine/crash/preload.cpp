@@ -24,8 +24,7 @@
 // to say, that maps the file too, is in "second.txt"; that two did so at once "together.txt" says,
 // and who maps it holds a lock of "mapped". For a replay "replayed.txt" says that the image is
 // there, and "refused.txt" why it is not; "late.txt" that all acknowledgements came after the last
-// crash point but the end, and "fixed.txt" that the call was made behind which a fix stands: it
-// holds the number of crash points that the workload came to, without those of the fix.
+// crash point but the end, and "fixed.txt" that the call was made behind which a fix stands.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -49,6 +48,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "crash/foreign.hpp"
 #include "crash/printable.hpp"
@@ -171,7 +171,13 @@ std::optional<explain::Earlier> earlier_of_environment() {
     return earlier;
 }
 
-// What further runs may show.
+std::string list_of(const std::vector<uint32_t>& numbers) {
+    std::string out;
+    for (const uint32_t number : numbers) out += (out.empty() ? "" : ",") + std::to_string(number);
+    return "[" + out + "]";
+}
+
+// What further runs may show, and what they are compared with.
 std::string further_runs(const Run& run) {
     const explain::Earlier earlier = run.earlier().value_or(explain::Earlier());
     std::string out;
@@ -187,6 +193,8 @@ std::string further_runs(const Run& run) {
                .raw("fixes", "[" + out + "]")
                .add("earlier_lines", explain::words_of_lines(earlier.lines))
                .add("earlier_before", earlier.before)
+               .raw("lines_stored", list_of(run.trail().lines))
+               .raw("values_stored", list_of(run.trail().values))
                .text() +
            "\n";
 }
@@ -246,9 +254,7 @@ class Preloaded {
             return;
         }
         (void)write_file(options_.image_folder + "/again.json", further);
-        if (run_.fix_was_made())
-            (void)write_file(options_.image_folder + "/fixed.txt",
-                             std::to_string(run_.own_crash_points()));
+        if (run_.fix_was_made()) (void)write_file(options_.image_folder + "/fixed.txt", "");
     }
 
   private:

@@ -143,7 +143,10 @@ void Run::at_end() {
 
 void Run::crash_point(const std::string& where) {
     const Come come(recorder_->stores(), acknowledged_);
-    if (!recorder_->is_inserting() && std::exchange(own_then_, come) != come) ++own_crash_points_;
+    if (!recorder_->is_inserting() && std::exchange(own_then_, come) != come) {
+        trail_.lines.push_back(recorder_->lines_stored());
+        trail_.values.push_back(recorder_->values_stored());
+    }
     if (is_done() || std::exchange(come_then_, come) == come) return;
     report_.stopped = has_enough();  // an image is left here, that in which nothing survives
     if (report_.stopped) return;

@@ -17,6 +17,7 @@
 #include "crash/recorder.hpp"
 #include "crash/workers.hpp"
 #include "explain/earlier.hpp"
+#include "explain/explain.hpp"
 #include "explain/finding.hpp"
 #include "explain/replay.hpp"
 #include "sim/explore.hpp"
@@ -73,8 +74,8 @@ class Run {
     std::map<size_t, explain::Fix> fixes() const;
     void insert(explain::Fix fix) { inserted_ = std::move(fix); }
     bool fix_was_made() const { return fix_was_made_; }
-    // That the workload came to, explored or not, without those that an inserted fix makes.
-    uint64_t own_crash_points() const { return own_crash_points_; }
+    // Of each crash point that the workload came to, explored or not, without those of a fix.
+    const explain::Trail& trail() const { return trail_; }
     // Pages are written by now.
     Report finish();
     // What a report would say by now; and who is told when that changes: before the images of a
@@ -139,7 +140,7 @@ class Run {
     using Come = std::pair<uint64_t, uint64_t>;                      // stores, times acknowledged
     std::optional<Come> come_then_;                                  // at the last crash point
     std::optional<Come> own_then_;  // at the last one that is not of a fix
-    uint64_t own_crash_points_ = 0;
+    explain::Trail trail_;
     std::function<std::string()> said_;
     std::function<void(bool)> look_;
     uint64_t bad_images_ = 0;

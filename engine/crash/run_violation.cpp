@@ -196,10 +196,11 @@ void Run::try_fixes(const Repeat& repeat) {
         const auto report = repeat(again);
         if (!report) return fail(report.error());
         if (!again.fix_was_made()) return fail(Errc::not_found, "it does not come to that call");
-        return explain::Tried{.left = report->violations,
-                              .crash_points = again.own_crash_points_,
-                              .is_shorter = report->operations < history_.operations().size(),
-                              .all_tried = !report->stopped && report->not_tried_log10 == 0};
+        explain::Tried tried{.left = report->violations,
+                             .is_shorter = report->operations < history_.operations().size(),
+                             .all_tried = !report->stopped && report->not_tried_log10 == 0};
+        explain::compare(trail_, again.trail_, tried);
+        return tried;
     };
     explain::try_fixes(fixes(), options_.fixes_max, domain_, run_again, report_.violations);
 }

@@ -144,14 +144,24 @@ void keep_for_page(Finding& finding, const Failure& failure, const sim::Trace& t
     }
 }
 
+void compare(const Trail& first, const Trail& again, Tried& tried) {
+    const auto common = [](const std::vector<uint32_t>& one, const std::vector<uint32_t>& other) {
+        return static_cast<uint64_t>(std::ranges::mismatch(one, other).in1 - one.begin());
+    };
+    tried.same_lines = common(first.lines, again.lines);
+    tried.same_values = common(first.values, again.values);
+}
+
 std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& violation,
                        const Tried& tried) {
-    const std::string with = "with " + text_of(fix, domain);
+    std::string with = "with " + text_of(fix, domain);
     const std::vector<crash::Violation>& left = tried.left;
     const auto is_same = [&](const crash::Violation& one) { return is_same_cause(one, violation); };
     if (std::ranges::any_of(left, is_same)) return with + " it is found all the same";
-    if (tried.is_shorter || tried.crash_points < violation.crash_point)
+    if (tried.is_shorter || tried.same_lines < violation.crash_point)
         return with + " the workload went elsewhere when it was run again";
+    const bool same_values = tried.same_values >= violation.crash_point;
+    with += same_values ? "" : ", and other values stored this time,";
     if (left.empty())
         return with + " nothing is found" + (tried.all_tried ? "" : ", of what was tried");
     return with +

@@ -236,6 +236,22 @@ class CrashRun(unittest.TestCase):
         done = self.run_crash(VIOLATION, ["sh", "-c", once], check)
         self.assertIn(elsewhere, done.stdout)
 
+    def test_a_workload_that_goes_elsewhere_by_as_many_steps(self):
+        """To other lines, which says nothing of a fix; or with other values, which is said."""
+        def tried(how):
+            write = f"how=no_flush_last; test -e {self.images}/once && how=$how+{how}; " \
+                    f"touch {self.images}/once; {LEDGER} write {self.file} $how"
+            done = self.run_crash(VIOLATION, ["sh", "-c", write], f"{LEDGER} check right")
+            os.remove(self.file)
+            os.remove(self.images + "/once")
+            return done.stdout.split("  tried: ")[1].split("\n")[0]
+        self.assertRegex(tried("backwards"), r"^with a flush and a fence before pmem_drain by \S+ the "
+                                           "workload went elsewhere when it was run again$")
+        self.assertRegex(tried("other_words"), r"^with a flush and a fence before pmem_drain by \S+ "
+                                               "and other values stored this time, nothing is found$")
+        self.assertRegex(tried("right"), r"^with a flush and a fence before pmem_drain by \S+ "
+                                         "nothing is found$")
+
     def long_check(self):
         """A command that says much of what is wrong: some 24 KiB of JSON."""
         script = os.path.join(self.images, "check.sh")

@@ -5,9 +5,9 @@
 //   ledger check HOW IMAGE    reads what was printed on its standard input, and judges the image
 //
 // HOW of write: right, count_first, no_flush_last, interrupted, dies, aborts, leaves, hangs,
-// exits_3, forks, elsewhere, msync, msync_async, by_instruction, or two of these with a '+' between
-// them; amidst_others, before_others, as_told (by its standard input). Of check: right, hangs,
-// crashes, refuses, exits_9, silent, amidst_others, before_others.
+// backwards, other_words, exits_3, forks, elsewhere, msync, msync_async, by_instruction, or two of
+// these with a '+' between them; amidst_others, before_others, as_told (by its standard input). Of
+// check: right, hangs, crashes, refuses, exits_9, silent, amidst_others, before_others.
 #include <fcntl.h>
 #include <libpmem.h>
 #include <sys/mman.h>
@@ -79,9 +79,10 @@ void append(Ledger& ledger, uint64_t number, const std::string& how) {
         ledger.count = number;
         persist(&ledger.count, sizeof ledger.count, how);
     }
-    Entry& entry = ledger.entries[number - 1];
+    Entry& entry = ledger.entries[is(how, "backwards") ? kEntries - number : number - 1];
     entry.number = number;
-    std::snprintf(entry.text, sizeof entry.text, "entry %d", static_cast<int>(number));
+    std::snprintf(entry.text, sizeof entry.text, is(how, "other_words") ? "ENTRY %d" : "entry %d",
+                  static_cast<int>(number));
     persist(&entry, sizeof entry, how);
     if (count_first) return;
     ledger.count = number;

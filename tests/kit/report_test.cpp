@@ -145,6 +145,37 @@ TEST(CrashReport, OfAWorkloadThatWentElsewhereNothingIsSaid) {
     }
 }
 
+// By as many steps: to another line, or to the same ones with other values.
+TEST(CrashReport, OfOtherStoresNothingIsSaidAndOtherValuesAreSaid) {
+    for (const bool other_line : {false, true}) {
+        crash::Region region = new_region();
+        auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+        uint64_t runs = 0;
+        const crash::Test test{
+            .workload =
+                [&](crash::History&) {
+                    const uint64_t run = ++runs;
+                    region.store(&words[80 + (other_line ? 8 * run : 0)], run);
+                    region.store(&words[8], uint64_t{1});
+                    region.store(&words[0], uint64_t{1});
+                    region.persist(words, 1024);
+                },
+            .recover =
+                [](std::span<std::byte> image) {
+                    const auto* found = reinterpret_cast<const uint64_t*>(image.data());
+                    return std::string(found[0] == 1 && found[8] == 0 ? "half" : "");
+                },
+            .check = [](std::string_view digest,
+                        const crash::History&) { return std::string(digest); }};
+        const auto report = crash::run(region, test).value();
+        ASSERT_EQ(report.violations.size(), 1u) << report.text();
+        EXPECT_TRUE(report.violations[0].fix.ends_with(
+            other_line ? " the workload went elsewhere when it was run again"
+                       : ", and other values stored this time, nothing is found"))
+            << report.text();
+    }
+}
+
 // Where the search was stopped by other violations, this one need not be gone.
 TEST(CrashReport, AFixIsSaidToMendOnlyWhatWasTried) {
     crash::Region region = new_region();

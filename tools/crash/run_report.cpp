@@ -80,6 +80,8 @@ Remaining remaining_of(const Json& json) {
         remaining.fixes[one["violation"]] = {bytes_of(one["where"]),
                                              explain::lines_of_words(one["lines_after"]),
                                              explain::lines_of_words(one["own_lines"])};
+    remaining.trail = {json["lines_stored"].get<std::vector<uint32_t>>(),
+                       json["values_stored"].get<std::vector<uint32_t>>()};
     if (const uint64_t before = json["earlier_before"]; before > 0)
         remaining.earlier = {explain::lines_of_words(json["earlier_lines"]), before};
     return remaining;

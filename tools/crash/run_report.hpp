@@ -11,6 +11,7 @@
 #include "cinnabar/crash.hpp"
 #include "cinnabar/result.hpp"
 #include "explain/earlier.hpp"
+#include "explain/explain.hpp"
 #include "explain/finding.hpp"
 
 namespace cinnabar::tool {
@@ -30,8 +31,10 @@ struct SoFar {
 // missing).
 Result<std::optional<SoFar>> so_far_of(const std::string& path);
 
-// What further runs may show ("again.json", as preload.cpp writes it).
+// What further runs may show, and what they are compared with ("again.json", as preload.cpp writes
+// it).
 struct Remaining {
+    explain::Trail trail;
     std::optional<explain::Earlier> earlier;
     std::map<size_t, explain::Fix> fixes;  // by the number of the violation, from 0
 };
