@@ -264,8 +264,8 @@ void Run::capture() {
 
 Result<std::vector<std::byte>> Run::found() const {
     if (!capture_)
-        return invalid("ends before the crash point of '" + wanted_->text() +
-                       "': that line is of another workload");
+        return fail(Errc::invalid_argument, "the workload ends before the crash point of '" +
+                                                wanted_->text() + "': that line is of another one");
     if (!*capture_) return fail(capture_->error());
     return captured_memory_;
 }

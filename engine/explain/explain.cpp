@@ -10,8 +10,8 @@ namespace cinnabar::explain {
 
 namespace {
 
-tl::unexpected<Error> invalid(const std::string& what) {
-    return fail(Errc::invalid_argument, "a crash test " + what);
+tl::unexpected<Error> invalid(const std::string& sentence) {
+    return fail(Errc::invalid_argument, sentence);
 }
 
 // One call stored both: no order of calls helps. What was only noticed before a call is one for
@@ -195,10 +195,12 @@ void try_fixes(const std::map<size_t, Fix>& fixes, uint64_t fixes_max, Domain do
 Result<Replay> parse_replay(std::string_view line) {
     const auto replay = Replay::parse(line);
     if (!replay)
-        return invalid("does not understand '" + std::string(line) +
-                       "'; the replay line of a violation looks like '" + Replay{}.text() + "'");
+        return invalid("'" + std::string(line) +
+                       "' is no replay line; that of a violation looks like '" + Replay{}.text() +
+                       "'");
     if (replay->build != build_of_program())
-        return invalid("is of another build of the program than '" + replay->text() + "'");
+        return invalid("the replay line '" + replay->text() +
+                       "' is of another build of the program than this one");
     return *replay;
 }
 
@@ -206,13 +208,14 @@ Result<void> put_replayed(const Replay& replay, uint32_t workload, std::span<con
                           const sim::PendingLines& pending, sim::Image& image) {
     const auto lines = replay.lines_of(pending);
     if (replay.workload != workload || !lines)
-        return invalid("does not come to '" + replay.text() +
-                       "': up to this crash point it has stored elsewhere, or from elsewhere, "
-                       "than the workload of that line, or began over other bytes");
+        return invalid("the replay line '" + replay.text() +
+                       "' is of another workload: up to that crash point this one has stored "
+                       "elsewhere, or from elsewhere, or began over other bytes");
     image.begin(live, pending);
     Reducer(pending, image, {}, 0).put(replay.all_survives, *lines);
     if (sum_of(image.image()) != replay.sum)
-        return invalid("comes to another image than '" + replay.text() +
+        return invalid("the workload comes to another image than the replay line '" +
+                       replay.text() +
                        "': it stores other values now, such as times or random numbers");
     return {};
 }

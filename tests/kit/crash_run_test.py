@@ -108,7 +108,7 @@ class CrashRun(unittest.TestCase):
         self.assertIn("the image is in", said)
         self.assertIn("stored elsewhere", self.replayed(USAGE, violation["replay"], "right")[1])
         other = violation["replay"].replace("build=", "build=1", 1)
-        self.assertIn("does not understand", self.replayed(USAGE, other)[1])
+        self.assertIn("is no replay line", self.replayed(USAGE, other)[1])
         other = "build=12345678" + violation["replay"][14:]
         self.assertIn("another build of the program", self.replayed(USAGE, other)[1])
         done = self.run_words("--file", self.file, "--image-dir", self.images, "--recover-cmd",

@@ -665,10 +665,10 @@ TEST(CrashReport, AReplayOfSomethingElseIsRefused) {
     region.bytes()[kBytes - 1] = std::byte{7};
     refused(test, replay, "began over other bytes");
     for (const char* line : {"", "seed=1", "build=1", "build=00000000 workload=00000000"})
-        refused(test, line, "does not understand");
-    refused(test, replay + " ", "does not understand");
-    refused(test, with("but=[^ ]+", "but=64:1.1"), "does not understand");
-    refused(test, with("but=[^ ]+", "but=64:99999999999999999999"), "does not understand");
+        refused(test, line, "is no replay line");
+    refused(test, replay + " ", "is no replay line");
+    refused(test, with("but=[^ ]+", "but=64:1.1"), "is no replay line");
+    refused(test, with("but=[^ ]+", "but=64:99999999999999999999"), "is no replay line");
 }
 
 // The same calls, with other ranges.
