@@ -26,9 +26,12 @@
 // there, and "refused.txt" why it is not; "late.txt" that all acknowledgements came after the last
 // crash point but the end, and "fixed.txt" that the call was made behind which a fix stands.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,12 +107,32 @@ Options options_of_environment() {
     ::_exit(127);
 }
 
-// The first words of what it says; the rest is read, so that it does not wait for us.
-std::string read_all(int file) {
-    std::string text;
+// Once; how many bytes.
+ssize_t read_into(std::string& text, int file, size_t bytes_max) {
     std::array<char, 4096> bytes = {};
-    for (ssize_t length = 0; (length = ::read(file, bytes.data(), bytes.size())) > 0;)
-        if (text.size() < kSaidMax) text.append(bytes.data(), static_cast<size_t>(length));
+    const ssize_t length =
+        TEMP_FAILURE_RETRY(::read(file, bytes.data(), std::min(bytes.size(), bytes_max)));
+    if (length > 0 && text.size() < kSaidMax)
+        text.append(bytes.data(), static_cast<size_t>(length));
+    return length;
+}
+
+// The first words of what it says; the rest is read, so that it does not wait for us. Once it has
+// ended, what has been said by then: a process that it leaves behind may hold its output open.
+std::string said_by(pid_t command, int file) {
+    std::string text;
+    const int end = static_cast<int>(::syscall(SYS_pidfd_open, command, 0));
+    std::array<pollfd, 2> both{{{file, POLLIN, 0}, {end, POLLIN, 0}}};
+    bool is_open = true;
+    while (is_open && both[1].revents == 0) {
+        TEMP_FAILURE_RETRY(::poll(both.data(), both.size(), -1));
+        if (both[0].revents != 0) is_open = read_into(text, file, SIZE_MAX) > 0;
+    }
+    int there = 0;
+    if (::ioctl(file, FIONREAD, &there) != 0) there = 0;
+    for (ssize_t length = 1; there > 0 && length > 0; there -= static_cast<int>(length))
+        length = read_into(text, file, static_cast<size_t>(there));
+    ::close(end);
     while (text.ends_with('\n')) text.pop_back();
     return text;
 }
@@ -122,10 +145,11 @@ std::string run_command(const std::string& command, const std::string& image,
     const pid_t child = ::fork();
     if (child == 0) become_command(command, image, acknowledged, said[1]);
     ::close(said[1]);
-    const std::string text = read_all(said[0]);
+    if (child < 0) throw std::runtime_error("no process for the command");
+    const std::string text = said_by(child, said[0]);
     ::close(said[0]);
     int status = 0;
-    if (child < 0 || ::waitpid(child, &status, 0) != child)
+    if (::waitpid(child, &status, 0) != child)
         throw std::runtime_error("no process for the command");
     if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
     const int code = WEXITSTATUS(status);
@@ -140,7 +164,8 @@ uint64_t bytes_of(const std::string& path) {
     return ::stat(path.c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
 }
 
-std::string verdict_on(std::string_view end, const std::string& acknowledged) {
+std::string verdict_on(std::string_view end, const std::string& acknowledged,
+                       uint64_t memory_bytes) {
     if (end == "exit 0") return {};
     if (end.starts_with("exit 1: ")) return std::string(end.substr(8));
     if (end == "exit 1") return "the recovery command found a violation, and said nothing";
@@ -151,7 +176,8 @@ std::string verdict_on(std::string_view end, const std::string& acknowledged) {
     for (const std::string_view code : {"exit 126", "exit 127"})  // the shell's own
         if (end.starts_with(code))
             return "the recovery command cannot be run" + std::string(end.substr(code.size()));
-    return "the recovery command ended by " + std::string(end);
+    return "the recovery command ended by " + std::string(end) + "; it may use " +
+           size_text(memory_bytes) + " of memory (--memory)";
 }
 
 // The fix that this run is to try.
@@ -237,9 +263,11 @@ class Preloaded {
         Foreign::watch(foreign_.get());
     }
 
+    bool is_of_this_process() const { return ::getpid() == process_; }
+
     // A program that the workload starts, and that maps no such file, has nothing to report.
     void finish() {
-        if (::getpid() != process_ || !foreign_) return;
+        if (!is_of_this_process() || !foreign_) return;
         std::fflush(stdout);
         if (heard_ == 0 && bytes_of(acknowledged_) != 0)
             (void)write_file(options_.image_folder + "/late.txt", "");
@@ -326,7 +354,7 @@ class Preloaded {
             return run_command(command, image, acknowledged_);
         };
         test.check = [this](std::string_view digest, const History&) {
-            return crash::verdict_on(digest, acknowledged_);
+            return crash::verdict_on(digest, acknowledged_, options_.recovery_memory_bytes_max);
         };
         return test;
     }
@@ -360,7 +388,10 @@ Preloaded* the_preloaded = nullptr;
 }
 
 [[gnu::destructor]] void end() {
-    if (the_preloaded != nullptr) the_preloaded->finish();
+    if (the_preloaded == nullptr) return;
+    the_preloaded->finish();
+    if (the_preloaded->is_of_this_process())
+        delete the_preloaded;  // and what recoveries left behind
 }
 
 }  // namespace

@@ -413,9 +413,29 @@ class CrashRun(unittest.TestCase):
         self.assertIn("violation (hung): recovery did not end within 2000 ms", done.stdout)
         self.assertIn("stopped", done.stdout)
         done = self.ledger(VIOLATION, "right", "crashes")
-        self.assertIn("the recovery command ended by signal 6", done.stdout)
+        self.assertIn("the recovery command ended by signal 6; it may use 1 GiB of memory "
+                      "(--memory)\n", done.stdout)
+        done = self.ledger(VIOLATION, "right", "takes_memory", "--memory", "64M")
+        self.assertIn("the recovery command ended by signal 6; it may use 64 MiB of memory "
+                      "(--memory)\n", done.stdout)
+        self.ledger(OK, "right", "takes_memory")
         self.assertIn("exit 9", self.ledger(VIOLATION, "right", "exits_9").stdout)
         self.assertIn("said nothing", self.ledger(VIOLATION, "right", "silent").stdout)
+
+    def test_recovery_that_leaves_something_behind(self):
+        """It has ended, though its output is open still; what it said counts."""
+        command = f"sleep 50 & echo $! > {self.images}/pid; {LEDGER} check right"
+        self.run_crash(OK, [LEDGER, "write", self.file, "right"], command, images=2)
+        self.assert_sleep_ends()
+        os.remove(self.file)
+        done = self.run_crash(VIOLATION, [LEDGER, "write", self.file, "count_first"], command,
+                              images=2)
+        self.assertIn("violation (wrong): not written: entry 1\n", done.stdout)
+        # More than a pipe holds, of which the first words count.
+        os.remove(self.file)
+        much = "seq 100000; false #"
+        done = self.run_crash(VIOLATION, [LEDGER, "write", self.file, "right"], much, images=2)
+        self.assertIn("violation (wrong): 1\n2\n3\n", done.stdout)
 
     def test_refusing_is_right_until_something_is_acknowledged(self):
         done = self.ledger(VIOLATION, "right", "refuses", "--json", os.path.join(self.images, "j"))

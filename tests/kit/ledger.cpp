@@ -7,7 +7,8 @@
 // HOW of write: right, count_first, no_flush_last, interrupted, dies, aborts, leaves, hangs,
 // backwards, other_words, exits_3, forks, elsewhere, msync, msync_async, by_instruction, or two of
 // these with a '+' between them; amidst_others, before_others, as_told (by its standard input). Of
-// check: right, hangs, crashes, refuses, exits_9, silent, amidst_others, before_others.
+// check: right, hangs, crashes, refuses, exits_9, takes_memory,
+// silent, amidst_others, before_others.
 #include <fcntl.h>
 #include <libpmem.h>
 #include <sys/mman.h>
@@ -198,6 +199,8 @@ int violation(const char* what, uint64_t number) {
     return 1;
 }
 
+char* volatile taken = nullptr;
+
 int check(const char* path, const std::string& how) {
     uint64_t acknowledged = 0;
     for (int number = 0; std::scanf("%d", &number) == 1;)
@@ -212,6 +215,7 @@ int check(const char* path, const std::string& how) {
     if (how == "refuses" && ledger.count == 0) return 2;
     if (how == "refuses" && ledger.count == 4) return 2;
     if (how == "exits_9") return 9;
+    if (how == "takes_memory") taken = new char[size_t{1} << 28];
     if (how == "silent") return 1;
     if (ledger.count < acknowledged) return violation("acknowledged and lost: entry", acknowledged);
     for (uint64_t i = 0; i < ledger.count; ++i)
