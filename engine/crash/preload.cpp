@@ -18,13 +18,14 @@
 //                                the members of crash::Options, as numbers
 //
 // In the folder: "acknowledged" holds what the workload has printed so far and is the command's
-// standard input; "so_far.json" is what the report would be by now, for a workload that dies, and
-// which process recovers images, if one does; "report.json" is written when the workload ends, and
-// "again.json": what further runs may show. A report that is there stays: what a later program has
-// to say, that maps the file too, is in "second.txt"; that two did so at once "together.txt" says,
-// and who maps it holds a lock of "mapped". For a replay "replayed.txt" says that the image is
-// there, and "refused.txt" why it is not; "late.txt" that all acknowledgements came after the last
-// crash point but the end, and "fixed.txt" that the call was made behind which a fix stands.
+// standard input, unless "held_back" is there: less of the same, for a moment; "so_far.json" is
+// what the report would be by now, for a workload that dies, and which process recovers images, if
+// one does; "report.json" is written when the workload ends, and "again.json": what further runs
+// may show. A report that is there stays: what a later program has to say, that maps the file too,
+// is in "second.txt"; that two did so at once "together.txt" says, and who maps it holds a lock of
+// "mapped". For a replay "replayed.txt" says that the image is there, and "refused.txt" why it is
+// not; "late.txt" that all acknowledgements came after the last crash point but the end, and
+// "fixed.txt" that the call was made behind which a fix stands.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
@@ -251,7 +252,8 @@ class Preloaded {
         }
         if (const auto fix = fix_of_environment()) run_.insert(*fix);
         if (const auto earlier = earlier_of_environment()) run_.look_only_at(*earlier);
-        run_.listen_to([this] { return printed_since(); });
+        run_.listen_to([this] { return printed_since(); },
+                       [this](size_t lines) { return hold_back(lines); });
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
         if (is_second_)
             foreign_->refuse(
@@ -346,15 +348,34 @@ class Preloaded {
         return text.empty() ? "(an empty line)" : text;
     }
 
+    // The command's standard input. A worker is another process, and knows of a file alone.
+    const std::string& promised() const {
+        return ::access(held_back_.c_str(), F_OK) == 0 ? held_back_ : acknowledged_;
+    }
+
+    std::optional<std::string> hold_back(size_t lines) const {
+        ::unlink(held_back_.c_str());
+        std::ifstream file(acknowledged_, std::ios::binary);
+        const std::string text(std::istreambuf_iterator<char>(file), {});
+        size_t begin = text.size(), end = begin;
+        for (size_t i = 0; i < lines; ++i) {
+            if (begin == 0) return std::nullopt;
+            end = begin;
+            begin = end < 2 ? 0 : text.rfind('\n', end - 2) + 1;  // 0 where there is none
+        }
+        if (lines == 0 || !write_file(held_back_, text.substr(0, begin))) return std::nullopt;
+        return printable(text.substr(begin, text.find('\n', begin) - begin));
+    }
+
     Test test() const {
         const std::string command = setting("RECOVER");
         Test test;
         test.workload = [](History&) {};
         test.recover_file = [this, command](const std::string& image) {
-            return run_command(command, image, acknowledged_);
+            return run_command(command, image, promised());
         };
         test.check = [this](std::string_view digest, const History&) {
-            return crash::verdict_on(digest, acknowledged_, options_.recovery_memory_bytes_max);
+            return crash::verdict_on(digest, promised(), options_.recovery_memory_bytes_max);
         };
         return test;
     }
@@ -362,6 +383,7 @@ class Preloaded {
     const pid_t process_ = ::getpid();
     const Options options_;
     const std::string acknowledged_;
+    const std::string held_back_ = options_.image_folder + "/held_back";
     const std::string replay_ = setting("REPLAY");
     const std::string report_ = options_.image_folder + "/report.json";
     const std::string so_far_ = options_.image_folder + "/so_far.json";

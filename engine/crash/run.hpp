@@ -49,8 +49,15 @@ class Run {
     // The workload's region, from now on: each of its fences is a crash point. Errors: io.
     Result<void> watch(Recorder& recorder);
     void run_workload();
-    // Acknowledgements beside the history's: gives what was printed since it was asked last.
-    void listen_to(std::function<std::string()> said) { said_ = std::move(said); }
+    // Acknowledgements beside the history's: what was printed since it was asked last.
+    using Said = std::function<std::string()>;
+    // Has recoveries and their checks see so many lines fewer of it, and gives the first of these;
+    // nothing where there are not so many. 0: they see all.
+    using HoldBack = std::function<std::optional<std::string>(size_t lines)>;
+    void listen_to(Said said, HoldBack hold_back) {
+        said_ = std::move(said);
+        hold_back_ = std::move(hold_back);
+    }
     // Asks that now: before a call of the workload is recorded, and at its end.
     void listen();
     // The workload has ended: what it has stored since, and the last crash point.
@@ -119,7 +126,8 @@ class Run {
     explain::Finding explain(Violation& violation);
     std::string must_not_precede(const Store& lost);
     std::optional<Store> survivor_of(const Store& lost) const;
-    std::optional<size_t> broken_promise();
+    std::optional<std::string> broken_promise();
+    std::optional<std::string> line_too_early();
     void keep_image();
     void write_page(size_t number);
 
@@ -141,7 +149,8 @@ class Run {
     std::optional<Come> come_then_;                                  // at the last crash point
     std::optional<Come> own_then_;  // at the last one that is not of a fix
     explain::Trail trail_;
-    std::function<std::string()> said_;
+    Said said_;
+    HoldBack hold_back_;
     std::function<void(bool)> look_;
     uint64_t bad_images_ = 0;
 

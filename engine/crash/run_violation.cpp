@@ -94,7 +94,8 @@ explain::Finding Run::explain(Violation& violation) {
         .tries_max = is_reducible(kind) ? options_.reduction_images_max : 0,
         .name = [this](Site place) { return recorder_->text_of(place); },
         .workload = recorder_->shape(),
-        .until = [this](const Store& lost) { return must_not_precede(lost); }};
+        .until = [this](const Store& lost) { return must_not_precede(lost); },
+        .promise = [this] { return broken_promise().value_or(""); }};
     explain::Finding finding = explain::explain(failure, violation);
     if (!finding.lost_store && finding.surviving_store) too_early_ = finding.surviving_store;
     if (trace_) keep_for_page(finding, failure, *trace_);
@@ -103,8 +104,7 @@ explain::Finding Run::explain(Violation& violation) {
 
 // What has to come after a store that is lost, where no store that survives beside it says it.
 std::string Run::must_not_precede(const Store& lost) {
-    if (const auto promise = broken_promise())
-        return "operation " + std::to_string(*promise) + " is acknowledged";
+    if (const auto promise = broken_promise()) return *promise;
     if (const auto durable = survivor_of(lost)) return text_of(*durable);
     if (too_early_ && too_early_->where != lost.where)
         return text_of(*too_early_) + ", which is called first";
@@ -121,18 +121,35 @@ std::optional<Run::Store> Run::survivor_of(const Store& lost) const {
     return std::nullopt;
 }
 
-// The operation without whose acknowledgement the image in which nothing survives were right.
-std::optional<size_t> Run::broken_promise() {
+// The acknowledgement without which the image in which nothing survives were right.
+std::optional<std::string> Run::broken_promise() {
     explain::Reducer(recorder_->medium().pending(), *image_, {}, 0).put(false, {});
+    if (hold_back_) return line_too_early();
     const Verdict verdict = judge(false);
     if (verdict.kind != ViolationKind::wrong) return std::nullopt;
     History history = history_;
     for (size_t i = history.operations_.size(); i-- > 0;) {
         if (!history.operations_[i].acknowledged) continue;
         history.operations_[i].acknowledged = false;
-        if (judge_digest(verdict.digest, history).what.empty()) return i;
+        if (judge_digest(verdict.digest, history).what.empty())
+            return "operation " + std::to_string(i) + " is acknowledged";
     }
     return std::nullopt;
+}
+
+// Of what was printed the last line but for which, and all behind it, the image were right.
+std::optional<std::string> Run::line_too_early() {
+    constexpr size_t lines_max = 16;
+    std::optional<std::string> found;
+    for (size_t lines = 1; lines <= lines_max && !found; ++lines) {
+        const auto line = hold_back_(lines);
+        if (!line) break;
+        const Outcome outcome = workers_->recover(false);
+        if (outcome.recovered && judge_digest(outcome.text, history_).what.empty())
+            found = "'" + *line + "' is printed, and so acknowledged";
+    }
+    (void)hold_back_(0);
+    return found;
 }
 
 void Run::keep_image() {

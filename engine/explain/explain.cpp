@@ -32,8 +32,12 @@ std::string order_of_lines(const Finding::Store& lost, const Finding::Store& sur
 std::string order_of(const Failure& failure, Finding& finding) {
     const auto& lost = finding.lost_store;
     const auto& survived = finding.surviving_store;
-    if (!lost && !survived)
-        return "none helps: what was durable by then fails, whatever survives beside it";
+    if (!lost && !survived) {
+        const std::string promise = failure.promise ? failure.promise() : "";
+        return "none helps: " + (promise.empty()
+                                     ? "what was durable by then fails, whatever survives beside it"
+                                     : promise + " before what it promises is stored");
+    }
     if (!lost)
         return text_of(*survived) + " comes too early: nothing of what was stored by then is lost";
     if (survived && is_one_call(*lost, *survived))

@@ -32,6 +32,9 @@ struct Failure {
     uint32_t workload = 0;
     // What must not come before a store that is lost, where no store that survives says it.
     std::function<std::string(const Finding::Store& lost)> until;
+    // The acknowledgement without which nothing were wrong with an image of which nothing survives,
+    // "operation 3 is acknowledged", or nothing. May be left out.
+    std::function<std::string()> promise = {};
 };
 
 // Fills in what, lost, survived, order, replay of a violation whose kind, crash point and place are

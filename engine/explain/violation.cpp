@@ -28,6 +28,15 @@ namespace cinnabar::explain {
 
 namespace {
 
+// An order without the words of the line that is printed too early.
+std::string without_line(std::string order) {
+    const size_t end = order.find("' is printed, and so acknowledged");
+    for (const std::string before : {" must be durable before '", "none helps: '"})
+        if (const size_t at = order.find(before); at < end && end != order.npos)
+            return order.erase(at + before.size(), end - at - before.size());
+    return order;
+}
+
 // Without its numbers: all, or those behind one of these words.
 std::string without_numbers(const std::string& text, const std::vector<std::string>& words) {
     std::string out;
@@ -46,7 +55,8 @@ bool is_same_cause(const crash::Violation& one, const crash::Violation& other) {
     if (one.order == other.order) return true;
     // Other numbers in an order are parts of the calls' names.
     const auto calls = [](const crash::Violation& violation) {
-        return without_numbers(violation.order, {" offset ", "(offset ", " operation "});
+        return without_numbers(without_line(violation.order),
+                               {" offset ", "(offset ", " operation "});
     };
     const auto words = [](const crash::Violation& violation) {
         return without_numbers(violation.what, {""});

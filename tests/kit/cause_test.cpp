@@ -103,6 +103,11 @@ TEST(Cause, IsToldByTheCallsAndTheWords) {
     EXPECT_TRUE(is_same("note 12 is gone", with("offset 64", "offset 128")));
     EXPECT_TRUE(is_same("note 2 is gone", with("operation 1", "operation 12")));
     EXPECT_TRUE(is_same("other words", order));  // of the very same stores
+    const auto printed = [](const std::string& line) {
+        return violation("note is gone",
+                         "x must be durable before '" + line + "' is printed, and so acknowledged");
+    };
+    EXPECT_TRUE(cinnabar::explain::is_same_cause(printed("note 1"), printed("that's note two")));
     EXPECT_FALSE(is_same("other words", with("offset 64", "offset 128")));
     EXPECT_FALSE(is_same("note 2 is gone", with("list.cpp:41", "list.cpp:42")));
     EXPECT_FALSE(

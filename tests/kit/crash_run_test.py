@@ -406,6 +406,22 @@ class CrashRun(unittest.TestCase):
         """Nothing is stored between the last fence and the last acknowledgement."""
         done = self.ledger(VIOLATION, "no_flush_last")
         self.assertIn("acknowledged and lost: entry 6", done.stdout)
+        self.assertRegex(done.stdout, r"  order: what is stored before pmem_drain by \S+ \(offset 0\) "
+                                      "must be durable before '6' is printed, and so acknowledged\n")
+        os.remove(self.file)
+        # Among what is printed behind it, of which the check reads no more than a word.
+        more = f"{LEDGER} write {self.file} no_flush_last+talks"
+        done = self.run_crash(VIOLATION, ["sh", "-c", more], f"{LEDGER} check right")
+        self.assertRegex(done.stdout, "  order: .* before '6' is printed, and so acknowledged\n")
+        self.assertFalse(os.path.exists(self.images + "/held_back"))
+        os.remove(self.file)
+        # Each entry is printed before it is forced: one violation, of the first one.
+        done = self.ledger(VIOLATION, "promises_first", "right", "--violations", "60")
+        self.assertRegex(done.stdout, r"  order: what is stored before pmem_persist by \S+ \(offset 0\)"
+                                      " must be durable before '1' is printed, and so acknowledged\n")
+        self.assertIn("  order: none helps: '1' is printed, and so acknowledged before what it "
+                      "promises is stored\n", done.stdout)
+        self.assertIn("\n2 violations", done.stdout)
 
     def test_recovery_that_hangs_or_dies(self):
         done = self.ledger(VIOLATION, "right", "hangs", "--milliseconds", "2000",

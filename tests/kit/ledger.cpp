@@ -5,10 +5,11 @@
 //   ledger check HOW IMAGE    reads what was printed on its standard input, and judges the image
 //
 // HOW of write: right, count_first, no_flush_last, interrupted, dies, aborts, leaves, hangs,
-// backwards, other_words, exits_3, forks, elsewhere, msync, msync_async, by_instruction, or two of
-// these with a '+' between them; amidst_others, before_others, as_told (by its standard input). Of
-// check: right, hangs, crashes, refuses, exits_9, takes_memory,
-// silent, amidst_others, before_others.
+// backwards,
+// other_words, talks, promises_first, exits_3, forks, elsewhere, msync, msync_async,
+// by_instruction, or two of these with a '+' between them; amidst_others, before_others, as_told
+// (by its standard input). Of check: right, hangs, crashes, refuses, exits_9, takes_memory, silent,
+// amidst_others, before_others.
 #include <fcntl.h>
 #include <libpmem.h>
 #include <sys/mman.h>
@@ -179,8 +180,10 @@ int write(const char* path, const std::string& how) {
     if (is(how, "elsewhere")) return write((std::string(path) + ".other").c_str(), "right");
     Ledger& ledger = is(how, "msync") ? *map_plainly(path) : *map(path);
     for (uint64_t number = 1; number <= kEntries; ++number) {
+        if (is(how, "promises_first")) std::printf("%d\n", static_cast<int>(number));
         append(ledger, number, how);
-        std::printf("%d\n", static_cast<int>(number));
+        if (!is(how, "promises_first")) std::printf("%d\n", static_cast<int>(number));
+        if (is(how, "talks") && number == kEntries) std::puts("done\nand gone");
         if (is(how, "dies") && number == 3) std::raise(SIGKILL);
         if (is(how, "aborts") && number == 3) std::abort();
         if (is(how, "leaves") && number == 3) ::_exit(0);

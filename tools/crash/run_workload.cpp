@@ -87,9 +87,9 @@ void remove_violations(const std::string& folder, const std::string& ending) {
 
 // The files of a first run. What a run that was killed has left of its further ones goes too.
 void remove_reports(const RunRequest& request) {
-    for (const char* name :
-         {"report.json", "so_far.json", "so_far.json.next", "again.json", "second.txt",
-          "refused.txt", "replayed.txt", "late.txt", "fixed.txt", "together.txt", "mapped"})
+    for (const char* name : {"report.json", "so_far.json", "so_far.json.next", "again.json",
+                             "second.txt", "refused.txt", "replayed.txt", "late.txt", "fixed.txt",
+                             "together.txt", "mapped", "held_back"})
         ::unlink(request.in_folder(name).c_str());
     explain::remove_folders(request.image_folder, kAgainFolders);
     if (!request.replay.empty()) return;
