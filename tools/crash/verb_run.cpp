@@ -190,14 +190,13 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
         "languages than C keep it back, as Python does without -u). CMD ends with 0: right;\n"
         "1: a violation, and its output says what; 2: refused, which is right until something\n"
         "is acknowledged. A signal, another exit code or no end in time are violations.\n"
-        "The workload has one thread that stores, is not linked statically and ends by exit. Of\n"
-        "the programs that it starts one maps the file: a second one is an error. Where images\n"
-        "fail the workload runs again, over the file as it was, for crash points before and for\n"
-        "each fix that is tried; with the same standard input, if that is a file, and otherwise "
-        "an\n"
-        "empty one. The file is left as the workload leaves it: make it again what it was before "
-        "the\n"
-        "next run.");
+        "The workload makes durable by libpmem's functions or msync, has one thread that stores,\n"
+        "is not linked statically and ends by exit. One that dies, leaves by _exit or takes too\n"
+        "long is told with what was found until then. Of the programs that it starts one maps\n"
+        "the file: a second one is an error. Where images fail the workload runs again, over the\n"
+        "file as it was, for crash points before and for each fix that is tried; with the same\n"
+        "standard input, if that is a file, and otherwise an empty one. The file is left as the\n"
+        "workload leaves it: make it again what it was before the next run.");
     app->add_option("--file", verb->file, "The file that the workload maps, or the folder of it")
         ->required()
         ->check(not_empty())
