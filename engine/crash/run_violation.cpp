@@ -55,8 +55,7 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
         const auto number = static_cast<size_t>(same - report_.violations.begin());
         const auto is_here = [&](const auto& one) { return one.second == number; };
         ++same->images;
-        if (std::ranges::none_of(known_, is_here) && same->crash_point != number_)
-            ++same->crash_points;
+        if (std::ranges::none_of(known_, is_here)) ++same->crash_points;  // not at this one
         known->second = number;
     } else {
         report_.violations.push_back(std::move(violation));

@@ -177,26 +177,29 @@ ExitCode crash_run(const RunRequest& verb) {
     return deliver(verb, *report);
 }
 
+// Behind the options, in --help.
+constexpr const char* kMore =
+    "At each crash point of the workload images of the file are put into the folder, and\n"
+    "'CMD IMAGE' is run by a shell with all that the workload has printed so far on its\n"
+    "standard input: what is printed counts as acknowledged (print it at once: other\n"
+    "languages than C keep it back, as Python does without -u). CMD ends with 0: right;\n"
+    "1: a violation, and its output says what; 2: refused, which is right until something\n"
+    "is acknowledged. A signal, another exit code or no end in time are violations.\n"
+    "The workload makes durable by libpmem's functions or msync, has one thread that stores,\n"
+    "is not linked statically and ends by exit. One that dies, leaves by _exit or takes too\n"
+    "long is told with what was found until then. Of the programs that it starts one maps\n"
+    "the file: a second one is an error. Where images fail the workload runs again, over the\n"
+    "file as it was, for crash points before and for each fix that is tried; with the same\n"
+    "standard input, if that is a file, and otherwise an empty one. The file is left as the\n"
+    "workload leaves it: make it again what it was before the next run.";
+
 }  // namespace
 
 void add_crash_run(CLI::App& program, Chosen& chosen) {
     auto verb = std::make_shared<RunRequest>();
     auto* app = program.add_subcommand(
         "run", "Run a workload, and recover what a power failure could leave of its file");
-    app->footer(
-        "At each crash point of the workload images of the file are put into the folder, and\n"
-        "'CMD IMAGE' is run by a shell with all that the workload has printed so far on its\n"
-        "standard input: what is printed counts as acknowledged (print it at once: other\n"
-        "languages than C keep it back, as Python does without -u). CMD ends with 0: right;\n"
-        "1: a violation, and its output says what; 2: refused, which is right until something\n"
-        "is acknowledged. A signal, another exit code or no end in time are violations.\n"
-        "The workload makes durable by libpmem's functions or msync, has one thread that stores,\n"
-        "is not linked statically and ends by exit. One that dies, leaves by _exit or takes too\n"
-        "long is told with what was found until then. Of the programs that it starts one maps\n"
-        "the file: a second one is an error. Where images fail the workload runs again, over the\n"
-        "file as it was, for crash points before and for each fix that is tried; with the same\n"
-        "standard input, if that is a file, and otherwise an empty one. The file is left as the\n"
-        "workload leaves it: make it again what it was before the next run.");
+    app->footer(kMore);
     app->add_option("--file", verb->file, "The file that the workload maps, or the folder of it")
         ->required()
         ->check(not_empty())
