@@ -142,6 +142,8 @@ class TerminalProgress final : public Progress {
     ~TerminalProgress() override;
     void begins(std::string_view what) override;
     void at(double fraction, std::string_view what) override;
+    // Where nobody knows how much there is to do: on a terminal alone.
+    void by_now(std::string_view what);
 
   private:
     std::FILE* out_;

@@ -37,4 +37,10 @@ void TerminalProgress::at(double fraction, std::string_view what) {
     std::fflush(out_);
 }
 
+void TerminalProgress::by_now(std::string_view what) {
+    if (!terminal_) return;
+    std::fprintf(out_, "\r\033[K%.*s", static_cast<int>(what.size()), what.data());
+    std::fflush(out_);
+}
+
 }  // namespace cinnabar::bench

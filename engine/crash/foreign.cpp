@@ -95,8 +95,8 @@ bool Foreign::holds(const void* address) {
 }
 
 bool Foreign::attach(const Mapping& mapping) {
-    if (!refusal_.empty()) return give_up(refusal_), false;
     if (claim_ && !claim_()) return give_up("another program maps the file meanwhile"), false;
+    if (!refusal_.empty()) return give_up(refusal_), false;
     if (were_there_.contains(mapping.path)) {
         give_up("'" + mapping.path + "' was in the folder before the workload, and what it held " +
                 "is not known: remove it, or name the file itself and not its folder");
@@ -123,6 +123,10 @@ bool Foreign::attach(const Mapping& mapping) {
     std::string before = before_.value_or("");
     before.resize(bytes);  // what was added to the file since is zeros
     recorder_.emplace(view_, std::as_bytes(std::span(before)), Domain::cache_line);
+    recorder_->if_nothing_forces(
+        "no call of libpmem's, and no msync, was seen that makes anything durable, and so all that "
+        "was stored counts as not forced; what a program flushes by instruction is not seen: have "
+        "it call pmem_persist instead");
     recorder_->read_while([this] { return active() && usable(); });
     if (const auto watched = run_.watch(*recorder_); !watched) {
         give_up(watched.error().message);

@@ -1,5 +1,5 @@
 // A file that code of others maps and stores to, as a region: which addresses are its, what was
-// stored there since the last call of libpmem, and from where such a call came.
+// stored there since the last such call, and from where such a call came.
 #pragma once
 
 #include <unistd.h>
@@ -20,7 +20,7 @@
 
 namespace cinnabar::crash {
 
-// A call of one of libpmem's functions.
+// A call of one of libpmem's functions, or of msync.
 struct Call {
     const char* function;
     const void* from;  // where it returns to
@@ -36,7 +36,7 @@ class Foreign {
     ~Foreign();
 
     // The one that this process watches; nullptr: none. (In interpose.cpp, so that who watches one
-    // has libpmem's functions replaced.)
+    // has libpmem's functions and msync replaced.)
     static Foreign* watched();
     static void watch(Foreign* foreign);
 

@@ -1,8 +1,9 @@
-// libpmem's functions, as the kit has them: a program that holds these, and every library in it,
-// calls them instead of libpmem's own. Addresses in the watched file go to the recorder, all others
-// on to libpmem.
+// libpmem's functions and msync, as the kit has them: a program that holds these, and every library
+// in it, calls them instead of libpmem's own and the C library's. Addresses in the watched file go
+// to the recorder, all others on to where they were meant for.
 #include <dlfcn.h>
 #include <libpmem.h>
+#include <sys/mman.h>
 
 #include <cstring>
 
@@ -40,6 +41,14 @@ Foreign* holder_of(const void* address) {
 void persist(Foreign& foreign, const Call& call, const void* at, size_t length) {
     foreign.flush(call, at, length);
     foreign.fence(call);
+}
+
+// Writes whole pages back.
+void sync_pages(Foreign& foreign, const Call& call, const void* at, size_t length) {
+    constexpr uintptr_t page = 4096;
+    const auto before = reinterpret_cast<uintptr_t>(at) % page;
+    const size_t pages = (before + length + page - 1) / page;
+    persist(foreign, call, static_cast<const char*>(at) - before, pages * page);
 }
 
 bool goes_past_caches(size_t length, unsigned flags) {
@@ -88,6 +97,7 @@ using cinnabar::crash::holder_of;
 using cinnabar::crash::next;
 using cinnabar::crash::persist;
 using cinnabar::crash::set;
+using cinnabar::crash::sync_pages;
 
 // Seen by every library of the process, also where all else is hidden.
 #pragma GCC visibility push(default)
@@ -125,15 +135,19 @@ int pmem_deep_persist(const void* addr, size_t len) {
     return NEXT(pmem_deep_persist)(addr, len);
 }
 
-// Writes whole pages back.
 int pmem_msync(const void* addr, size_t len) {
+    if (Foreign* foreign = holder_of(addr))
+        return sync_pages(*foreign, CALL(pmem_msync), addr, len), 0;
+    return NEXT(pmem_msync)(addr, len);
+}
+
+// The real one says what is wrong with a range. That one begins to write back forces nothing.
+int msync(void* addr, size_t len, int flags) {
     Foreign* foreign = holder_of(addr);
-    if (foreign == nullptr) return NEXT(pmem_msync)(addr, len);
-    constexpr uintptr_t page = 4096;
-    const auto before = reinterpret_cast<uintptr_t>(addr) % page;
-    const size_t pages = (before + len + page - 1) / page;
-    persist(*foreign, CALL(pmem_msync), static_cast<const char*>(addr) - before, pages * page);
-    return 0;
+    const int result = NEXT(msync)(addr, len, flags);
+    if (foreign != nullptr && result == 0 && (flags & MS_SYNC) != 0)
+        sync_pages(*foreign, CALL(msync), addr, len);
+    return result;
 }
 
 int pmem_is_pmem(const void* addr, size_t len) {

@@ -18,22 +18,27 @@
 //                                the members of crash::Options, as numbers
 //
 // In the folder: "acknowledged" holds what the workload has printed so far and is the command's
-// standard input; "report.json" is written when the workload ends, and "again.json": what further
-// runs may show. A report that is there stays: what a later program has to say, that maps the file
-// too, is in "second.txt"; that two did so at once "together.txt" says, and who maps it holds a
-// lock of "mapped". For a replay "replayed.txt" says that the image is there, and "refused.txt" why
-// it is not; "late.txt" that all acknowledgements came after the last crash point but the end, and
-// "fixed.txt" that the call was made behind which a fix stands: it holds the number of crash points
-// that the workload came to, without those of the fix.
+// standard input, unless "held_back" is there: less of the same, for a moment; "so_far.json" is
+// what the report would be by now, for a workload that dies, and which process recovers images, if
+// one does; "report.json" is written when the workload ends, and "again.json": what further runs
+// may show. A report that is there stays: what a later program has to say, that maps the file too,
+// is in "second.txt"; that two did so at once "together.txt" says, and who maps it holds a lock of
+// "mapped". For a replay "replayed.txt" says that the image is there, and "refused.txt" why it is
+// not; "late.txt" that all acknowledgements came after the last crash point but the end, and
+// "fixed.txt" that the call was made behind which a fix stands.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -47,6 +52,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "crash/foreign.hpp"
 #include "crash/printable.hpp"
@@ -59,6 +65,7 @@ namespace {
 
 constexpr size_t kSaidMax = 4096;  // of a command's output
 constexpr size_t kHeardMax = 400;  // of what a workload prints between two of its calls
+constexpr std::chrono::milliseconds kNotedEvery(200);  // while images are recovered
 
 std::string setting(const char* name) {
     const char* value = std::getenv((std::string("CINNABAR_CRASH_") + name).c_str());
@@ -101,12 +108,32 @@ Options options_of_environment() {
     ::_exit(127);
 }
 
-// The first words of what it says; the rest is read, so that it does not wait for us.
-std::string read_all(int file) {
-    std::string text;
+// Once; how many bytes.
+ssize_t read_into(std::string& text, int file, size_t bytes_max) {
     std::array<char, 4096> bytes = {};
-    for (ssize_t length = 0; (length = ::read(file, bytes.data(), bytes.size())) > 0;)
-        if (text.size() < kSaidMax) text.append(bytes.data(), static_cast<size_t>(length));
+    const ssize_t length =
+        TEMP_FAILURE_RETRY(::read(file, bytes.data(), std::min(bytes.size(), bytes_max)));
+    if (length > 0 && text.size() < kSaidMax)
+        text.append(bytes.data(), static_cast<size_t>(length));
+    return length;
+}
+
+// The first words of what it says; the rest is read, so that it does not wait for us. Once it has
+// ended, what has been said by then: a process that it leaves behind may hold its output open.
+std::string said_by(pid_t command, int file) {
+    std::string text;
+    const int end = static_cast<int>(::syscall(SYS_pidfd_open, command, 0));
+    std::array<pollfd, 2> both{{{file, POLLIN, 0}, {end, POLLIN, 0}}};
+    bool is_open = true;
+    while (is_open && both[1].revents == 0) {
+        TEMP_FAILURE_RETRY(::poll(both.data(), both.size(), -1));
+        if (both[0].revents != 0) is_open = read_into(text, file, SIZE_MAX) > 0;
+    }
+    int there = 0;
+    if (::ioctl(file, FIONREAD, &there) != 0) there = 0;
+    for (ssize_t length = 1; there > 0 && length > 0; there -= static_cast<int>(length))
+        length = read_into(text, file, static_cast<size_t>(there));
+    ::close(end);
     while (text.ends_with('\n')) text.pop_back();
     return text;
 }
@@ -119,10 +146,11 @@ std::string run_command(const std::string& command, const std::string& image,
     const pid_t child = ::fork();
     if (child == 0) become_command(command, image, acknowledged, said[1]);
     ::close(said[1]);
-    const std::string text = read_all(said[0]);
+    if (child < 0) throw std::runtime_error("no process for the command");
+    const std::string text = said_by(child, said[0]);
     ::close(said[0]);
     int status = 0;
-    if (child < 0 || ::waitpid(child, &status, 0) != child)
+    if (::waitpid(child, &status, 0) != child)
         throw std::runtime_error("no process for the command");
     if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
     const int code = WEXITSTATUS(status);
@@ -137,7 +165,8 @@ uint64_t bytes_of(const std::string& path) {
     return ::stat(path.c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
 }
 
-std::string verdict_on(std::string_view end, const std::string& acknowledged) {
+std::string verdict_on(std::string_view end, const std::string& acknowledged,
+                       uint64_t memory_bytes) {
     if (end == "exit 0") return {};
     if (end.starts_with("exit 1: ")) return std::string(end.substr(8));
     if (end == "exit 1") return "the recovery command found a violation, and said nothing";
@@ -148,7 +177,8 @@ std::string verdict_on(std::string_view end, const std::string& acknowledged) {
     for (const std::string_view code : {"exit 126", "exit 127"})  // the shell's own
         if (end.starts_with(code))
             return "the recovery command cannot be run" + std::string(end.substr(code.size()));
-    return "the recovery command ended by " + std::string(end);
+    return "the recovery command ended by " + std::string(end) + "; it may use " +
+           size_text(memory_bytes) + " of memory (--memory)";
 }
 
 // The fix that this run is to try.
@@ -168,7 +198,13 @@ std::optional<explain::Earlier> earlier_of_environment() {
     return earlier;
 }
 
-// What further runs may show.
+std::string list_of(const std::vector<uint32_t>& numbers) {
+    std::string out;
+    for (const uint32_t number : numbers) out += (out.empty() ? "" : ",") + std::to_string(number);
+    return "[" + out + "]";
+}
+
+// What further runs may show, and what they are compared with.
 std::string further_runs(const Run& run) {
     const explain::Earlier earlier = run.earlier().value_or(explain::Earlier());
     std::string out;
@@ -184,6 +220,8 @@ std::string further_runs(const Run& run) {
                .raw("fixes", "[" + out + "]")
                .add("earlier_lines", explain::words_of_lines(earlier.lines))
                .add("earlier_before", earlier.before)
+               .raw("lines_stored", list_of(run.trail().lines))
+               .raw("values_stored", list_of(run.trail().values))
                .text() +
            "\n";
 }
@@ -214,19 +252,24 @@ class Preloaded {
         }
         if (const auto fix = fix_of_environment()) run_.insert(*fix);
         if (const auto earlier = earlier_of_environment()) run_.look_only_at(*earlier);
-        run_.listen_to([this] { return printed_since(); });
+        run_.listen_to([this] { return printed_since(); },
+                       [this](size_t lines) { return hold_back(lines); });
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
-        if (::access(report_.c_str(), F_OK) == 0)
+        if (is_second_)
             foreign_->refuse(
                 "two programs of the workload map the file, one after the other; "
                 "give each a run of its own");
+        else if (replay_.empty())
+            run_.look([this](bool recovering) { note_so_far(recovering); });
         foreign_->claim_by([this] { return claim(); });
         Foreign::watch(foreign_.get());
     }
 
+    bool is_of_this_process() const { return ::getpid() == process_; }
+
     // A program that the workload starts, and that maps no such file, has nothing to report.
     void finish() {
-        if (::getpid() != process_ || !foreign_) return;
+        if (!is_of_this_process() || !foreign_) return;
         std::fflush(stdout);
         if (heard_ == 0 && bytes_of(acknowledged_) != 0)
             (void)write_file(options_.image_folder + "/late.txt", "");
@@ -236,14 +279,12 @@ class Preloaded {
         const std::string further = further_runs(run_);
         const Report report = run_.finish();
         if (!foreign_->found() && report.clean()) return;
-        if (!write_file(report_, report.json())) {
+        if (is_second_ || !write_file(report_, report.json())) {
             (void)write_file(options_.image_folder + "/second.txt", report.text());
             return;
         }
         (void)write_file(options_.image_folder + "/again.json", further);
-        if (run_.fix_was_made())
-            (void)write_file(options_.image_folder + "/fixed.txt",
-                             std::to_string(run_.own_crash_points()));
+        if (run_.fix_was_made()) (void)write_file(options_.image_folder + "/fixed.txt", "");
     }
 
   private:
@@ -255,6 +296,22 @@ class Preloaded {
         ::close(file);
         (void)write_file(options_.image_folder + "/together.txt", "");
         return false;
+    }
+
+    // In the place of what it was, so that it is whole whenever this process ends.
+    void note_so_far(bool recovering) {
+        const Report report = run_.so_far();
+        const auto now = std::chrono::steady_clock::now();
+        const bool is_news = !recovering || report.violations.size() != noted_violations_;
+        if (!is_news && now < note_at_) return;
+        note_at_ = recovering ? now + kNotedEvery : now;
+        noted_violations_ = report.violations.size();
+        const std::string next = so_far_ + ".next";
+        ::unlink(next.c_str());
+        const auto process = static_cast<uint64_t>(recovering ? process_ : 0);
+        const auto json =
+            explain::JsonObject().add("recovering", process).raw("report", report.json());
+        if (write_file(next, json.text())) (void)::rename(next.c_str(), so_far_.c_str());
     }
 
     // The number of the error, and its words: those of the program that maps the file, rather than
@@ -291,15 +348,34 @@ class Preloaded {
         return text.empty() ? "(an empty line)" : text;
     }
 
+    // The command's standard input. A worker is another process, and knows of a file alone.
+    const std::string& promised() const {
+        return ::access(held_back_.c_str(), F_OK) == 0 ? held_back_ : acknowledged_;
+    }
+
+    std::optional<std::string> hold_back(size_t lines) const {
+        ::unlink(held_back_.c_str());
+        std::ifstream file(acknowledged_, std::ios::binary);
+        const std::string text(std::istreambuf_iterator<char>(file), {});
+        size_t begin = text.size(), end = begin;
+        for (size_t i = 0; i < lines; ++i) {
+            if (begin == 0) return std::nullopt;
+            end = begin;
+            begin = end < 2 ? 0 : text.rfind('\n', end - 2) + 1;  // 0 where there is none
+        }
+        if (lines == 0 || !write_file(held_back_, text.substr(0, begin))) return std::nullopt;
+        return printable(text.substr(begin, text.find('\n', begin) - begin));
+    }
+
     Test test() const {
         const std::string command = setting("RECOVER");
         Test test;
         test.workload = [](History&) {};
         test.recover_file = [this, command](const std::string& image) {
-            return run_command(command, image, acknowledged_);
+            return run_command(command, image, promised());
         };
         test.check = [this](std::string_view digest, const History&) {
-            return crash::verdict_on(digest, acknowledged_);
+            return crash::verdict_on(digest, promised(), options_.recovery_memory_bytes_max);
         };
         return test;
     }
@@ -307,12 +383,19 @@ class Preloaded {
     const pid_t process_ = ::getpid();
     const Options options_;
     const std::string acknowledged_;
+    const std::string held_back_ = options_.image_folder + "/held_back";
     const std::string replay_ = setting("REPLAY");
     const std::string report_ = options_.image_folder + "/report.json";
+    const std::string so_far_ = options_.image_folder + "/so_far.json";
+    // A program before has left what it has to say.
+    const bool is_second_ =
+        ::access(report_.c_str(), F_OK) == 0 || ::access(so_far_.c_str(), F_OK) == 0;
     const Test test_;
     Run run_{test_, options_};
     std::unique_ptr<Foreign> foreign_;
     uint64_t heard_ = 0;  // bytes of what was printed
+    std::chrono::steady_clock::time_point note_at_ = {};
+    size_t noted_violations_ = 0;
 };
 
 Preloaded* the_preloaded = nullptr;
@@ -327,7 +410,10 @@ Preloaded* the_preloaded = nullptr;
 }
 
 [[gnu::destructor]] void end() {
-    if (the_preloaded != nullptr) the_preloaded->finish();
+    if (the_preloaded == nullptr) return;
+    the_preloaded->finish();
+    if (the_preloaded->is_of_this_process())
+        delete the_preloaded;  // and what recoveries left behind
 }
 
 }  // namespace

@@ -64,12 +64,14 @@ void Recorder::stored_plainly(uint64_t offset, size_t length, Site place) {
     std::vector<Range> changes;
     find_changes({offset, length}, changes);
     if (changes.empty()) return;
+    note_stored(changes, place);
     store(changes, Kind::bag, place);
     if (is_fixed(place)) force_inserted(changes, place);
 }
 
 void Recorder::noticed(std::vector<Range> changes, Site place) {
     const Site before = this->place("before " + text_of(place));
+    note_stored(changes, before);
     std::vector<Range> later;
     if (is_fixed(before)) {
         const auto comes_first = [&](const Range& range) {
@@ -98,8 +100,21 @@ void Recorder::find_changes(Range range, std::vector<Range>& changes) const {
 
 void Recorder::stored(uint64_t offset, size_t length, Kind kind, Site place) {
     if (length == 0) return;
+    note_stored({{offset, length}}, place);
     store({{offset, length}}, kind, place);
     if (is_fixed(place)) force_inserted({{offset, length}}, place);
+}
+
+void Recorder::note_stored(const std::vector<Range>& ranges, Site place) {
+    const std::string& text = text_of(place);
+    lines_stored_ = crc32c(lines_stored_, text.data(), text.size());
+    for (const Range& range : ranges) {
+        for (uint64_t line = range.offset / kLineBytes;
+             line * kLineBytes < range.offset + range.length; ++line)
+            lines_stored_ = crc32c(lines_stored_, &line, sizeof line);
+        values_stored_ = crc32c(values_stored_, &range, sizeof range);
+        values_stored_ = crc32c(values_stored_, memory_.data() + range.offset, range.length);
+    }
 }
 
 void Recorder::store(const std::vector<Range>& ranges, Kind kind, Site place) {
@@ -224,8 +239,7 @@ std::vector<Remark> Recorder::remarks() const {
     add(medium_.domain() == Domain::page ? "sync with nothing to write"
                                          : "fence with nothing to wait for",
         counts.idle_fences);
-    if (medium_.counts().fences == 0)
-        all.push_back({"the workload never forces anything: no fence and no sync", "", 1});
+    if (counts.fences == 0) all.push_back({nothing_forces_, "", 1});
     return all;
 }
 

@@ -59,6 +59,8 @@ class Recorder {
     // For the trace alone: a workload of the same shape may print when it likes.
     void printed(const std::string& text);
 
+    // What is remarked of a workload that forces nothing, where not all that forces is seen.
+    void if_nothing_forces(std::string remark) { nothing_forces_ = std::move(remark); }
     void insert(explain::Fix fix) { fix_ = std::move(fix); }
     // The call of the fix was made.
     bool fix_was_made() const { return fix_was_made_; }
@@ -69,6 +71,10 @@ class Recorder {
     // A number for all that was called so far, from where, and with which ranges; and for what the
     // memory held at the start. Not for the values that were stored.
     uint32_t shape() const { return shape_; }
+    // Numbers for what the workload has stored so far, whatever a fix does beside it: by which
+    // calls to which lines, and which values.
+    uint32_t lines_stored() const { return lines_stored_; }
+    uint32_t values_stored() const { return values_stored_; }
 
     // The memory is looked at only where this says so.
     void read_while(std::function<bool()> readable) { readable_ = std::move(readable); }
@@ -99,6 +105,7 @@ class Recorder {
     };
     void find_changes(Range range, std::vector<Range>& changes) const;
     void noticed(std::vector<Range> changes, Site place);
+    void note_stored(const std::vector<Range>& ranges, Site place);
     void store(const std::vector<Range>& ranges, Kind kind, Site place);
     void store_to_medium(Range words, Kind kind, Site place);
     bool is_fixed(Site place) const { return fix_ && text_of(place) == fix_->where; }
@@ -118,11 +125,14 @@ class Recorder {
     std::map<std::pair<std::string_view, Site>, uint64_t> remarks_;
     std::vector<std::string> misuses_;
     std::atomic<bool> other_thread_{false};
+    std::string nothing_forces_ = "the workload never forces anything: no fence and no sync";
     std::optional<explain::Fix> fix_;
     bool fix_was_made_ = false;
     bool is_inserting_ = false;
     sim::Trace* trace_ = nullptr;
     uint32_t shape_ = 0;
+    uint32_t lines_stored_ = 0;
+    uint32_t values_stored_ = 0;
 };
 
 }  // namespace cinnabar::crash

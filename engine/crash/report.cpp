@@ -39,12 +39,13 @@ std::string Report::text() const {
     for (const Remark& remark : remarks)
         out += "remark: " + remark.rule + (remark.where.empty() ? "" : ": " + remark.where) +
                (remark.times > 1 ? ", " + count_text(remark.times, "time") : "") + "\n";
-    out += count_text(operations, "operation") + ", " + count_text(crash_points, "crash point") +
-           ", " + count_text(images_distinct, "image") + " of " +
-           power_text(states_log10, static_cast<double>(crash_points)) +
+    if (operations > 0) out += count_text(operations, "operation") + ", ";
+    out += count_text(crash_points, "crash point") + ", " + count_text(images_distinct, "image") +
+           " of " + power_text(states_log10, static_cast<double>(crash_points)) +
            " possible; not tried: " + power_text(not_tried_log10, 1) + "\n";
     out += violations.empty() ? std::string("no violation")
                               : count_text(violations.size(), "violation");
+    if (!workload_end.empty()) out += (violations.empty() ? ", but " : ", and ") + workload_end;
     return out + (stopped ? "; stopped, there may be more\n" : "\n");
 }
 
@@ -61,7 +62,8 @@ std::string Report::json() const {
         .add("not_tried_log10", not_tried_log10)
         .add("seconds", seconds)
         .add("images_per_s", images_per_s)
-        .raw("stopped", stopped ? "true" : "false");
+        .raw("stopped", stopped ? "true" : "false")
+        .add("workload_end", workload_end);
     out.raw("violations",
             json_array(violations, [](const Violation& one) { return explain::json_of(one); }));
     out.raw("remarks", json_array(remarks, [](const Remark& one) {

@@ -143,13 +143,18 @@ void Run::at_end() {
 
 void Run::crash_point(const std::string& where) {
     const Come come(recorder_->stores(), acknowledged_);
-    if (!recorder_->is_inserting() && std::exchange(own_then_, come) != come) ++own_crash_points_;
+    if (!recorder_->is_inserting() && std::exchange(own_then_, come) != come) {
+        trail_.lines.push_back(recorder_->lines_stored());
+        trail_.values.push_back(recorder_->values_stored());
+    }
     if (is_done() || std::exchange(come_then_, come) == come) return;
     report_.stopped = has_enough();  // an image is left here, that in which nothing survives
     if (report_.stopped) return;
+    if (look_) look_(true);
     const auto begin = Clock::now();
     explore(where);
     report_.seconds += std::chrono::duration<double>(Clock::now() - begin).count();
+    if (look_) look_(false);
 }
 
 void Run::explore(const std::string& where) {
@@ -225,6 +230,7 @@ bool Run::visit(Budget& budget, const std::string& where) {
         ++report_.images_distinct;
         const Verdict verdict = judge(report_.images_distinct % kCheckedEvery == 1);
         if (!verdict.what.empty()) add_image(verdict, where);
+        if (look_) look_(true);
     }
     return !budget.is_spent();
 }
@@ -258,8 +264,8 @@ void Run::capture() {
 
 Result<std::vector<std::byte>> Run::found() const {
     if (!capture_)
-        return invalid("ends before the crash point of '" + wanted_->text() +
-                       "': that line is of another workload");
+        return fail(Errc::invalid_argument, "the workload ends before the crash point of '" +
+                                                wanted_->text() + "': that line is of another one");
     if (!*capture_) return fail(capture_->error());
     return captured_memory_;
 }
@@ -267,19 +273,25 @@ Result<std::vector<std::byte>> Run::found() const {
 Report Run::finish() {
     if (recorder_ != nullptr) {
         fix_was_made_ = recorder_->fix_was_made();
-        report_.remarks = recorder_->remarks();
         for (const std::string& what : recorder_->misuses()) add(ViolationKind::misuse, what);
     }
-    write_pages();
-    report_.operations = history_.operations().size();
-    report_.crash_points = explored_.crash_points;
-    report_.images_repeated = explored_.repeated;
-    report_.states_log10 = explored_.states_log10;
-    report_.not_tried_log10 = explored_.not_tried_log10();
-    report_.recoveries = workers_->recoveries();
-    if (report_.seconds > 0)
-        report_.images_per_s = static_cast<double>(report_.images_distinct) / report_.seconds;
-    return std::move(report_);
+    for (const auto& [number, finding] : findings_)
+        if (!report_.violations[number].page_file.empty()) write_page(number);
+    return so_far();
+}
+
+Report Run::so_far() const {
+    Report report = report_;
+    if (recorder_ != nullptr) report.remarks = recorder_->remarks();
+    report.operations = history_.operations().size();
+    report.crash_points = explored_.crash_points;
+    report.images_repeated = explored_.repeated;
+    report.states_log10 = explored_.states_log10;
+    report.not_tried_log10 = explored_.not_tried_log10();
+    report.recoveries = workers_->recoveries();
+    if (report.seconds > 0)
+        report.images_per_s = static_cast<double>(report.images_distinct) / report.seconds;
+    return report;
 }
 
 void Run::lend(Region& region, Run& run, Recorder& recorder) {

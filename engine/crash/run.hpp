@@ -17,6 +17,7 @@
 #include "crash/recorder.hpp"
 #include "crash/workers.hpp"
 #include "explain/earlier.hpp"
+#include "explain/explain.hpp"
 #include "explain/finding.hpp"
 #include "explain/replay.hpp"
 #include "sim/explore.hpp"
@@ -48,8 +49,15 @@ class Run {
     // The workload's region, from now on: each of its fences is a crash point. Errors: io.
     Result<void> watch(Recorder& recorder);
     void run_workload();
-    // Acknowledgements beside the history's: gives what was printed since it was asked last.
-    void listen_to(std::function<std::string()> said) { said_ = std::move(said); }
+    // Acknowledgements beside the history's: what was printed since it was asked last.
+    using Said = std::function<std::string()>;
+    // Has recoveries and their checks see so many lines fewer of it, and gives the first of these;
+    // nothing where there are not so many. 0: they see all.
+    using HoldBack = std::function<std::optional<std::string>(size_t lines)>;
+    void listen_to(Said said, HoldBack hold_back) {
+        said_ = std::move(said);
+        hold_back_ = std::move(hold_back);
+    }
     // Asks that now: before a call of the workload is recorded, and at its end.
     void listen();
     // The workload has ended: what it has stored since, and the last crash point.
@@ -73,10 +81,14 @@ class Run {
     std::map<size_t, explain::Fix> fixes() const;
     void insert(explain::Fix fix) { inserted_ = std::move(fix); }
     bool fix_was_made() const { return fix_was_made_; }
-    // That the workload came to, explored or not, without those that an inserted fix makes.
-    uint64_t own_crash_points() const { return own_crash_points_; }
+    // Of each crash point that the workload came to, explored or not, without those of a fix.
+    const explain::Trail& trail() const { return trail_; }
     // Pages are written by now.
     Report finish();
+    // What a report would say by now; and who is told when that changes: before the images of a
+    // crash point are recovered (true), after each of them, and after all of them (false).
+    Report so_far() const;
+    void look(std::function<void(bool recovering)> look) { look_ = std::move(look); }
 
     // Lends the region's and the history's private parts to a run.
     static Result<Report> on(Region& region, const Test& test, const Options& options);
@@ -115,9 +127,10 @@ class Run {
     explain::Finding explain(Violation& violation);
     std::string must_not_precede(const Store& lost);
     std::optional<Store> survivor_of(const Store& lost) const;
-    std::optional<size_t> broken_promise();
+    std::optional<std::string> broken_promise();
+    std::optional<std::string> line_too_early();
     void keep_image();
-    void write_pages();
+    void write_page(size_t number);
 
     const Test& test_;
     const Options& options_;
@@ -136,8 +149,10 @@ class Run {
     using Come = std::pair<uint64_t, uint64_t>;                      // stores, times acknowledged
     std::optional<Come> come_then_;                                  // at the last crash point
     std::optional<Come> own_then_;  // at the last one that is not of a fix
-    uint64_t own_crash_points_ = 0;
-    std::function<std::string()> said_;
+    explain::Trail trail_;
+    Said said_;
+    HoldBack hold_back_;
+    std::function<void(bool)> look_;
     uint64_t bad_images_ = 0;
 
     std::map<size_t, explain::Finding> findings_;  // by the number of the violation, from 0

@@ -1,5 +1,5 @@
 // A run over a file that code of others maps. Part of the interposer: whoever calls this has
-// libpmem's functions replaced (interpose.cpp).
+// libpmem's functions and msync replaced (interpose.cpp).
 #include <optional>
 
 #include "crash/file_before.hpp"
@@ -19,7 +19,8 @@ void run_watched(const std::string& path, Foreign& foreign, Run& run) {
     run.run_workload();
     if (!foreign.found())
         run.add(ViolationKind::misuse,
-                "the workload called no function of libpmem with an address in '" + path + "'");
+                "the workload called no function of libpmem, nor msync, with an address in '" +
+                    path + "'");
 }
 
 }  // namespace

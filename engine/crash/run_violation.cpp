@@ -54,17 +54,19 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
     const explain::Lines shown = standing();
     explain::Finding finding = explain(violation);
     const auto same = std::ranges::find_if(report_.violations, [&](const Violation& other) {
-        return other.replay == violation.replay ||
-               (!other.order.empty() && other.order == violation.order &&
-                other.kind == violation.kind);
+        return other.replay == violation.replay || explain::is_same_cause(other, violation);
     });
     if (same != report_.violations.end()) {
+        const auto number = static_cast<size_t>(same - report_.violations.begin());
+        const auto is_here = [&](const auto& one) { return one.second == number; };
         ++same->images;
-        known->second = static_cast<size_t>(same - report_.violations.begin());
+        if (std::ranges::none_of(known_, is_here)) ++same->crash_points;  // not at this one
+        known->second = number;
     } else {
         report_.violations.push_back(std::move(violation));
         findings_[report_.violations.size() - 1] = std::move(finding);
         keep_image();
+        write_page(report_.violations.size() - 1);
     }
     for (const auto& [line, value] : shown) image_->put(line, value);
 }
@@ -96,7 +98,8 @@ explain::Finding Run::explain(Violation& violation) {
         .tries_max = is_reducible(kind) ? options_.reduction_images_max : 0,
         .name = [this](Site place) { return recorder_->text_of(place); },
         .workload = recorder_->shape(),
-        .until = [this](const Store& lost) { return must_not_precede(lost); }};
+        .until = [this](const Store& lost) { return must_not_precede(lost); },
+        .promise = [this] { return broken_promise().value_or(""); }};
     explain::Finding finding = explain::explain(failure, violation);
     if (!finding.lost_store && finding.surviving_store) too_early_ = finding.surviving_store;
     if (trace_) keep_for_page(finding, failure, *trace_);
@@ -105,8 +108,7 @@ explain::Finding Run::explain(Violation& violation) {
 
 // What has to come after a store that is lost, where no store that survives beside it says it.
 std::string Run::must_not_precede(const Store& lost) {
-    if (const auto promise = broken_promise())
-        return "operation " + std::to_string(*promise) + " is acknowledged";
+    if (const auto promise = broken_promise()) return *promise;
     if (const auto durable = survivor_of(lost)) return text_of(*durable);
     if (too_early_ && too_early_->where != lost.where)
         return text_of(*too_early_) + ", which is called first";
@@ -123,18 +125,35 @@ std::optional<Run::Store> Run::survivor_of(const Store& lost) const {
     return std::nullopt;
 }
 
-// The operation without whose acknowledgement the image in which nothing survives were right.
-std::optional<size_t> Run::broken_promise() {
+// The acknowledgement without which the image in which nothing survives were right.
+std::optional<std::string> Run::broken_promise() {
     explain::Reducer(recorder_->medium().pending(), *image_, {}, 0).put(false, {});
+    if (hold_back_) return line_too_early();
     const Verdict verdict = judge(false);
     if (verdict.kind != ViolationKind::wrong) return std::nullopt;
     History history = history_;
     for (size_t i = history.operations_.size(); i-- > 0;) {
         if (!history.operations_[i].acknowledged) continue;
         history.operations_[i].acknowledged = false;
-        if (judge_digest(verdict.digest, history).what.empty()) return i;
+        if (judge_digest(verdict.digest, history).what.empty())
+            return "operation " + std::to_string(i) + " is acknowledged";
     }
     return std::nullopt;
+}
+
+// Of what was printed the last line but for which, and all behind it, the image were right.
+std::optional<std::string> Run::line_too_early() {
+    constexpr size_t lines_max = 16;
+    std::optional<std::string> found;
+    for (size_t lines = 1; lines <= lines_max && !found; ++lines) {
+        const auto line = hold_back_(lines);
+        if (!line) break;
+        const Outcome outcome = workers_->recover(false);
+        if (outcome.recovered && judge_digest(outcome.text, history_).what.empty())
+            found = "'" + *line + "' is printed, and so acknowledged";
+    }
+    (void)hold_back_(0);
+    return found;
 }
 
 void Run::keep_image() {
@@ -198,23 +217,23 @@ void Run::try_fixes(const Repeat& repeat) {
         const auto report = repeat(again);
         if (!report) return fail(report.error());
         if (!again.fix_was_made()) return fail(Errc::not_found, "it does not come to that call");
-        return explain::Tried{.left = report->violations,
-                              .crash_points = again.own_crash_points_,
-                              .is_shorter = report->operations < history_.operations().size(),
-                              .all_tried = !report->stopped && report->not_tried_log10 == 0};
+        explain::Tried tried{.left = report->violations,
+                             .is_shorter = report->operations < history_.operations().size(),
+                             .all_tried = !report->stopped && report->not_tried_log10 == 0};
+        explain::compare(trail_, again.trail_, tried);
+        return tried;
     };
     explain::try_fixes(fixes(), options_.fixes_max, domain_, run_again, report_.violations);
 }
 
-void Run::write_pages() {
+// Once when it is found, since a workload may die; and once more when all is known of it.
+void Run::write_page(size_t number) {
     if (options_.page_folder.empty() || !trace_) return;
-    for (const auto& [number, finding] : findings_) {
-        Violation& violation = report_.violations[number];
-        const std::string path =
-            options_.page_folder + "/violation-" + std::to_string(number + 1) + ".html";
-        const std::string page = explain::page_of(violation, finding, *trace_);
-        explain::note_file(explain::write_page(path, page), path, &Violation::page_file, violation);
-    }
+    Violation& violation = report_.violations[number];
+    const std::string path =
+        options_.page_folder + "/violation-" + std::to_string(number + 1) + ".html";
+    const std::string page = explain::page_of(violation, findings_.at(number), *trace_);
+    explain::note_file(explain::write_page(path, page), path, &Violation::page_file, violation);
 }
 
 }  // namespace cinnabar::crash

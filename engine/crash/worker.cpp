@@ -63,14 +63,17 @@ Outcome recover(Desk& desk, Recovery& recovery) {
 }
 
 // Whatever leaves the recovery, as an outcome.
-Outcome caught(Desk& desk, Recovery& recovery) {
+Outcome caught(Desk& desk, Recovery& recovery, const Options& options) {
     const auto failed = [&](ViolationKind kind, const std::string& how) -> Outcome {
         return {false, kind, words_of(desk.phase.load()) + how};
     };
     try {
         return recover(desk, recovery);
     } catch (const std::bad_alloc&) {
-        return failed(ViolationKind::out_of_memory, " ran out of the memory it may use");
+        return failed(ViolationKind::out_of_memory,
+                      " ran out of the memory it may use, " +
+                          size_text(options.recovery_memory_bytes_max) +
+                          " (recovery_memory_bytes_max, --memory)");
     } catch (const std::exception& error) {
         return failed(ViolationKind::threw, std::string(" threw: ") + error.what());
     } catch (...) {
@@ -124,7 +127,7 @@ void be_worker(Desk& desk, int shared_image, const Test& test, const Options& op
     for (;;) {
         const uint32_t state = desk.state.load();
         if (state == kRequest)
-            answer(desk, caught(desk, *recovery));
+            answer(desk, caught(desk, *recovery, options));
         else
             desk.wait_while(state, std::chrono::steady_clock::now() + long_enough);
     }

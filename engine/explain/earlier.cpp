@@ -71,7 +71,7 @@ void take_earlier(std::vector<crash::Violation>& violations,
         crash::Violation one = earlier[i];
         // What has no order is as good as any of its kind.
         const auto same = std::ranges::find_if(violations, [&](const crash::Violation& other) {
-            return other.kind == one.kind && (one.order.empty() || other.order == one.order);
+            return one.order.empty() ? other.kind == one.kind : is_same_cause(one, other);
         });
         if (same != violations.end() && (one.order.empty() || same->crash_point <= one.crash_point))
             continue;
@@ -82,6 +82,7 @@ void take_earlier(std::vector<crash::Violation>& violations,
             violations.push_back(one);
         } else {
             one.images += same->images;
+            one.crash_points += same->crash_points;
             *same = one;
         }
         taken(i, number);

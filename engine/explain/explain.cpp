@@ -4,13 +4,14 @@
 
 #include "explain/page.hpp"
 #include "explain/reduce.hpp"
+#include "explain/violation.hpp"
 
 namespace cinnabar::explain {
 
 namespace {
 
-tl::unexpected<Error> invalid(const std::string& what) {
-    return fail(Errc::invalid_argument, "a crash test " + what);
+tl::unexpected<Error> invalid(const std::string& sentence) {
+    return fail(Errc::invalid_argument, sentence);
 }
 
 // One call stored both: no order of calls helps. What was only noticed before a call is one for
@@ -31,8 +32,12 @@ std::string order_of_lines(const Finding::Store& lost, const Finding::Store& sur
 std::string order_of(const Failure& failure, Finding& finding) {
     const auto& lost = finding.lost_store;
     const auto& survived = finding.surviving_store;
-    if (!lost && !survived)
-        return "none helps: what was durable by then fails, whatever survives beside it";
+    if (!lost && !survived) {
+        const std::string promise = failure.promise ? failure.promise() : "";
+        return "none helps: " + (promise.empty()
+                                     ? "what was durable by then fails, whatever survives beside it"
+                                     : promise + " before what it promises is stored");
+    }
     if (!lost)
         return text_of(*survived) + " comes too early: nothing of what was stored by then is lost";
     if (survived && is_one_call(*lost, *survived))
@@ -143,14 +148,24 @@ void keep_for_page(Finding& finding, const Failure& failure, const sim::Trace& t
     }
 }
 
+void compare(const Trail& first, const Trail& again, Tried& tried) {
+    const auto common = [](const std::vector<uint32_t>& one, const std::vector<uint32_t>& other) {
+        return static_cast<uint64_t>(std::ranges::mismatch(one, other).in1 - one.begin());
+    };
+    tried.same_lines = common(first.lines, again.lines);
+    tried.same_values = common(first.values, again.values);
+}
+
 std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& violation,
                        const Tried& tried) {
-    const std::string with = "with " + text_of(fix, domain);
+    std::string with = "with " + text_of(fix, domain);
     const std::vector<crash::Violation>& left = tried.left;
-    if (std::ranges::count(left, violation.order, &crash::Violation::order) > 0)
-        return with + " it is found all the same";
-    if (tried.is_shorter || tried.crash_points < violation.crash_point)
+    const auto is_same = [&](const crash::Violation& one) { return is_same_cause(one, violation); };
+    if (std::ranges::any_of(left, is_same)) return with + " it is found all the same";
+    if (tried.is_shorter || tried.same_lines < violation.crash_point)
         return with + " the workload went elsewhere when it was run again";
+    const bool same_values = tried.same_values >= violation.crash_point;
+    with += same_values ? "" : ", and other values stored this time,";
     if (left.empty())
         return with + " nothing is found" + (tried.all_tried ? "" : ", of what was tried");
     return with +
@@ -184,10 +199,12 @@ void try_fixes(const std::map<size_t, Fix>& fixes, uint64_t fixes_max, Domain do
 Result<Replay> parse_replay(std::string_view line) {
     const auto replay = Replay::parse(line);
     if (!replay)
-        return invalid("does not understand '" + std::string(line) +
-                       "'; the replay line of a violation looks like '" + Replay{}.text() + "'");
+        return invalid("'" + std::string(line) +
+                       "' is no replay line; that of a violation looks like '" + Replay{}.text() +
+                       "'");
     if (replay->build != build_of_program())
-        return invalid("is of another build of the program than '" + replay->text() + "'");
+        return invalid("the replay line '" + replay->text() +
+                       "' is of another build of the program than this one");
     return *replay;
 }
 
@@ -195,13 +212,14 @@ Result<void> put_replayed(const Replay& replay, uint32_t workload, std::span<con
                           const sim::PendingLines& pending, sim::Image& image) {
     const auto lines = replay.lines_of(pending);
     if (replay.workload != workload || !lines)
-        return invalid("does not come to '" + replay.text() +
-                       "': up to this crash point it has stored elsewhere, or from elsewhere, "
-                       "than the workload of that line, or began over other bytes");
+        return invalid("the replay line '" + replay.text() +
+                       "' is of another workload: up to that crash point this one has stored "
+                       "elsewhere, or from elsewhere, or began over other bytes");
     image.begin(live, pending);
     Reducer(pending, image, {}, 0).put(replay.all_survives, *lines);
     if (sum_of(image.image()) != replay.sum)
-        return invalid("comes to another image than '" + replay.text() +
+        return invalid("the workload comes to another image than the replay line '" +
+                       replay.text() +
                        "': it stores other values now, such as times or random numbers");
     return {};
 }

@@ -32,6 +32,9 @@ struct Failure {
     uint32_t workload = 0;
     // What must not come before a store that is lost, where no store that survives says it.
     std::function<std::string(const Finding::Store& lost)> until;
+    // The acknowledgement without which nothing were wrong with an image of which nothing survives,
+    // "operation 3 is acknowledged", or nothing. May be left out.
+    std::function<std::string()> promise = {};
 };
 
 // Fills in what, lost, survived, order, replay of a violation whose kind, crash point and place are
@@ -42,13 +45,24 @@ Finding explain(const Failure& failure, crash::Violation& violation);
 // also on which lines the outcome depends: recovery runs once more for each lane of the page.
 void keep_for_page(Finding& finding, const Failure& failure, const sim::Trace& trace);
 
+// What a workload had stored by each of its crash points, those of a fix not counted: a sum of the
+// calls and of the lines to which they stored, and one of what they stored there.
+struct Trail {
+    std::vector<uint32_t> lines;
+    std::vector<uint32_t> values;
+};
+
 // What a run with a fix found, and how much that says of what it did not find.
 struct Tried {
     std::vector<crash::Violation> left;
-    uint64_t crash_points = 0;  // that it came to, without those of the fix
-    bool is_shorter = false;    // it began fewer operations than the run before, or printed less
-    bool all_tried = false;     // no image was left out
+    uint64_t same_lines = 0;   // up to so many crash points it stored by the same calls to the same
+    uint64_t same_values = 0;  // lines, and the same values
+    bool is_shorter = false;   // it began fewer operations than the run before, or printed less
+    bool all_tried = false;    // no image was left out
 };
+
+// Fills in up to where the two runs did the same.
+void compare(const Trail& first, const Trail& again, Tried& tried);
 
 // What became of the violation where the fix was tried.
 std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& violation,

@@ -1,6 +1,8 @@
 #include "explain/violation.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <vector>
 
 namespace cinnabar::crash {
 
@@ -24,6 +26,44 @@ std::string_view name_of(ViolationKind kind) {
 
 namespace cinnabar::explain {
 
+namespace {
+
+// An order without the words of the line that is printed too early.
+std::string without_line(std::string order) {
+    const size_t end = order.find("' is printed, and so acknowledged");
+    for (const std::string before : {" must be durable before '", "none helps: '"})
+        if (const size_t at = order.find(before); at < end && end != order.npos)
+            return order.erase(at + before.size(), end - at - before.size());
+    return order;
+}
+
+// Without its numbers: all, or those behind one of these words.
+std::string without_numbers(const std::string& text, const std::vector<std::string>& words) {
+    std::string out;
+    for (const char letter : text) {
+        const bool is_digit = letter >= '0' && letter <= '9';
+        const auto ends = [&](const std::string& word) { return out.ends_with(word); };
+        if (!is_digit || std::ranges::none_of(words, ends)) out += letter;
+    }
+    return out;
+}
+
+}  // namespace
+
+bool is_same_cause(const crash::Violation& one, const crash::Violation& other) {
+    if (one.kind != other.kind || one.order.empty()) return false;
+    if (one.order == other.order) return true;
+    // Other numbers in an order are parts of the calls' names.
+    const auto calls = [](const crash::Violation& violation) {
+        return without_numbers(without_line(violation.order),
+                               {" offset ", "(offset ", " operation "});
+    };
+    const auto words = [](const crash::Violation& violation) {
+        return without_numbers(violation.what, {""});
+    };
+    return calls(one) == calls(other) && words(one) == words(other);
+}
+
 std::string count_text(uint64_t n, const char* what) {
     return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
 }
@@ -34,7 +74,10 @@ std::string details_of(const crash::Violation& violation) {
         return lines.empty() ? std::string("nothing") : lines;
     };
     std::string text =
-        "  crash at: " + violation.where + ", " + count_text(violation.images, "image") + "\n";
+        "  crash at: " + violation.where + ", " + count_text(violation.images, "image") +
+        (violation.crash_points > 1 ? " at " + count_text(violation.crash_points, "crash point")
+                                    : "") +
+        "\n";
     if (!violation.since.empty()) text += "  since: " + violation.since + "\n";
     text += "  lost: " + or_nothing(violation.lost) + "\n";
     text += "  survived: " + or_nothing(violation.survived) + "\n";
@@ -97,6 +140,7 @@ JsonObject json_of(const crash::Violation& violation) {
         .add("operations", violation.operations)
         .add("since", violation.since)
         .add("images", violation.images)
+        .add("crash_points", violation.crash_points)
         .add("lost", violation.lost)
         .add("survived", violation.survived)
         .add("order", violation.order)

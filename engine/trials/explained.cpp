@@ -151,7 +151,8 @@ void try_fix(const ScenarioRun& run, Explainer& one, const std::function<void()>
     const auto say = [&](const std::vector<Violation>& left) {
         // The same scenario, which ends at the first image that fails.
         const explain::Tried tried{.left = left,
-                                   .crash_points = UINT64_MAX,
+                                   .same_lines = UINT64_MAX,
+                                   .same_values = UINT64_MAX,
                                    .all_tried = run.levels.images_max == UINT64_MAX};
         one.violation.fix = outcome_of(*one.finding.fix, run.broken.domain, one.violation, tried);
         tell();

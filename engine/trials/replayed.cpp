@@ -23,9 +23,9 @@ Result<std::vector<std::byte>> image_of(std::span<const ScenarioRun> runs, std::
     const auto run = std::ranges::find(runs, replay->workload, number_of);
     if (run == runs.end())
         return fail(Errc::invalid_argument,
-                    "a crash test does not come to '" + replay->text() +
-                        "': it is of another scenario, --seed, --images or --break");
-    const std::string ended = "a crash test ends before the crash point of '" + replay->text() +
+                    "the replay line '" + replay->text() +
+                        "' is of another scenario, --seed, --images or --break");
+    const std::string ended = "the scenario ends before the crash point of '" + replay->text() +
                               "': there is no such one";
     const Letter letter;
     letter.write('-' + ended);

@@ -292,7 +292,7 @@ TEST(Explained, AReplayOfSomethingElseIsRefused) {
     ASSERT_TRUE(image_of(runs, line).has_value());
     refused(std::span(runs).subspan(1), "", "", "of another scenario, --seed");
     refused(runs, line.substr(0, 14), "build=12345678", "another build of the program");
-    refused(runs, line, "nonsense", "does not understand 'nonsense'");
+    refused(runs, line, "nonsense", "'nonsense' is no replay line");
     refused(runs, point, "crash_point=4000 ", "ends before the crash point");
     refused(runs, point, "crash_point=1 ", "comes to another image");
     refused(runs, "but=none", "but=64:1", "stored elsewhere");

@@ -159,10 +159,10 @@ class CrashLog(ProgramTest):
         line = self.violation(*words)["replay"].split("'")[1]
         image = os.path.join(self.folder, "image")
         for other, changed, sentence in (
-                (words, line.replace("build=", "build=1"), b"does not understand"),
+                (words, line.replace("build=", "build=1"), b"is no replay line"),
                 (words, "build=12345678" + line[14:], b"is of another build of the program"),
-                (words, "garbage", b"does not understand 'garbage'"),
-                (words, "", b"does not understand ''"),
+                (words, "garbage", b"'garbage' is no replay line"),
+                (words, "", b"'' is no replay line"),
                 (words, re.sub("crash_point=[0-9]+", "crash_point=99999", line),
                  b"ends before the crash point"),
                 (words, line[:-8] + "00000000", b"comes to another image"),

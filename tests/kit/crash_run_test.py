@@ -1,8 +1,10 @@
 """cinnabar crash run: workloads and recoveries in other processes and other languages, right ones
 and ones that are not."""
+import contextlib
 import ctypes.util
 import json
 import os
+import pty
 import resource
 import signal
 import subprocess
@@ -51,16 +53,38 @@ class CrashRun(unittest.TestCase):
         self.assertEqual(report["region_bytes"], 16384)
         self.assertGreater(report["crash_points"], 10)
         self.assertGreater(report["images_distinct"], 30)
+        os.remove(self.file)
+        self.assertRegex(self.ledger(OK).stdout, r"^13 crash points, \d+ images of ")  # no history
 
     def test_count_before_entry(self):
         done = self.ledger(VIOLATION, "count_first")
         self.assertIn("not written: entry", done.stdout)
         self.assertIn("pmem_persist by ledger", done.stdout)
+        self.assertIn(", 6 images at 3 crash points\n", done.stdout)
         kept = os.path.join(self.images, "violation-1.image")
         judged = subprocess.run([LEDGER, "check", "right", kept], input="", capture_output=True,
                                 text=True)
         self.assertEqual(judged.returncode, 1, "the image that was kept fails again")
         self.assertIn("no violation", self.ledger(OK).stdout)  # over an old file
+
+    def test_msync(self):
+        """By a program that calls nothing of libpmem."""
+        report = json.loads(self.ledger(OK, "msync", "right", "--json", "-").stdout)
+        self.assertEqual((report["crash_points"], report["remarks"]), (13, []))
+        os.remove(self.file)
+        done = self.ledger(VIOLATION, "count_first+msync")
+        self.assertIn("must be durable before what is stored before msync by ledger", done.stdout)
+        os.remove(self.file)
+        report = json.loads(self.ledger(VIOLATION, "msync_async", "right", "--json", "-").stdout)
+        self.assertEqual(report["crash_points"], 1, "it forces nothing")
+
+    def test_a_workload_that_flushes_by_instruction(self):
+        """Is not seen to, and that is said."""
+        done = self.ledger(VIOLATION, "by_instruction")
+        self.assertIn("remark: no call of libpmem's, and no msync, was seen that makes anything "
+                      "durable", done.stdout)
+        os.remove(self.file)
+        self.assertNotIn("remark: no call", self.ledger(VIOLATION, "no_flush_last").stdout)
 
     def replayed(self, code, line, how="count_first"):
         """The image that the line names, of a new file, and what was said."""
@@ -84,7 +108,7 @@ class CrashRun(unittest.TestCase):
         self.assertIn("the image is in", said)
         self.assertIn("stored elsewhere", self.replayed(USAGE, violation["replay"], "right")[1])
         other = violation["replay"].replace("build=", "build=1", 1)
-        self.assertIn("does not understand", self.replayed(USAGE, other)[1])
+        self.assertIn("is no replay line", self.replayed(USAGE, other)[1])
         other = "build=12345678" + violation["replay"][14:]
         self.assertIn("another build of the program", self.replayed(USAGE, other)[1])
         done = self.run_words("--file", self.file, "--image-dir", self.images, "--recover-cmd",
@@ -212,6 +236,22 @@ class CrashRun(unittest.TestCase):
         done = self.run_crash(VIOLATION, ["sh", "-c", once], check)
         self.assertIn(elsewhere, done.stdout)
 
+    def test_a_workload_that_goes_elsewhere_by_as_many_steps(self):
+        """To other lines, which says nothing of a fix; or with other values, which is said."""
+        def tried(how):
+            write = f"how=no_flush_last; test -e {self.images}/once && how=$how+{how}; " \
+                    f"touch {self.images}/once; {LEDGER} write {self.file} $how"
+            done = self.run_crash(VIOLATION, ["sh", "-c", write], f"{LEDGER} check right")
+            os.remove(self.file)
+            os.remove(self.images + "/once")
+            return done.stdout.split("  tried: ")[1].split("\n")[0]
+        fix = r"^with a flush and a fence before pmem_drain by ledger\+\w+"
+        self.assertRegex(tried("backwards"),
+                         fix + " the workload went elsewhere when it was run again$")
+        self.assertRegex(tried("other_words"),
+                         fix + ", and other values stored this time, nothing is found$")
+        self.assertRegex(tried("right"), fix + " nothing is found$")
+
     def long_check(self):
         """A command that says much of what is wrong: some 24 KiB of JSON."""
         script = os.path.join(self.images, "check.sh")
@@ -285,7 +325,8 @@ class CrashRun(unittest.TestCase):
     def test_a_workload_that_does_not_end_again(self):
         done = self.run_crash(VIOLATION, self.hanging(), f"{LEDGER} check right")
         self.assertRegex(done.stdout,
-                         r"  tried: .* does not run again: it does not end within \d+ s\n")
+                         r"  tried: .* does not run again: the workload did not end within \d+ s, "
+                         r"recoveries not counted\n")
         self.assert_sleep_ends()
 
     def test_a_further_run_that_is_interrupted(self):
@@ -310,7 +351,7 @@ class CrashRun(unittest.TestCase):
                            self.images + "/j")
         with open(os.path.join(self.images, "j"), encoding="utf-8") as file:
             violations = json.load(file)["violations"]
-        self.assertGreater(len(violations), 2)
+        self.assertEqual(len(violations), 2)
         said = done.stdout.split("violation (")[1:]
         for number, (one, text) in enumerate(zip(violations, said), 1):
             name = os.path.join(self.images, f"violation-{number}")
@@ -365,6 +406,22 @@ class CrashRun(unittest.TestCase):
         """Nothing is stored between the last fence and the last acknowledgement."""
         done = self.ledger(VIOLATION, "no_flush_last")
         self.assertIn("acknowledged and lost: entry 6", done.stdout)
+        self.assertRegex(done.stdout, r"  order: what is stored before pmem_drain by \S+ \(offset 0"
+                         r"\) must be durable before '6' is printed, and so acknowledged\n")
+        os.remove(self.file)
+        # Among what is printed behind it, of which the check reads no more than a word.
+        more = f"{LEDGER} write {self.file} no_flush_last+talks"
+        done = self.run_crash(VIOLATION, ["sh", "-c", more], f"{LEDGER} check right")
+        self.assertRegex(done.stdout, "  order: .* before '6' is printed, and so acknowledged\n")
+        self.assertFalse(os.path.exists(self.images + "/held_back"))
+        os.remove(self.file)
+        # Each entry is printed before it is forced: one violation, of the first one.
+        done = self.ledger(VIOLATION, "promises_first", "right", "--violations", "60")
+        self.assertRegex(done.stdout, r"  order: what is stored before pmem_persist by \S+ \("
+                         r"offset 0\) must be durable before '1' is printed, and so acknowledged\n")
+        self.assertIn("  order: none helps: '1' is printed, and so acknowledged before what it "
+                      "promises is stored\n", done.stdout)
+        self.assertIn("\n2 violations", done.stdout)
 
     def test_recovery_that_hangs_or_dies(self):
         done = self.ledger(VIOLATION, "right", "hangs", "--milliseconds", "2000",
@@ -372,9 +429,29 @@ class CrashRun(unittest.TestCase):
         self.assertIn("violation (hung): recovery did not end within 2000 ms", done.stdout)
         self.assertIn("stopped", done.stdout)
         done = self.ledger(VIOLATION, "right", "crashes")
-        self.assertIn("the recovery command ended by signal 6", done.stdout)
+        self.assertIn("the recovery command ended by signal 6; it may use 1 GiB of memory "
+                      "(--memory)\n", done.stdout)
+        done = self.ledger(VIOLATION, "right", "takes_memory", "--memory", "64M")
+        self.assertIn("the recovery command ended by signal 6; it may use 64 MiB of memory "
+                      "(--memory)\n", done.stdout)
+        self.ledger(OK, "right", "takes_memory")
         self.assertIn("exit 9", self.ledger(VIOLATION, "right", "exits_9").stdout)
         self.assertIn("said nothing", self.ledger(VIOLATION, "right", "silent").stdout)
+
+    def test_recovery_that_leaves_something_behind(self):
+        """It has ended, though its output is open still; what it said counts."""
+        command = f"sleep 50 & echo $! > {self.images}/pid; {LEDGER} check right"
+        self.run_crash(OK, [LEDGER, "write", self.file, "right"], command, images=2)
+        self.assert_sleep_ends()
+        os.remove(self.file)
+        done = self.run_crash(VIOLATION, [LEDGER, "write", self.file, "count_first"], command,
+                              images=2)
+        self.assertIn("violation (wrong): not written: entry 1\n", done.stdout)
+        # More than a pipe holds, of which the first words count.
+        os.remove(self.file)
+        much = "seq 100000; false #"
+        done = self.run_crash(VIOLATION, [LEDGER, "write", self.file, "right"], much, images=2)
+        self.assertIn("violation (wrong): 1\n2\n3\n", done.stdout)
 
     def test_refusing_is_right_until_something_is_acknowledged(self):
         done = self.ledger(VIOLATION, "right", "refuses", "--json", os.path.join(self.images, "j"))
@@ -420,13 +497,102 @@ class CrashRun(unittest.TestCase):
         self.assertNotIn("printed", self.ledger(OK).stderr)
 
     def test_workloads_that_end_badly(self):
-        self.assertIn("the workload died: Killed, and there is no report",
-                      self.ledger(IO, "dies").stderr)
-        self.assertIn("the workload ended with exit code 3", self.ledger(IO, "exits_3").stderr)
+        behind = "; what it has stored since its last crash point was not tried"
+        for how, said in (("dies", "the workload died: Killed" + behind),
+                          ("aborts", "the workload died: Aborted" + behind),
+                          ("leaves", "what maps the file died, or left by _exit" + behind),
+                          ("exits_3", "the workload ended with exit code 3")):
+            done = self.ledger(IO, how)
+            self.assertTrue(done.stdout.endswith(f"\nno violation, but {said}\n"), done.stdout)
+            self.assertEqual(done.stderr, f"cinnabar: {said}\n")
+            os.remove(self.file)
         self.ledger(OK, "forks")
-        self.assertIn("called no function of libpmem", self.ledger(IO, "elsewhere").stderr)
+        done = self.run_crash(IO, ["sh", "-c", "kill -9 $$"], "true")
+        self.assertIn("the workload died: Killed, and there is no report", done.stderr)
+        done = self.ledger(IO, "elsewhere")
+        self.assertIn("called no function of libpmem, nor msync, with an address in", done.stderr)
         done = self.run_crash(IO, ["/no/such/program"], "true")
         self.assertIn("'/no/such/program' cannot be run", done.stderr)
+
+    def test_what_was_found_before_the_workload_died(self):
+        """Is told as ever, in text, JSON and pages; also where a shell goes on behind it."""
+        for how, end in (("dies", "died: Killed"), ("aborts", "died: Aborted"), ("leaves", "")):
+            words = LEDGER, "write", self.file, "count_first+" + how
+            for workload in words, ("sh", "-c", " ".join(words) + "; true"):
+                done = self.run_crash(VIOLATION, workload, f"{LEDGER} check right", "--json",
+                                      self.images + "/j", "--page", self.images)
+                self.assertIn("violation (wrong): not written: entry 1\n", done.stdout)
+                self.assertIn("no fix is tried: the workload did not come to its end", done.stderr)
+                with open(self.images + "/j", encoding="utf-8") as file:
+                    report = json.load(file)
+                self.assertIn(end if workload is words else "what maps the file died",
+                              report["workload_end"])
+                self.assertEqual(report["crash_points"], 6)
+                for violation in report["violations"]:
+                    self.assertTrue(os.path.exists(violation["image"]))
+                    with open(violation["page"], encoding="utf-8") as file:
+                        self.assertIn(violation["replay"], file.read())
+                os.remove(self.file)
+
+    def test_a_workload_that_hangs(self):
+        """What was found is told; and all that it has started ends with it."""
+        end = "the workload did not end within 1 s, recoveries not counted (--workload-seconds); " \
+              "what it has stored since its last crash point was not tried"
+        done = self.run_crash(VIOLATION, [LEDGER, "write", self.file, "count_first+hangs"],
+                              f"{LEDGER} check right", "--workload-seconds", "1")
+        self.assertIn("violation (wrong): not written: entry 1\n", done.stdout)
+        self.assertIn(f" violations, and {end}", done.stdout)
+        os.remove(self.file)
+        hangs = f"setsid {LEDGER} write {self.file} hangs & echo $! > {self.images}/pid; wait"
+        done = self.run_crash(IO, ["sh", "-c", hangs], f"{LEDGER} check right",
+                              "--workload-seconds", "1")
+        self.assertTrue(done.stdout.endswith(f"\nno violation, but {end}\n"), done.stdout)
+        self.assert_sleep_ends()
+        done = self.run_crash(IO, ["sleep", "100"], "true", "--workload-seconds", "1")
+        self.assertIn("(--workload-seconds), and there is no report", done.stderr)
+
+    def test_recoveries_take_no_time_of_the_workload(self):
+        begun = time.monotonic()
+        self.run_crash(OK, [LEDGER, "write", self.file, "right"],
+                       f"sleep 0.1; {LEDGER} check right", "--workload-seconds", "1", images=2)
+        self.assertGreater(time.monotonic() - begun, 2)
+
+    def test_how_far_it_is(self):
+        """On a terminal, and nowhere else."""
+        words = ["--file", self.file, "--image-dir", self.images, "--recover-cmd",
+                 f"sleep 0.1; {LEDGER} check right", "--images", "1", "--", LEDGER, "write",
+                 self.file, "right"]
+        terminal, ours = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        with subprocess.Popen([PROGRAM, "crash", "run", *words], stdout=subprocess.DEVNULL,
+                              stderr=ours) as running:
+            os.close(ours)
+            said = b""
+            with contextlib.suppress(OSError):  # nobody has it open any more
+                while part := os.read(terminal, 4096):
+                    said += part
+        self.assertEqual(running.returncode, OK)
+        lines = [line for line in said.decode().split("\r\033[K") if line]
+        self.assertGreater(len(lines), 5)
+        for line in lines:
+            self.assertRegex(line, r"^\d+ crash points?, \d+ images?, 0 violations, \d+ s$")
+        counts = [int(line.split()[0]) for line in lines]
+        self.assertEqual(counts, sorted(counts))
+        self.assertGreater(counts[-1], 1)
+        self.assertTrue(said.endswith(b"\r\033[K"), "the line is gone at the end")
+        os.remove(self.file)
+        self.assertEqual(self.run_words(*words).stderr, "")
+
+    def test_a_second_program_behind_one_that_died(self):
+        """Is not looked at, and does not hide what the first one did."""
+        write = f"{LEDGER} write {self.file}"
+        both = f"{write} count_first+dies; {write} right"
+        done = self.run_crash(VIOLATION, ["sh", "-c", both], f"{LEDGER} check right")
+        self.assertIn("not written: entry", done.stdout)
+        os.remove(self.file)
+        both = f"{write} dies; {write} count_first"
+        done = self.run_crash(USAGE, ["sh", "-c", both], f"{LEDGER} check right")
+        self.assertIn("two programs of the workload map", done.stderr)
 
     def test_a_workload_with_a_timer(self):
         """The same report as without: no call of ours is lost to a signal of the workload's."""
@@ -461,7 +627,8 @@ class CrashRun(unittest.TestCase):
     def test_options(self):
         words = ["--file", self.file, "--image-dir", self.images, "--recover-cmd", "true"]
         self.assertEqual(self.run_words(*words).returncode, USAGE)  # no workload
-        for option in "--images", "--milliseconds", "--memory", "--violations":
+        for option in ("--images", "--milliseconds", "--memory", "--violations",
+                       "--workload-seconds"):
             done = self.run_words(*words, option, "0", "--", "true")
             self.assertEqual(done.returncode, USAGE, done.stderr)
             self.assertIn("'0' is below 1", done.stderr)

@@ -4,10 +4,14 @@
 //   ledger write FILE HOW     appends entries and prints the number of each once it is durable
 //   ledger check HOW IMAGE    reads what was printed on its standard input, and judges the image
 //
-// HOW of write: right, count_first, no_flush_last, interrupted, dies, exits_3, forks, elsewhere,
-// amidst_others, before_others, as_told (by its standard input). Of check: right, hangs, crashes,
-// refuses, exits_9, silent, amidst_others, before_others.
+// HOW of write: right, count_first, third_count_first, no_flush_last, interrupted, dies, aborts,
+// leaves, hangs, backwards, other_words, talks, promises_first, exits_3, forks, elsewhere, msync,
+// msync_async, by_instruction, or two of these with a '+' between them; amidst_others,
+// before_others, as_told (by its standard input). Of check: right, hangs, crashes, refuses,
+// exits_9, takes_memory, silent, amidst_others, before_others.
+#include <fcntl.h>
 #include <libpmem.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,6 +37,11 @@ struct Ledger {
     Entry entries[kEntries];
 };
 
+// How, or a part of it.
+bool is(const std::string& how, const char* what) {
+    return how.find(what) != std::string::npos;
+}
+
 Ledger* map(const char* path) {
     size_t length = 0;
     int is_pmem = 0;
@@ -44,20 +53,42 @@ Ledger* map(const char* path) {
     return static_cast<Ledger*>(at);
 }
 
+// Without libpmem.
+Ledger* map_plainly(const char* path) {
+    const int file = ::open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0 || ::ftruncate(file, kFileBytes) != 0) std::exit(2);
+    void* at = ::mmap(nullptr, kFileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    return at == MAP_FAILED ? std::exit(2), nullptr : static_cast<Ledger*>(at);
+}
+
+// In the ledger's first page.
+void persist(void* at, size_t length, const std::string& how) {
+    if (is(how, "by_instruction")) {
+        __builtin_ia32_clflush(at);
+        __builtin_ia32_sfence();
+    } else if (is(how, "msync")) {
+        char* page = static_cast<char*>(at) - reinterpret_cast<uintptr_t>(at) % 4096;
+        ::msync(page, 4096, is(how, "async") ? MS_ASYNC : MS_SYNC);
+    } else {
+        pmem_persist(at, length);
+    }
+}
+
 void append(Ledger& ledger, uint64_t number, const std::string& how) {
-    const bool count_first = how == "count_first";
+    const bool count_first = is(how, "count_first") && (!is(how, "third_count") || number == 3);
     if (count_first) {
         ledger.count = number;
-        pmem_persist(&ledger.count, sizeof ledger.count);
+        persist(&ledger.count, sizeof ledger.count, how);
     }
-    Entry& entry = ledger.entries[number - 1];
+    Entry& entry = ledger.entries[is(how, "backwards") ? kEntries - number : number - 1];
     entry.number = number;
-    std::snprintf(entry.text, sizeof entry.text, "entry %d", static_cast<int>(number));
-    pmem_persist(&entry, sizeof entry);
+    std::snprintf(entry.text, sizeof entry.text, is(how, "other_words") ? "ENTRY %d" : "entry %d",
+                  static_cast<int>(number));
+    persist(&entry, sizeof entry, how);
     if (count_first) return;
     ledger.count = number;
-    if (how == "no_flush_last" && number == kEntries) return pmem_drain();
-    pmem_persist(&ledger.count, sizeof ledger.count);
+    if (is(how, "no_flush_last") && number == kEntries) return pmem_drain();
+    persist(&ledger.count, sizeof ledger.count, how);
 }
 
 // From now on every call that waits is interrupted, each millisecond.
@@ -144,25 +175,33 @@ int write(const char* path, const std::string& how) {
     if (how == "before_others") return write_before_others(*reinterpret_cast<Others*>(map(path)));
     if (how == "as_told") return write_as_told(*map(path));
     if (how == "amidst_others") return write_amidst_others(*reinterpret_cast<Others*>(map(path)));
-    if (how == "interrupted") interrupt_calls();
-    Ledger& ledger = *map(how == "elsewhere" ? (std::string(path) + ".other").c_str() : path);
+    if (is(how, "interrupted")) interrupt_calls();
+    if (is(how, "elsewhere")) return write((std::string(path) + ".other").c_str(), "right");
+    Ledger& ledger = is(how, "msync") ? *map_plainly(path) : *map(path);
     for (uint64_t number = 1; number <= kEntries; ++number) {
+        if (is(how, "promises_first")) std::printf("%d\n", static_cast<int>(number));
         append(ledger, number, how);
-        std::printf("%d\n", static_cast<int>(number));
-        if (how == "dies" && number == 3) std::raise(SIGKILL);
-        if (how == "forks" && number == 3) {
+        if (!is(how, "promises_first")) std::printf("%d\n", static_cast<int>(number));
+        if (is(how, "talks") && number == kEntries) std::puts("done\nand gone");
+        if (is(how, "dies") && number == 3) std::raise(SIGKILL);
+        if (is(how, "aborts") && number == 3) std::abort();
+        if (is(how, "leaves") && number == 3) ::_exit(0);
+        if (is(how, "hangs") && number == 3) ::pause();
+        if (is(how, "forks") && number == 3) {
             const pid_t child = ::fork();
             if (child == 0) std::exit(0);
             ::waitpid(child, nullptr, 0);
         }
     }
-    return how == "exits_3" ? 3 : 0;
+    return is(how, "exits_3") ? 3 : 0;
 }
 
 int violation(const char* what, uint64_t number) {
     std::printf("%s %d\n", what, static_cast<int>(number));
     return 1;
 }
+
+char* volatile taken = nullptr;
 
 int check(const char* path, const std::string& how) {
     uint64_t acknowledged = 0;
@@ -178,6 +217,7 @@ int check(const char* path, const std::string& how) {
     if (how == "refuses" && ledger.count == 0) return 2;
     if (how == "refuses" && ledger.count == 4) return 2;
     if (how == "exits_9") return 9;
+    if (how == "takes_memory") taken = new char[size_t{1} << 28];
     if (how == "silent") return 1;
     if (ledger.count < acknowledged) return violation("acknowledged and lost: entry", acknowledged);
     for (uint64_t i = 0; i < ledger.count; ++i)

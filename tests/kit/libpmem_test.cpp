@@ -178,7 +178,7 @@ TEST(Libpmem, APrivateMappingIsNoRegion) {
     const Folder folder;
     const std::string path = folder.file("pages");
     expect_misuse(report_of_file(path, [&](crash::History&) { write_pages(path, MAP_PRIVATE); }),
-                  "called no function of libpmem with an address in");
+                  "called no function of libpmem, nor msync, with an address in");
 }
 
 // Where the file was mapped something else may lie later: none of its stores are the file's.

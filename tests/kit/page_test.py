@@ -47,12 +47,12 @@ class Page(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(prefix="cinnabar-page.", dir="/dev/shm")
         cls.addClassCleanup(folder.cleanup)
         cls.folder = folder.name
-        # A ledger that counts its entries before they are written; the last page is of the third.
+        # A ledger that counts its third entry before it is written.
         done = subprocess.run(
             [PROGRAM, "crash", "run", "--file", cls.path("ledger"), "--image-dir", cls.folder,
              "--recover-cmd", f"{LEDGER} check right", "--images", "15", "--random", "3",
              "--violations", "8", "--page", cls.folder, "--",
-             LEDGER, "write", cls.path("ledger"), "count_first"],
+             LEDGER, "write", cls.path("ledger"), "third_count_first"],
             capture_output=True, text=True, timeout=60)
         assert done.returncode == 8, done.stdout + done.stderr
         cls.last = max(glob.glob(cls.path("violation-*.html")))

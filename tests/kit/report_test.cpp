@@ -145,6 +145,37 @@ TEST(CrashReport, OfAWorkloadThatWentElsewhereNothingIsSaid) {
     }
 }
 
+// By as many steps: to another line, or to the same ones with other values.
+TEST(CrashReport, OfOtherStoresNothingIsSaidAndOtherValuesAreSaid) {
+    for (const bool other_line : {false, true}) {
+        crash::Region region = new_region();
+        auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+        uint64_t runs = 0;
+        const crash::Test test{
+            .workload =
+                [&](crash::History&) {
+                    const uint64_t run = ++runs;
+                    region.store(&words[80 + (other_line ? 8 * run : 0)], run);
+                    region.store(&words[8], uint64_t{1});
+                    region.store(&words[0], uint64_t{1});
+                    region.persist(words, 1024);
+                },
+            .recover =
+                [](std::span<std::byte> image) {
+                    const auto* found = reinterpret_cast<const uint64_t*>(image.data());
+                    return std::string(found[0] == 1 && found[8] == 0 ? "half" : "");
+                },
+            .check = [](std::string_view digest,
+                        const crash::History&) { return std::string(digest); }};
+        const auto report = crash::run(region, test).value();
+        ASSERT_EQ(report.violations.size(), 1u) << report.text();
+        EXPECT_TRUE(report.violations[0].fix.ends_with(
+            other_line ? " the workload went elsewhere when it was run again"
+                       : ", and other values stored this time, nothing is found"))
+            << report.text();
+    }
+}
+
 // Where the search was stopped by other violations, this one need not be gone.
 TEST(CrashReport, AFixIsSaidToMendOnlyWhatWasTried) {
     crash::Region region = new_region();
@@ -578,7 +609,7 @@ TEST(CrashReport, TheReplayIsTheKeptImageBitByBit) {
     const Folder folder;
     crash::Region region = new_region();
     region.bytes()[kBytes - 1] = std::byte{7};  // neither is all of it zeros
-    const crash::Test test = notebook_test(region, Wrong::counted_in_one_fence);
+    const crash::Test test = notebook_test(region, Wrong::count_before_note);
     const crash::Options options{.image_folder = folder.path()};
     const auto report = crash::run(region, test, options).value();
     ASSERT_GE(report.violations.size(), 2u);
@@ -634,10 +665,10 @@ TEST(CrashReport, AReplayOfSomethingElseIsRefused) {
     region.bytes()[kBytes - 1] = std::byte{7};
     refused(test, replay, "began over other bytes");
     for (const char* line : {"", "seed=1", "build=1", "build=00000000 workload=00000000"})
-        refused(test, line, "does not understand");
-    refused(test, replay + " ", "does not understand");
-    refused(test, with("but=[^ ]+", "but=64:1.1"), "does not understand");
-    refused(test, with("but=[^ ]+", "but=64:99999999999999999999"), "does not understand");
+        refused(test, line, "is no replay line");
+    refused(test, replay + " ", "is no replay line");
+    refused(test, with("but=[^ ]+", "but=64:1.1"), "is no replay line");
+    refused(test, with("but=[^ ]+", "but=64:99999999999999999999"), "is no replay line");
 }
 
 // The same calls, with other ranges.
@@ -665,12 +696,19 @@ TEST(CrashReport, APageHasALaneForEachLineThatMatters) {
     const Folder folder;
     crash::Region region = new_region();
     const crash::Options options{.page_folder = folder.path()};
-    const auto report =
-        crash::run(region, notebook_test(region, Wrong::count_before_note), options).value();
-    ASSERT_GE(report.violations.size(), 3u);
-    const std::string page = text_of_file(folder.file("violation-3.html"));
-    const crash::Violation& third = report.violations[2];  // in the second operation
-    EXPECT_EQ(count_of(page, "<g class=\"lane\">"), 3u);   // the count and two notes
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.workload = [&](crash::History& history) {
+        const size_t first = history.begin("right");
+        NotebookWriter(region, Wrong::nothing).add("right");
+        history.acknowledge(first);
+        history.begin("note number 1");
+        NotebookWriter(region, Wrong::count_before_note).add("note number 1");
+    };
+    const auto report = crash::run(region, test, options).value();
+    ASSERT_EQ(report.violations.size(), 2u) << report.text();
+    const std::string page = text_of_file(folder.file("violation-2.html"));
+    const crash::Violation& second = report.violations[1];
+    EXPECT_EQ(count_of(page, "<g class=\"lane\">"), 3u);  // the count and two notes
     EXPECT_EQ(count_of(page, "<line class=\"fence\""), 3u);
     EXPECT_EQ(count_of(page, "<line class=\"crash\""), 1u);
     EXPECT_EQ(count_of(page, "<circle class=\"store\""), 4u + 1u);  // one in the legend
@@ -680,9 +718,9 @@ TEST(CrashReport, APageHasALaneForEachLineThatMatters) {
     EXPECT_EQ(count_of(page, "begin of operation"), 2u);
     EXPECT_EQ(count_of(page, "acknowledged operation"), 1u);
     EXPECT_EQ(count_of(page, "class=\"word\""), 8u);
-    EXPECT_NE(page.find(third.replay), std::string::npos);
-    EXPECT_NE(page.find(third.order), std::string::npos);
-    EXPECT_NE(page.find(third.fix), std::string::npos);
+    EXPECT_NE(page.find(second.replay), std::string::npos);
+    EXPECT_NE(page.find(second.order), std::string::npos);
+    EXPECT_NE(page.find(second.fix), std::string::npos);
     EXPECT_EQ(page.find("<script"), std::string::npos);
     EXPECT_NE(page.find("128: 0xd '"), std::string::npos);  // the length that was stored there
 }

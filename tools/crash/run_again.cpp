@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
@@ -60,16 +59,7 @@ class Again {
         if (!json) return fail(Errc::not_found, "it does not come to that call");
         return report_of(*json, path);
     }
-    // What the fix's run has come to. Errors: not_found (not to its call), io.
-    Result<uint64_t> crash_points() const {
-        const std::string path = request_.in_folder("fixed.txt");
-        const auto text = text_of_file(path);
-        if (!text) return fail(Errc::not_found, "it does not come to that call");
-        uint64_t number = 0;
-        if (std::from_chars(text->data(), text->data() + text->size(), number).ec != std::errc())
-            return fail(not_whole(path));
-        return number;
-    }
+    bool is_fixed() const { return text_of_file(request_.in_folder("fixed.txt")).has_value(); }
     Result<Remaining> remaining() const { return remaining_of(request_.in_folder("again.json")); }
     bool is_shorter() const { return lines_printed(request_) < first_.lines_printed; }
 
@@ -93,19 +83,21 @@ void look_earlier(const RunRequest& request, Again& again, Remaining& remaining,
                           });
 }
 
-Result<explain::Tried> run_with(const explain::Fix& fix, RunRequest request,
-                                const FirstRun& first) {
+Result<explain::Tried> run_with(const explain::Fix& fix, RunRequest request, const FirstRun& first,
+                                const explain::Trail& trail) {
     say("runs the workload again, with " + text_of(fix, Domain::cache_line));
     request.page_folder.clear();
     Again again(request, first);
     const auto found = again.run({.fix = fix, .earlier = {}});
     if (!found) return fail(found.error());
-    const auto crash_points = again.crash_points();
-    if (!crash_points) return fail(crash_points.error());
-    return explain::Tried{.left = found->violations,
-                          .crash_points = *crash_points,
-                          .is_shorter = again.is_shorter(),
-                          .all_tried = !found->stopped && found->not_tried_log10 == 0};
+    if (!again.is_fixed()) return fail(Errc::not_found, "it does not come to that call");
+    const auto remaining = again.remaining();
+    if (!remaining) return fail(remaining.error());
+    explain::Tried tried{.left = found->violations,
+                         .is_shorter = again.is_shorter(),
+                         .all_tried = !found->stopped && found->not_tried_log10 == 0};
+    explain::compare(trail, remaining->trail, tried);
+    return tried;
 }
 
 }  // namespace
@@ -121,7 +113,10 @@ uint64_t lines_printed(const RunRequest& request) {
 }
 
 void run_again(const RunRequest& request, const FirstRun& first, crash::Report& report) {
-    auto remaining = remaining_of(request.in_folder("again.json"));
+    const std::string path = request.in_folder("again.json");
+    if (!report.clean() && !text_of_file(path))
+        return say("no fix is tried: the workload did not come to its end");
+    auto remaining = remaining_of(path);
     if (!remaining) return say(remaining.error().message + "; no fix is tried");
     if (remaining->earlier) {
         Again again(request, first);
@@ -129,7 +124,8 @@ void run_again(const RunRequest& request, const FirstRun& first, crash::Report& 
     }
     explain::try_fixes(
         remaining->fixes, request.fixes, Domain::cache_line,
-        [&](const explain::Fix& fix) { return run_with(fix, request, first); }, report.violations);
+        [&](const explain::Fix& fix) { return run_with(fix, request, first, remaining->trail); },
+        report.violations);
     for (Violation& violation : report.violations) {
         if (violation.page_file.empty() || violation.fix.empty()) continue;
         const std::string page = std::exchange(violation.page_file, "");

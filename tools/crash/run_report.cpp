@@ -42,6 +42,7 @@ crash::Violation violation_of(const Json& json) {
     violation.operations = json["operations"];
     violation.since = bytes_of(json["since"]);
     violation.images = json["images"];
+    violation.crash_points = json["crash_points"];
     violation.lost = bytes_of(json["lost"]);
     violation.survived = bytes_of(json["survived"]);
     violation.order = bytes_of(json["order"]);
@@ -66,6 +67,7 @@ crash::Report report_of(const Json& json) {
     report.seconds = json["seconds"];
     report.images_per_s = json["images_per_s"];
     report.stopped = json["stopped"];
+    report.workload_end = bytes_of(json["workload_end"]);
     for (const Json& one : json["violations"]) report.violations.push_back(violation_of(one));
     for (const Json& one : json["remarks"])
         report.remarks.push_back({bytes_of(one["rule"]), bytes_of(one["where"]), one["times"]});
@@ -78,6 +80,8 @@ Remaining remaining_of(const Json& json) {
         remaining.fixes[one["violation"]] = {bytes_of(one["where"]),
                                              explain::lines_of_words(one["lines_after"]),
                                              explain::lines_of_words(one["own_lines"])};
+    remaining.trail = {json["lines_stored"].get<std::vector<uint32_t>>(),
+                       json["values_stored"].get<std::vector<uint32_t>>()};
     if (const uint64_t before = json["earlier_before"]; before > 0)
         remaining.earlier = {explain::lines_of_words(json["earlier_lines"]), before};
     return remaining;
@@ -92,6 +96,17 @@ Error not_whole(const std::string& path) {
 Result<crash::Report> report_of(const std::string& text, const std::string& path) {
     try {
         return report_of(Json::parse(text));
+    } catch (const Json::exception&) {
+        return fail(not_whole(path));
+    }
+}
+
+Result<std::optional<SoFar>> so_far_of(const std::string& path) {
+    const auto text = text_of_file(path);
+    if (!text) return std::nullopt;
+    try {
+        const Json json = Json::parse(*text);
+        return SoFar{json["recovering"], report_of(json["report"])};
     } catch (const Json::exception&) {
         return fail(not_whole(path));
     }

@@ -1,9 +1,11 @@
 #include "run_workload.hpp"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -12,6 +14,10 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+
+#include "explain/violation.hpp"
+#include "force/force_bench.hpp"
+#include "run_report.hpp"
 
 namespace cinnabar::tool {
 
@@ -81,8 +87,9 @@ void remove_violations(const std::string& folder, const std::string& ending) {
 
 // The files of a first run. What a run that was killed has left of its further ones goes too.
 void remove_reports(const RunRequest& request) {
-    for (const char* name : {"report.json", "again.json", "second.txt", "refused.txt",
-                             "replayed.txt", "late.txt", "fixed.txt", "together.txt", "mapped"})
+    for (const char* name : {"report.json", "so_far.json", "so_far.json.next", "again.json",
+                             "second.txt", "refused.txt", "replayed.txt", "late.txt", "fixed.txt",
+                             "together.txt", "mapped", "held_back"})
         ::unlink(request.in_folder(name).c_str());
     explain::remove_folders(request.image_folder, kAgainFolders);
     if (!request.replay.empty()) return;
@@ -125,21 +132,64 @@ class EndsWithUs {
     std::array<struct sigaction, kSignals.size()> before_ = {};
 };
 
-// The leader of a group of its own, with all of that. Errors: io (it does not end).
-Result<int> wait_for(pid_t child, std::chrono::milliseconds time_max) {
-    const EndsWithUs ends_with_us(child);
-    const auto end = std::chrono::steady_clock::now() + time_max;
-    int status = 0;
-    while (::waitpid(child, &status, WNOHANG) == 0) {
-        if (std::chrono::steady_clock::now() > end) {
-            ::kill(-child, SIGKILL);
-            ::waitpid(child, &status, 0);
-            return fail(Errc::io,
-                        "it does not end within " + std::to_string(time_max.count() / 1000) + " s");
+// Our children, and what dead ones of them have left to us.
+std::vector<pid_t> children() {
+    std::ifstream file("/proc/thread-self/children");
+    return {std::istream_iterator<pid_t>(file), std::istream_iterator<pid_t>()};
+}
+
+// The workload, with all that it has started.
+void kill_all(pid_t workload) {
+    for (std::vector<pid_t> left{workload}; !left.empty(); left = children())
+        for (const pid_t child : left) {
+            ::kill(child, SIGKILL);
+            ::waitpid(child, nullptr, __WALL);
         }
-        ::usleep(2000);
+}
+
+// Whether images are recovered at this moment: then it is not the workload that takes its time.
+bool is_recovering(const SoFar& so_far) {
+    return so_far.recovering != 0 && ::kill(so_far.recovering, 0) == 0;  // or it died over that
+}
+
+std::string text_of(const crash::Report& report, std::chrono::steady_clock::duration time) {
+    using explain::count_text;
+    return count_text(report.crash_points, "crash point") + ", " +
+           count_text(report.images_distinct, "image") + ", " +
+           count_text(report.violations.size(), "violation") + ", " +
+           std::to_string(std::chrono::duration_cast<std::chrono::seconds>(time).count()) + " s";
+}
+
+// How the workload ended, if not as it should.
+std::string wait_for(pid_t child, const std::string& so_far_path,
+                     std::chrono::milliseconds time_max, const char* option) {
+    using Clock = std::chrono::steady_clock;
+    constexpr std::chrono::milliseconds looked_every(200);
+    bench::TerminalProgress progress;
+    Clock::duration taken = {};
+    int status = 0;
+    const auto begin = Clock::now();
+    for (auto looked = begin; ::waitpid(child, &status, WNOHANG) == 0; ::usleep(2000)) {
+        const auto since = Clock::now() - looked;
+        if (since < looked_every) continue;
+        looked += since;
+        const auto so_far = so_far_of(so_far_path);
+        const bool is_known = so_far && *so_far;
+        if (is_known) progress.by_now(text_of((*so_far)->report, looked - begin));
+        if (is_known && is_recovering(**so_far)) continue;
+        taken += since;
+        if (taken < time_max) continue;
+        kill_all(child);
+        return "the workload did not end within " + std::to_string(time_max.count() / 1000) +
+               " s, recoveries not counted" + option;
     }
-    return status;
+    return wrong_end(status);
+}
+
+std::chrono::milliseconds time_max_of(const RunRequest& request) {
+    constexpr std::chrono::hours ever(24 * 365);  // more seconds are as many as these
+    constexpr uint64_t seconds_max = std::chrono::seconds(ever).count();
+    return std::chrono::seconds(std::min(request.workload_seconds, seconds_max));
 }
 
 // For a shell.
@@ -180,6 +230,7 @@ Result<std::string> find_preload() {
 
 Result<std::string> run_workload(const RunRequest& request, const std::string& preload,
                                  const std::optional<Further>& further) {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // for kill_all
     remove_reports(request);
     const std::string acknowledged = request.in_folder("acknowledged");
     const int output =
@@ -190,15 +241,15 @@ Result<std::string> run_workload(const RunRequest& request, const std::string& p
     if (child == 0) become_workload(request, preload, further, output);
     const std::string reason = std::strerror(errno);
     ::close(output);
-    int status = 0;
-    if (further && child > 0) {
+    if (child < 0) return fail(Errc::io, "the workload cannot be started: " + reason);
+    std::optional<EndsWithUs> ends_with_us;
+    if (further) {
         ::setpgid(child, child);  // whoever of the two comes first
-        const auto ended = wait_for(child, further->time_max);
-        return ended ? Result<std::string>(wrong_end(*ended)) : fail(ended.error());
+        ends_with_us.emplace(child);
     }
-    if (child < 0 || ::waitpid(child, &status, 0) != child)
-        return fail(Errc::io, "the workload cannot be started: " + reason);
-    return wrong_end(status);
+    const std::string so_far_path = request.in_folder("so_far.json");
+    if (further) return wait_for(child, so_far_path, further->time_max, "");
+    return wait_for(child, so_far_path, time_max_of(request), " (--workload-seconds)");
 }
 
 std::optional<std::string> text_of_file(const std::string& path) {

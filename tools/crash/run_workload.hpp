@@ -32,6 +32,7 @@ struct RunRequest {
     uint64_t memory_bytes = uint64_t{1} << 30;
     uint64_t violations = 10;
     uint64_t fixes = 3;
+    uint64_t workload_seconds = 600;
     std::vector<std::string> workload;
 
     std::string in_folder(const char* name) const { return image_folder + "/" + name; }
@@ -54,9 +55,10 @@ struct Further {
     std::chrono::milliseconds time_max = {};
 };
 
-// Nothing, or how the workload ended otherwise than it should: "the workload died: Killed". Of a
-// further run nobody sees the standard error: it has been read once; and where it takes too long,
-// or this program is told to end, the workload is killed with all that it has started. Errors: io.
+// Nothing, or how the workload ended otherwise than it should: "the workload died: Killed". Where
+// it takes too long, recoveries not counted, it is killed with all that it has started; so is a
+// further run where this program is told to end. Of a further run nobody sees the standard error:
+// it has been read once. Errors: io.
 Result<std::string> run_workload(const RunRequest& request, const std::string& preload,
                                  const std::optional<Further>& further = {});
 

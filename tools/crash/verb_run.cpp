@@ -42,15 +42,14 @@ Result<void> check(const RunRequest& verb) {
     return {};
 }
 
-ExitCode no_report(const RunRequest& verb, const std::string& wrong) {
-    return end_with(
-        Error{Errc::not_found,
-              wrong.empty() ? "the workload called no function of libpmem with an address in '" +
-                                  verb.file + "', or is linked statically, or left by _exit"
-                            : wrong + ", and there is no report",
-              {},
-              {}},
-        false);
+Error no_report(const RunRequest& verb, const std::string& wrong) {
+    return {Errc::not_found,
+            wrong.empty()
+                ? "the workload called no function of libpmem, nor msync, with an address in '" +
+                      verb.file + "', or is linked statically, or left by _exit"
+                : wrong + ", and there is no report",
+            {},
+            {}};
 }
 
 // The image that --replay names is there, or why it is not.
@@ -66,7 +65,7 @@ ExitCode deliver_replayed(const RunRequest& verb, const std::string& wrong) {
         const auto code = static_cast<Errc>(std::stoi(refused->substr(0, end)));
         return end_with(Error{code, refused->substr(end + 1), {}, {}}, false);
     }
-    return no_report(verb, wrong);
+    return end_with(no_report(verb, wrong), false);
 }
 
 // What a clean report does not say of the workload's promises.
@@ -115,15 +114,34 @@ ExitCode two_programs(const RunRequest& verb, const std::string& how) {
 }
 
 ExitCode no_violation(const RunRequest& verb, const std::string& wrong) {
-    say_of_promises(verb);
+    if (wrong.empty()) say_of_promises(verb);
     if (text_of_file(verb.in_folder("second.txt")))
         return two_programs(verb, ", and only one was looked at");
     if (wrong.empty()) return end_with(ExitCode::ok, verb.json_file == "-");
     return end_with(Error{Errc::io, wrong, {}, {}}, false);
 }
 
-// The workload has run, and left a report.
-ExitCode deliver(const RunRequest& verb, const crash::Report& report, const std::string& wrong) {
+// What the workload has left: a report, or where it died what was known until then. Errors:
+// not_found (neither), io.
+Result<crash::Report> report_left(const RunRequest& verb, const std::string& wrong) {
+    const std::string path = verb.in_folder("report.json");
+    if (const auto json = text_of_file(path)) {
+        auto report = report_of(*json, path);
+        if (report) report->workload_end = wrong;
+        return report;
+    }
+    auto so_far = so_far_of(verb.in_folder("so_far.json"));
+    if (!so_far) return fail(so_far.error());
+    if (!*so_far) return fail(no_report(verb, wrong));
+    crash::Report& report = (*so_far)->report;
+    report.workload_end = (wrong.empty() ? "what maps the file died, or left by _exit" : wrong) +
+                          "; what it has stored since its last crash point was not tried";
+    return std::move(report);
+}
+
+// The workload has run.
+ExitCode deliver(const RunRequest& verb, const crash::Report& report) {
+    const std::string& wrong = report.workload_end;
     if (verb.json_file != "-") put(text_of(verb, report));
     if (const ExitCode code = write_results(report.json(), verb.json_file); code != ExitCode::ok)
         return code;
@@ -147,10 +165,7 @@ ExitCode crash_run(const RunRequest& verb) {
     if (text_of_file(verb.in_folder("together.txt")))
         return two_programs(verb, " at once, and whose stores are whose is not known");
     if (!verb.replay.empty()) return deliver_replayed(verb, *wrong);
-    const std::string path = verb.in_folder("report.json");
-    const auto json = text_of_file(path);
-    if (!json) return no_report(verb, *wrong);
-    auto report = report_of(*json, path);
+    auto report = report_left(verb, *wrong);
     if (!report) return end_with(report.error(), false);
     if (const auto failed = command_failed(*report)) return no_verdict(verb, *failed);
     if (first) {
@@ -159,8 +174,24 @@ ExitCode crash_run(const RunRequest& verb) {
         first->lines_printed = lines_printed(verb);
         run_again(verb, *first, *report);
     }
-    return deliver(verb, *report, *wrong);
+    return deliver(verb, *report);
 }
+
+// Behind the options, in --help.
+constexpr const char* kMore =
+    "At each crash point of the workload images of the file are put into the folder, and\n"
+    "'CMD IMAGE' is run by a shell with all that the workload has printed so far on its\n"
+    "standard input: what is printed counts as acknowledged (print it at once: other\n"
+    "languages than C keep it back, as Python does without -u). CMD ends with 0: right;\n"
+    "1: a violation, and its output says what; 2: refused, which is right until something\n"
+    "is acknowledged. A signal, another exit code or no end in time are violations.\n"
+    "The workload makes durable by libpmem's functions or msync, has one thread that stores,\n"
+    "is not linked statically and ends by exit. One that dies, leaves by _exit or takes too\n"
+    "long is told with what was found until then. Of the programs that it starts one maps\n"
+    "the file: a second one is an error. Where images fail the workload runs again, over the\n"
+    "file as it was, for crash points before and for each fix that is tried; with the same\n"
+    "standard input, if that is a file, and otherwise an empty one. The file is left as the\n"
+    "workload leaves it: make it again what it was before the next run.";
 
 }  // namespace
 
@@ -168,21 +199,7 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
     auto verb = std::make_shared<RunRequest>();
     auto* app = program.add_subcommand(
         "run", "Run a workload, and recover what a power failure could leave of its file");
-    app->footer(
-        "At each crash point of the workload images of the file are put into the folder, and\n"
-        "'CMD IMAGE' is run by a shell with all that the workload has printed so far on its\n"
-        "standard input: what is printed counts as acknowledged (print it at once: other\n"
-        "languages than C keep it back, as Python does without -u). CMD ends with 0: right;\n"
-        "1: a violation, and its output says what; 2: refused, which is right until something\n"
-        "is acknowledged. A signal, another exit code or no end in time are violations.\n"
-        "The workload has one thread that stores, is not linked statically and ends by exit. Of\n"
-        "the programs that it starts one maps the file: a second one is an error. Where images\n"
-        "fail the workload runs again, over the file as it was, for crash points before and for\n"
-        "each fix that is tried; with the same standard input, if that is a file, and otherwise "
-        "an\n"
-        "empty one. The file is left as the workload leaves it: make it again what it was before "
-        "the\n"
-        "next run.");
+    app->footer(kMore);
     app->add_option("--file", verb->file, "The file that the workload maps, or the folder of it")
         ->required()
         ->check(not_empty())
@@ -203,6 +220,9 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
     app->add_option("--milliseconds", verb->milliseconds, "For one recovery [10000]")
         ->check(number_from(1));
     add_size_option(*app, "--memory", verb->memory_bytes, "For one recovery [1G]");
+    app->add_option("--workload-seconds", verb->workload_seconds,
+                    "For the workload, recoveries not counted [600]")
+        ->check(number_from(1));
     app->add_option("--violations", verb->violations,
                     "After so many images that fail nothing is tried [10]")
         ->check(number_from(1));

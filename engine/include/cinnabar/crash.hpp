@@ -227,6 +227,9 @@ struct Violation {
     uint64_t operations = 0;   // of the history, begun by then: the fewest with which it was found
     std::string since;         // from which operation on, and what is known of crash points before
     uint64_t images = 1;       // that were tried and come to this one when reduced
+    // At which it was found: by the same calls, in words that differ in numbers alone. The first
+    // one is told.
+    uint64_t crash_points = 1;
     // The smallest image that was found to fail so at this crash point, for image_of.
     std::string replay;
     // Its lines of the region, with the call that stored there: what has to be lost where all else
@@ -265,7 +268,10 @@ struct Report {
     double states_log10 = 0;     // of 1 + the images that the fault model allows
     double not_tried_log10 = 0;  // of 1 + those that were not tried; 0: all were
     bool stopped = false;        // by violations_max, with images left that were to be tried
-    double seconds = 0;          // in recoveries and their checks
+    // Of a workload in a process of its own, where it did not end as it should: "the workload died:
+    // Killed". What one throws here is a violation.
+    std::string workload_end;
+    double seconds = 0;  // in recoveries and their checks
     double images_per_s = 0;
 
     bool clean() const { return violations.empty(); }
@@ -286,17 +292,17 @@ Result<Report> run(Region& region, const Test& test, const Options& options = {}
 Result<std::vector<std::byte>> image_of(Region& region, const Test& test, std::string_view replay);
 
 // The same for code that is not yours: a structure in a file that the workload, and the libraries
-// that it calls, map into memory, store to plainly and make durable by libpmem's functions. Only
-// programs that link cinnabar::crash_interposer have this function: there, and in every library of
-// the process, those functions are the kit's.
+// that it calls, map into memory, store to plainly and make durable by libpmem's functions, or by
+// msync. Only programs that link cinnabar::crash_interposer have this function: there, and in every
+// library of the process, those functions are the kit's.
 //
 // `path` is the file, which the workload may create, or a folder: then the first file in it that is
 // stored to, and one that was there before is misuse. Only shared mappings count. All that changes
-// between two calls of libpmem is one bag. A file that is there counts as durable, one that is
-// created as zeros; names and sizes of files are not modelled. Stores to a mapping without such
-// calls, and write(2), are seen at the next call. The domain is cache_line. The file is left as the
-// workload leaves it. Before a further run it becomes again what it was, or is removed; of a
-// folder, or of what cannot be read, no further run is made.
+// between two such calls is one bag. A file that is there counts as durable, one that is created as
+// zeros; names and sizes of files are not modelled. Stores to a mapping without such calls, and
+// write(2), are seen at the next call; flushes by instruction are not. The domain is cache_line.
+// The file is left as the workload leaves it. Before a further run it becomes again what it was, or
+// is removed; of a folder, or of what cannot be read, no further run is made.
 Result<Report> run_file(const std::string& path, const Test& test, const Options& options = {});
 // image_of() of such a run. The file has to be what it was then.
 Result<std::vector<std::byte>> image_of_file(const std::string& path, const Test& test,

@@ -1,0 +1,123 @@
+// Violations of one cause are one, those of different causes are not.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "cinnabar/crash.hpp"
+#include "explain/violation.hpp"
+#include "kit/notebook.hpp"
+
+namespace kit_test {
+namespace {
+
+namespace crash = cinnabar::crash;
+using cinnabar::Domain;
+
+TEST(Cause, OfEachOperationIsToldOnce) {
+    auto region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    // With no words of each note's own, but for its number.
+    test.check = [](std::string_view digest, const crash::History& history) {
+        const auto lines = static_cast<size_t>(std::ranges::count(digest, '\n'));
+        if (history.acknowledged_prefix() <= lines) return std::string();
+        return "note " + std::to_string(history.acknowledged_prefix() - 1) + " is gone";
+    };
+    test.recover = [](std::span<std::byte> image) {
+        const Notebook& book = *reinterpret_cast<const Notebook*>(image.data());
+        uint64_t whole = 0;
+        while (whole < book.count && book.notes[whole].length > 0) ++whole;
+        return std::string(whole, '\n');
+    };
+    test.workload = [&](crash::History& history) {
+        write_notes(NotebookWriter(region, Wrong::note_not_flushed), history);
+    };
+    const auto report = crash::run(region, test, {.violations_max = 10'000}).value();
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    const crash::Violation& one = report.violations[0];
+    EXPECT_EQ(one.what, "note 0 is gone");  // the first of ten
+    EXPECT_EQ(one.operations, 1u);
+    EXPECT_GE(one.crash_points, 10u);
+    EXPECT_GT(one.images, one.crash_points);
+    EXPECT_NE(
+        report.text().find(" images at " + std::to_string(one.crash_points) + " crash points\n"),
+        std::string::npos);
+    EXPECT_NE(report.json().find("\"crash_points\": " + std::to_string(one.crash_points) + ", "),
+              std::string::npos);
+}
+
+// Entries that are counted before they are stored, in two functions: the same mistake in the same
+// words, and yet two places to mend.
+TEST(Cause, InTwoPlacesIsTwo) {
+    auto region = crash::Region::create(4096, Domain::cache_line).value();
+    auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+    const auto add = [&](size_t i, crash::Where where) {
+        region.store(&words[8 * (i + 1)], uint64_t{1}, where);
+        region.store(words, i + 1, {"count.cpp", 1});
+        region.persist(words, 1024, {"count.cpp", 2});
+    };
+    const crash::Test test{.workload =
+                               [&](crash::History&) {
+                                   for (size_t i = 0; i < 6; ++i)
+                                       add(i, {i % 2 == 0 ? "even.cpp" : "odd.cpp", 10});
+                               },
+                           .recover =
+                               [](std::span<std::byte> image) {
+                                   const auto* found =
+                                       reinterpret_cast<const uint64_t*>(image.data());
+                                   for (size_t i = 0; i < found[0]; ++i)
+                                       if (found[8 * (i + 1)] != 1)
+                                           return "entry " + std::to_string(i) + " is not there";
+                                   return std::string();
+                               },
+                           .recover_file = {},
+                           .check = [](std::string_view digest,
+                                       const crash::History&) { return std::string(digest); }};
+    const auto report = crash::run(region, test, {.violations_max = 10'000}).value();
+    ASSERT_EQ(report.violations.size(), 2u) << report.text();
+    EXPECT_EQ(report.violations[0].what, "entry 0 is not there");
+    EXPECT_EQ(report.violations[1].what, "entry 1 is not there");
+    for (const crash::Violation& one : report.violations) EXPECT_EQ(one.crash_points, 3u);
+}
+
+crash::Violation violation(const std::string& what, const std::string& order) {
+    crash::Violation one;
+    one.what = what;
+    one.order = order;
+    return one;
+}
+
+TEST(Cause, IsToldByTheCallsAndTheWords) {
+    const std::string order =
+        "store at list.cpp:41 (offset 64) must be durable before operation 1 is acknowledged";
+    const auto is_same = [&](const std::string& what, const std::string& other) {
+        return cinnabar::explain::is_same_cause(violation("note 1 is gone", order),
+                                                violation(what, other));
+    };
+    const auto with = [&](const std::string& from, const std::string& to) {
+        std::string other = order;
+        return other.replace(other.find(from), from.size(), to);
+    };
+    EXPECT_TRUE(is_same("note 1 is gone", order));
+    EXPECT_TRUE(is_same("note 12 is gone", with("offset 64", "offset 128")));
+    EXPECT_TRUE(is_same("note 2 is gone", with("operation 1", "operation 12")));
+    EXPECT_TRUE(is_same("other words", order));  // of the very same stores
+    const auto printed = [](const std::string& line) {
+        return violation("note is gone",
+                         "x must be durable before '" + line + "' is printed, and so acknowledged");
+    };
+    EXPECT_TRUE(cinnabar::explain::is_same_cause(printed("note 1"), printed("that's note two")));
+    EXPECT_FALSE(is_same("other words", with("offset 64", "offset 128")));
+    EXPECT_FALSE(is_same("note 2 is gone", with("list.cpp:41", "list.cpp:42")));
+    EXPECT_FALSE(
+        is_same("note 2 is gone", with("operation 1 is acknowledged", "store at a.cpp:1")));
+    crash::Violation crashed = violation("note 1 is gone", order);
+    crashed.kind = crash::ViolationKind::crashed;
+    EXPECT_FALSE(cinnabar::explain::is_same_cause(crashed, violation("note 1 is gone", order)));
+    // What is not reduced has no order, and is told each time.
+    EXPECT_FALSE(cinnabar::explain::is_same_cause(violation("gone", ""), violation("gone", "")));
+}
+
+}  // namespace
+}  // namespace kit_test
