@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <ctime>
 
 namespace cinnabar::crash {
@@ -31,6 +32,7 @@ const char* words_of(Phase phase) {
         case Phase::first: return "recovery";
         case Phase::again: return "recovery of what a recovery had left";
         case Phase::repeat: return "a second recovery of the same image";
+        case Phase::inside: return "recovery, run once more for power to fail inside of it,";
     }
     return "";
 }
@@ -49,6 +51,13 @@ void Desk::set(uint32_t to) {
 void Desk::begin(Phase next) {
     phase = next;
     begun = std::chrono::steady_clock::now();
+}
+
+bool Desk::put(std::string_view bytes) {
+    if (bytes.size() > kTextMax) return false;
+    length = bytes.size();
+    std::memcpy(text, bytes.data(), bytes.size());
+    return true;
 }
 
 bool Desk::wait_while(uint32_t is, std::chrono::steady_clock::time_point until) const {

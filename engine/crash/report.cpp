@@ -43,6 +43,13 @@ std::string Report::text() const {
            ", " + count_text(images_distinct, "image") + " of " +
            power_text(states_log10, static_cast<double>(crash_points)) +
            " possible; not tried: " + power_text(not_tried_log10, 1) + "\n";
+    out += recoveries_crashed == 0
+               ? "no recovery was crashed\n"
+               : std::to_string(recoveries_crashed) +
+                     (recoveries_crashed == 1 ? " recovery" : " recoveries") +
+                     " crashed: " + count_text(recovery_crash_points, "crash point") + ", " +
+                     count_text(recovery_images, "image") +
+                     "; not tried: " + power_text(recovery_not_tried_log10, 1) + "\n";
     out += violations.empty() ? std::string("no violation")
                               : count_text(violations.size(), "violation");
     return out + (stopped ? "; stopped, there may be more\n" : "\n");
@@ -57,6 +64,11 @@ std::string Report::json() const {
         .add("images_distinct", images_distinct)
         .add("images_repeated", images_repeated)
         .add("recoveries", recoveries)
+        .add("recoveries_crashed", recoveries_crashed)
+        .add("recovery_crash_points", recovery_crash_points)
+        .add("recovery_images", recovery_images)
+        .add("recovery_not_tried_log10", recovery_not_tried_log10)
+        .add("recovery_seconds", recovery_seconds)
         .add("states_represented_log10", states_log10)
         .add("not_tried_log10", not_tried_log10)
         .add("seconds", seconds)

@@ -49,9 +49,10 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
     const explain::Lines shown = standing();
     explain::Finding finding = explain(violation);
     const auto same = std::ranges::find_if(report_.violations, [&](const Violation& other) {
-        return other.replay == violation.replay ||
-               (!other.order.empty() && other.order == violation.order &&
-                other.kind == violation.kind);
+        return other.recovery_crash_point == 0 &&
+               (other.replay == violation.replay ||
+                (!other.order.empty() && other.order == violation.order &&
+                 other.kind == violation.kind));
     });
     if (same != report_.violations.end()) {
         ++same->images;
@@ -165,6 +166,7 @@ void Run::look_earlier(const Repeat& repeat) {
     Options options = options_;
     for (std::string* path : {&options.image_folder, &options.page_folder})
         if (!path->empty()) *path = folder;
+    options.recovery_crashes_max = 0;
     Run again(test_, options, workers_);
     again.look_only_at(*sought);
     if (const auto report = repeat(again))
@@ -187,6 +189,7 @@ std::map<size_t, explain::Fix> Run::fixes() const {
 void Run::try_fixes(const Repeat& repeat) {
     Options options = options_;
     options.image_folder = options.page_folder = "";
+    options.recovery_crashes_max = 0;
     const auto run_again = [&](const explain::Fix& fix) -> Result<explain::Tried> {
         Run again(test_, options, workers_);
         again.insert(fix);

@@ -93,6 +93,7 @@ JsonObject json_of(const crash::Violation& violation) {
         .add("kind", std::string(name_of(violation.kind)))
         .add("what", violation.what)
         .add("crash_point", violation.crash_point)
+        .add("recovery_crash_point", violation.recovery_crash_point)
         .add("where", violation.where)
         .add("operations", violation.operations)
         .add("since", violation.since)

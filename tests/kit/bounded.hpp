@@ -25,6 +25,7 @@ inline cinnabar::crash::Options bounded(uint64_t images_else = kImages) {
     const char* images = std::getenv("CINNABAR_KIT_IMAGES");
     options.images_per_crash_point_max =
         images != nullptr ? std::strtoull(images, nullptr, 10) : images_else;
+    if (images == nullptr) options.recovery_crashes_max = 1;
     options.random_images = 20;
     return options;
 }
