@@ -33,6 +33,8 @@ inline cinnabar::crash::Options bounded(uint64_t images_else = kImages) {
 inline void expect_clean(const cinnabar::crash::Report& report) {
     EXPECT_TRUE(report.clean()) << report.text();
     EXPECT_GT(report.images_distinct, 5 * report.crash_points) << report.text();
+    EXPECT_GT(report.recovery_images, 5 * report.recovery_crash_points) << report.text();
+    EXPECT_GT(report.recovery_crash_points, report.recoveries_crashed) << report.text();
     std::printf("%s", report.json().c_str());
 }
 

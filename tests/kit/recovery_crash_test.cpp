@@ -3,8 +3,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cinnabar/crash.hpp>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -119,6 +121,27 @@ TEST(RecoveryCrash, ARecoveryInTheWrongOrderIsFound) {
     }
 }
 
+// The same calls are wrong in the workload and in recovery: two violations.
+TEST(RecoveryCrash, InThereAndOutHereIsNotTheSame) {
+    crash::Region region = new_region();
+    crash::Test test = redo_test(region, Redo::done_before_redone, region.domain());
+    test.workload = [&region](crash::History& history) {
+        set_amounts({log_at(region.bytes()), persist_to(region)}, history,
+                    Redo::done_before_redone);
+    };
+    const auto report = crash::run(region, test).value();
+    const auto inside = [&](const crash::Violation& one) { return one.recovery_crash_point > 0; };
+    const auto found = std::ranges::count_if(report.violations, inside);
+    EXPECT_GT(found, 0) << report.text();
+    EXPECT_LT(found, static_cast<long>(report.violations.size())) << report.text();
+    const auto both = [&](const crash::Violation& one) {
+        return inside(one) && std::ranges::any_of(report.violations, [&](const auto& other) {
+                   return !inside(other) && other.order == one.order;
+               });
+    };
+    EXPECT_TRUE(std::ranges::any_of(report.violations, both)) << report.text();
+}
+
 TEST(RecoveryCrash, SaysWhatIsLostInThere) {
     const crash::Report report = redo_report(Redo::done_in_one_fence, {.violations_max = 1});
     ASSERT_EQ(report.violations.size(), 1u) << report.text();
@@ -224,7 +247,7 @@ TEST(RecoveryCrash, AnOracleThatThrows) {
     EXPECT_EQ(report.violations[0].what, "the oracle threw: 10 euro");
 }
 
-// As it may come to: what a run calls the same image it recovers once more in a process of its own.
+// The image was recovered rightly before.
 TEST(RecoveryCrash, ARecoveryThatDiesInTheSecondProcess) {
     auto* pids = static_cast<std::atomic<pid_t>*>(
         ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));

@@ -37,14 +37,12 @@ class RedoLogUser {
   public:
     RedoLogUser(RedoLog& log, Persist persist) : log_(log), persist_(std::move(persist)) {}
 
-    void set(uint64_t amount) {
+    void set(uint64_t amount, Redo how = Redo::right) {
         for (auto& logged : log_.logged) logged[0] = amount;
         persist(log_.logged);
         log_.pending = 1;
         persist(log_.pending);
-        redo();
-        log_.pending = 0;
-        persist(log_.pending);
+        recover(how);
     }
 
     void recover(Redo how) {
@@ -75,11 +73,6 @@ class RedoLogUser {
         persist_(&what, sizeof what, where);
     }
 
-    void redo() {
-        for (size_t i = 0; i < 3; ++i) log_.amounts[i][0] = log_.logged[i][0];
-        persist(log_.amounts);
-    }
-
     void done() {
         log_.pending = 0;
         persist(log_.pending);
@@ -105,10 +98,11 @@ class RedoLogUser {
     Persist persist_;
 };
 
-inline void set_amounts(RedoLogUser user, cinnabar::crash::History& history) {
+inline void set_amounts(RedoLogUser user, cinnabar::crash::History& history,
+                        Redo how = Redo::right) {
     for (const uint64_t amount : {10, 20}) {
         const size_t operation = history.begin(std::to_string(amount));
-        user.set(amount);
+        user.set(amount, how);
         history.acknowledge(operation);
     }
 }
