@@ -69,4 +69,9 @@ bool Desk::wait_while(uint32_t is, std::chrono::steady_clock::time_point until) 
     return true;
 }
 
+void Desk::wait_for(uint32_t wanted) const {
+    for (uint32_t is = state.load(); is != wanted; is = state.load())
+        wait_while(is, std::chrono::steady_clock::now() + std::chrono::hours(24));
+}
+
 }  // namespace cinnabar::crash

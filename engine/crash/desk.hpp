@@ -55,6 +55,8 @@ struct Desk {
     bool put(std::string_view bytes);
     // Until the word is another one, or the time is up; true: it is another one.
     bool wait_while(uint32_t is, std::chrono::steady_clock::time_point until) const;
+    // Until the word is this one: of a process that is killed where it never will be.
+    void wait_for(uint32_t wanted) const;
 };
 
 }  // namespace cinnabar::crash

@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -85,8 +86,7 @@ class Inside {
         desk_.put(digest);
         desk_.question = true;
         desk_.change(kRequest, kReply);
-        while (desk_.state.load() == kReply)
-            desk_.wait_while(kReply, std::chrono::steady_clock::now() + std::chrono::hours(24));
+        desk_.wait_for(kRequest);
         desk_.question = false;
         const OracleAnswer answer = OracleAnswer::of({desk_.text, desk_.length});
         if (answer.threw) throw std::runtime_error(answer.what);
@@ -238,10 +238,7 @@ void be_inside(Desk& desk, int shared_image, const Test& test, const Options& op
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     const struct rlimit none = {0, 0};
     ::setrlimit(RLIMIT_CORE, &none);
-    const auto long_enough = [] {
-        return std::chrono::steady_clock::now() + std::chrono::hours(24);
-    };
-    while (desk.state.load() != kRequest) desk.wait_while(desk.state.load(), long_enough());
+    desk.wait_for(kRequest);
     std::string reply;
     const auto thrown =
         thrown_by([&] { reply = Inside(desk, shared_image, test, options, watch_file).reply(); });
@@ -252,7 +249,7 @@ void be_inside(Desk& desk, int shared_image, const Test& test, const Options& op
     }
     desk.question = false;
     desk.change(kRequest, kReply);
-    for (;;) desk.wait_while(desk.state.load(), long_enough());
+    for (;;) ::pause();
 }
 
 }  // namespace cinnabar::crash

@@ -110,23 +110,18 @@ void answer(Desk& desk, Outcome outcome) {
 }  // namespace
 
 void be_worker(Desk& desk, int shared_image, const Test& test, const Options& options) {
-    constexpr std::chrono::hours long_enough(24);
     std::optional<Recovery> recovery;
     try {
         recovery.emplace(shared_image, test, options);
     } catch (const std::exception& error) {
-        while (desk.state.load() != kRequest)
-            desk.wait_while(desk.state.load(), std::chrono::steady_clock::now() + long_enough);
+        desk.wait_for(kRequest);
         answer(desk, {false, ViolationKind::threw, error.what()});
         ::_exit(1);
     }
     set_limits(options.recovery_memory_bytes_max);
     for (;;) {
-        const uint32_t state = desk.state.load();
-        if (state == kRequest)
-            answer(desk, caught(desk, *recovery));
-        else
-            desk.wait_while(state, std::chrono::steady_clock::now() + long_enough);
+        desk.wait_for(kRequest);
+        answer(desk, caught(desk, *recovery));
     }
 }
 

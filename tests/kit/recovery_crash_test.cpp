@@ -79,7 +79,7 @@ std::string sum_in(std::span<const std::byte> image) {
 
 TEST(RecoveryCrash, ARightRecoveryStandsIt) {
     for (const Domain domain : {Domain::cache_line, Domain::byte, Domain::page}) {
-        crash::Region region = new_region(1, domain);
+        crash::Region region = new_region(2, domain);  // the log is in the second page
         const auto report = crash::run(region, redo_test(region, Redo::right, domain)).value();
         EXPECT_TRUE(report.clean()) << report.text();
         EXPECT_GT(report.recoveries_crashed, 2u) << report.text();
@@ -88,9 +88,9 @@ TEST(RecoveryCrash, ARightRecoveryStandsIt) {
         EXPECT_GT(report.recovery_images, report.recovery_crash_points) << report.text();
         EXPECT_EQ(report.recovery_not_tried_log10, 0) << report.text();
         const std::string words =
-            std::to_string(report.recoveries_crashed) +
-            " recoveries crashed: " + std::to_string(report.recovery_crash_points) +
-            " crash points, ";
+            "inside of recovery: " + std::to_string(report.recovery_crash_points) +
+            " crash points in " + std::to_string(report.recoveries_crashed) + " recoveries, " +
+            std::to_string(report.recovery_images) + " images; not tried: 0\n";
         EXPECT_NE(report.text().find(words), std::string::npos) << report.text();
         EXPECT_NE(report.json().find("\"recoveries_crashed\": " +
                                      std::to_string(report.recoveries_crashed) + ", "),
@@ -106,7 +106,7 @@ TEST(RecoveryCrash, ARecoveryInTheWrongOrderIsFound) {
         const crash::Report without = redo_report(how, {.recovery_crashes_max = 0});
         EXPECT_TRUE(without.clean()) << without.text();
         EXPECT_EQ(without.recoveries_crashed, 0u);
-        EXPECT_NE(without.text().find("no recovery was crashed\n"), std::string::npos);
+        EXPECT_NE(without.text().find("inside of recovery: no crash point\n"), std::string::npos);
 
         const crash::Report report = redo_report(how);
         expect_violation(report, ViolationKind::wrong, "is not the state after any first");
@@ -152,7 +152,8 @@ TEST(RecoveryCrash, SaysWhatIsLostInThere) {
     EXPECT_NE(found.lost.find("offset 448, before flush at redo_log.hpp:"), std::string::npos)
         << report.text();
     EXPECT_NE(found.order.find("must be durable before"), std::string::npos) << report.text();
-    EXPECT_TRUE(found.fix.starts_with("with a flush and a fence ")) << report.text();
+    EXPECT_TRUE(found.fix.starts_with("with a flush and a fence between the two this is not found"))
+        << report.text();
     EXPECT_NE(report.json().find("\"recovery_crash_point\": 1, "), std::string::npos)
         << report.json();
 }

@@ -169,6 +169,12 @@ struct Test {
     std::function<void(History& history)> workload = {};
     // One of the two. The image may be written to; or it is a file of that path, which may be
     // opened and written to, and is as long as the region. The digest is returned.
+    //
+    // One that stores there is a workload too: power fails inside of it as well, and what that
+    // leaves is recovered by the same recovery (Options::recovery_crashes_max). It has to say what
+    // it makes durable: by a region that it attaches to the image, or to whole pages of it, each
+    // time, of the domain that the workload's region has; in a file, under run_file, by libpmem's
+    // functions. Where it does not, the report has a remark. One thread of one process, there too.
     std::function<std::string(std::span<std::byte> image)> recover = {};
     std::function<std::string(const std::string& path)> recover_file = {};
     Oracle check = {};
