@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <ctime>
 
 namespace cinnabar::crash {
@@ -31,6 +32,7 @@ const char* words_of(Phase phase) {
         case Phase::first: return "recovery";
         case Phase::again: return "recovery of what a recovery had left";
         case Phase::repeat: return "a second recovery of the same image";
+        case Phase::inside: return "recovery, run once more for power to fail inside of it,";
     }
     return "";
 }
@@ -51,6 +53,13 @@ void Desk::begin(Phase next) {
     begun = std::chrono::steady_clock::now();
 }
 
+bool Desk::put(std::string_view bytes) {
+    if (bytes.size() > kTextMax) return false;
+    length = bytes.size();
+    std::memcpy(text, bytes.data(), bytes.size());
+    return true;
+}
+
 bool Desk::wait_while(uint32_t is, std::chrono::steady_clock::time_point until) const {
     while (state.load() == is) {
         const auto left = until - std::chrono::steady_clock::now();
@@ -58,6 +67,11 @@ bool Desk::wait_while(uint32_t is, std::chrono::steady_clock::time_point until) 
         sleep_while(state, is, left);
     }
     return true;
+}
+
+void Desk::wait_for(uint32_t wanted) const {
+    for (uint32_t is = state.load(); is != wanted; is = state.load())
+        wait_while(is, std::chrono::steady_clock::now() + std::chrono::hours(24));
 }
 
 }  // namespace cinnabar::crash

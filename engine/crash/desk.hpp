@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "cinnabar/crash.hpp"
 
@@ -21,7 +22,7 @@ enum DeskState : uint32_t {
 };
 
 // What a worker is about, for whoever finds it dead.
-enum class Phase : uint32_t { first, again, repeat };
+enum class Phase : uint32_t { first, again, repeat, inside };
 const char* words_of(Phase phase);
 
 struct Desk {
@@ -30,9 +31,13 @@ struct Desk {
     std::atomic<uint32_t> state{kNobody};
     // Of the request.
     bool check = false;
+    bool tell_written = false;
     // Of the reply.
     bool recovered = false;
     ViolationKind kind = ViolationKind::wrong;
+    bool written = false;   // recovery stored to its image
+    bool question = false;  // the text is one for whoever asked, and the request still stands
+    // Of either.
     size_t length = 0;
     // Of the worker.
     std::atomic<Phase> phase{Phase::first};
@@ -46,8 +51,12 @@ struct Desk {
     bool change(uint32_t from, uint32_t to);
     void set(uint32_t to);
     void begin(Phase next);
+    // False: it is too long.
+    bool put(std::string_view bytes);
     // Until the word is another one, or the time is up; true: it is another one.
     bool wait_while(uint32_t is, std::chrono::steady_clock::time_point until) const;
+    // Until the word is this one: of a process that is killed where it never will be.
+    void wait_for(uint32_t wanted) const;
 };
 
 }  // namespace cinnabar::crash

@@ -38,12 +38,18 @@ std::string text_of(std::vector<void*>::const_iterator frame,
 }  // namespace
 
 Foreign::Foreign(const std::string& path, Run& run) : run_(run) {
-    std::error_code ignored;
+    std::error_code ignored, nameless;
     // Of a file that is not there yet weakly_canonical keeps a name without a folder as it is.
     path_ = std::filesystem::weakly_canonical(std::filesystem::absolute(path), ignored).string();
     is_folder_ = std::filesystem::is_directory(path_, ignored);
-    if (std::filesystem::is_regular_file(path_, ignored)) {
-        std::ifstream file(path_, std::ios::binary);
+    // A file in memory, by its number: what the map of the process calls it leads nowhere.
+    const auto link = std::filesystem::read_symlink(path, nameless);
+    if (!nameless && link.native().starts_with("/memfd:")) {
+        path_ = link;
+        number_path_ = path;
+    }
+    if (std::filesystem::is_regular_file(openable(path_), ignored)) {
+        std::ifstream file(openable(path_), std::ios::binary);
         before_.emplace(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
     }
     if (!is_folder_) return;
@@ -102,7 +108,7 @@ bool Foreign::attach(const Mapping& mapping) {
                 "is not known: remove it, or name the file itself and not its folder");
         return false;
     }
-    file_ = ::open(mapping.path.c_str(), O_RDONLY | O_CLOEXEC);
+    file_ = ::open(openable(mapping.path).c_str(), O_RDONLY | O_CLOEXEC);
     struct stat status = {};
     if (file_ < 0 || ::fstat(file_, &status) != 0) {
         give_up("'" + mapping.path + "' does not open: " + std::strerror(errno));

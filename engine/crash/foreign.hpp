@@ -75,6 +75,9 @@ class Foreign {
 
     static std::optional<Mapping> mapping_of(const void* address);
     bool is_ours(const Mapping& mapping) const;
+    const std::string& openable(const std::string& path) const {
+        return number_path_.empty() ? path : number_path_;
+    }
     bool attach(const Mapping& mapping);
     bool usable();
     void give_up(const std::string& why);
@@ -88,6 +91,7 @@ class Foreign {
 
     const pid_t process_ = ::getpid();  // children are other workloads
     std::string path_;                  // without links
+    std::string number_path_;           // of a file in memory, which opens by its number alone
     bool is_folder_ = false;
     std::optional<std::string> before_;  // what the file held; nothing where there was none
     std::set<std::string> were_there_;   // in the folder

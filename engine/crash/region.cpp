@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "crash/recorder.hpp"
+#include "crash/recovered_image.hpp"
 
 namespace cinnabar::crash {
 
@@ -70,7 +71,12 @@ Result<Region> Region::attach(std::span<std::byte> memory, Domain domain) {
     if (const auto valid = check_size(memory.size()); !valid) return fail(valid.error());
     if (reinterpret_cast<uintptr_t>(memory.data()) % kPageBytes != 0)
         return invalid("begins at a multiple of 4096, and this memory does not");
-    return Region(memory, domain);
+    Region region(memory, domain);
+    if (const auto part = RecoveredImage::attached(memory, domain)) {
+        region.recorder_ = part->recorder;
+        region.recorded_at_ = part->offset;
+    }
+    return region;
 }
 
 void Region::store_word(void* to, const void* value, size_t length, const Where& where) {
@@ -88,7 +94,8 @@ void Region::store_range(void* to, const void* from, size_t length, int kind, co
     if (recorder_ != nullptr) recorder_->notice(place);
     std::memmove(to, from, length);
     if (recorder_ != nullptr)
-        recorder_->stored(range.offset, length, static_cast<Recorder::Kind>(kind), place);
+        recorder_->stored(recorded_at_ + range.offset, length, static_cast<Recorder::Kind>(kind),
+                          place);
 }
 
 void Region::copy(void* to, const void* from, size_t length, Where where) {
@@ -110,7 +117,7 @@ void Region::flush(const void* from, size_t length, Where where) {
     const std::string text = text_of("flush", where);
     if (domain_ == Domain::page)
         return recorder_->misuse(text + ": the page domain knows no flush; call sync or persist");
-    recorder_->flush(range.offset, length, recorder_->place(text));
+    recorder_->flush(recorded_at_ + range.offset, length, recorder_->place(text));
 }
 
 void Region::fence(Where where) {
@@ -124,7 +131,7 @@ void Region::sync(const void* from, size_t length, Where where) {
     const std::string text = text_of("sync", where);
     if (domain_ != Domain::page)
         return recorder_->misuse(text + ": only the page domain knows sync; call persist");
-    recorder_->sync(range.offset, length, recorder_->place(text));
+    recorder_->sync(recorded_at_ + range.offset, length, recorder_->place(text));
 }
 
 void Region::persist(const void* from, size_t length, Where where) {

@@ -24,6 +24,15 @@ std::string power_text(double log10, double added) {
     return number(std::round(std::pow(10, log10)) - added, "%.0f");
 }
 
+std::string inside_text(const Report& report) {
+    if (report.recoveries_crashed == 0) return "no crash point";
+    return count_text(report.recovery_crash_points, "crash point") + " in " +
+           std::to_string(report.recoveries_crashed) +
+           (report.recoveries_crashed == 1 ? " recovery, " : " recoveries, ") +
+           count_text(report.recovery_images, "image") +
+           "; not tried: " + power_text(report.recovery_not_tried_log10, 1);
+}
+
 template <class T, class Make>
 std::string json_array(const std::vector<T>& all, const Make& make) {
     std::string out;
@@ -43,6 +52,7 @@ std::string Report::text() const {
     out += count_text(crash_points, "crash point") + ", " + count_text(images_distinct, "image") +
            " of " + power_text(states_log10, static_cast<double>(crash_points)) +
            " possible; not tried: " + power_text(not_tried_log10, 1) + "\n";
+    out += "inside of recovery: " + inside_text(*this) + "\n";
     out += violations.empty() ? std::string("no violation")
                               : count_text(violations.size(), "violation");
     if (!workload_end.empty()) out += (violations.empty() ? ", but " : ", and ") + workload_end;
@@ -58,6 +68,11 @@ std::string Report::json() const {
         .add("images_distinct", images_distinct)
         .add("images_repeated", images_repeated)
         .add("recoveries", recoveries)
+        .add("recoveries_crashed", recoveries_crashed)
+        .add("recovery_crash_points", recovery_crash_points)
+        .add("recovery_images", recovery_images)
+        .add("recovery_not_tried_log10", recovery_not_tried_log10)
+        .add("recovery_seconds", recovery_seconds)
         .add("states_represented_log10", states_log10)
         .add("not_tried_log10", not_tried_log10)
         .add("seconds", seconds)

@@ -5,11 +5,11 @@
 #include <cinttypes>
 #include <cstdio>
 #include <cstring>
-#include <exception>
 #include <filesystem>
 
 #include "crash/hooked_stores.hpp"
 #include "crash/no_exit.hpp"
+#include "crash/thrown_by.hpp"
 #include "explain/explain.hpp"
 #include "sim/pair_cover.hpp"
 
@@ -23,19 +23,6 @@ using Clock = std::chrono::steady_clock;
 
 tl::unexpected<Error> invalid(const std::string& what) {
     return fail(Errc::invalid_argument, "a crash test " + what);
-}
-
-// Calls `call`, and gives what it threw, in words.
-template <class Call>
-std::optional<std::string> thrown_by(const Call& call) {
-    try {
-        call();
-        return std::nullopt;
-    } catch (const std::exception& error) {
-        return error.what();
-    } catch (...) {
-        return "something that is no std::exception";
-    }
 }
 
 // As many as the levels that have an order show, or more.
@@ -75,15 +62,24 @@ Result<void> Run::check(const Test& test, const Options& options) {
 
 Result<void> Run::start() {
     for (const std::string& folder : {options_.image_folder, options_.page_folder})
-        if (!folder.empty()) explain::remove_folders(folder, kEarlierFolders);
+        for (const char* beginning : {kEarlierFolders, kInsideFolders})
+            if (!folder.empty()) explain::remove_folders(folder, beginning);
     return workers_->start();
 }
 
 Result<void> Run::look_for(std::string_view replay) {
-    const auto parsed = explain::parse_replay(replay);
+    const size_t then = replay.find(kThen);
+    const auto parsed = explain::parse_replay(replay.substr(0, then));
     if (!parsed) return fail(parsed.error());
     wanted_ = *parsed;
-    return {};
+    if (then == replay.npos) return {};
+    wanted_inside_ = replay.substr(then + kThen.size());
+    if (const auto inside = explain::parse_replay(wanted_inside_); !inside)
+        return fail(inside.error());
+    if (!workers_->can_crash_recovery())
+        return invalid("does not know what its recovery stores, and '" + std::string(replay) +
+                       "' is of a crash in there");
+    return start();
 }
 
 Result<void> Run::watch(Recorder& recorder) {
@@ -105,7 +101,8 @@ Result<void> Run::watch(Recorder& recorder) {
 }
 
 void Run::run_workload() {
-    const NoExit no_exit;
+    std::optional<NoExit> no_exit;  // a recovery may leave, and is then found dead
+    if (!inside_of_) no_exit.emplace();
     history_.tell_ = [this](const std::string& event, bool misuse) {
         if (misuse) return add(ViolationKind::misuse, event);
         if (recorder_ == nullptr) return;
@@ -228,33 +225,38 @@ bool Run::visit(Budget& budget, const std::string& where) {
     if (budget.is_tried()) {
         ++tried_;
         ++report_.images_distinct;
-        const Verdict verdict = judge(report_.images_distinct % kCheckedEvery == 1);
-        if (!verdict.what.empty()) add_image(verdict, where);
+        const bool check = report_.images_distinct % kCheckedEvery == 1;
+        const Verdict verdict = judge(check, (check || tried_ == 1) && may_crash_recovery());
+        if (!verdict.what.empty())
+            add_image(verdict, where);
+        else if (verdict.written)
+            crash_recovery(where);
         if (look_) look_(true);
     }
     return !budget.is_spent();
 }
 
 // A digest that is wrong may come of what images before have left in the worker.
-Run::Verdict Run::judge(bool check) {
-    const Outcome outcome = workers_->recover(check);
+Run::Verdict Run::judge(bool check, bool tell_written) {
+    const Outcome outcome = workers_->recover(check, tell_written);
     Verdict verdict = verdict_on(outcome);
+    verdict.written = tell_written && outcome.written;
     if (!outcome.recovered || verdict.what.empty()) return verdict;
     return verdict_on(workers_->confirm(outcome.text));
 }
 
 Run::Verdict Run::verdict_on(const Outcome& outcome) {
-    if (!outcome.recovered) return {outcome.kind, outcome.text, {}};
+    if (!outcome.recovered) return {outcome.kind, outcome.text, {}, false};
     const auto known = verdicts_.find(outcome.text);
     if (known != verdicts_.end()) return known->second;
     return verdicts_[outcome.text] = judge_digest(outcome.text, history_);
 }
 
 Run::Verdict Run::judge_digest(const std::string& digest, const History& history) const {
-    Verdict verdict{ViolationKind::wrong, {}, digest};
+    Verdict verdict{ViolationKind::wrong, {}, digest, false};
     const auto thrown = thrown_by([&] { verdict.what = test_.check(digest, history); });
     if (!thrown) return verdict;
-    return {ViolationKind::oracle_threw, "the oracle threw: " + *thrown, digest};
+    return {ViolationKind::oracle_threw, "the oracle threw: " + *thrown, digest, false};
 }
 
 void Run::capture() {
@@ -262,11 +264,12 @@ void Run::capture() {
                                      recorder_->medium().pending(), *image_);
 }
 
-Result<std::vector<std::byte>> Run::found() const {
+Result<std::vector<std::byte>> Run::found() {
     if (!capture_)
         return fail(Errc::invalid_argument, "the workload ends before the crash point of '" +
                                                 wanted_->text() + "': that line is of another one");
     if (!*capture_) return fail(capture_->error());
+    if (!wanted_inside_.empty()) return found_inside(captured_memory_);
     return captured_memory_;
 }
 
@@ -275,6 +278,7 @@ Report Run::finish() {
         fix_was_made_ = recorder_->fix_was_made();
         for (const std::string& what : recorder_->misuses()) add(ViolationKind::misuse, what);
     }
+    if (inside_of_) say_inside_of();
     for (const auto& [number, finding] : findings_)
         if (!report_.violations[number].page_file.empty()) write_page(number);
     return so_far();
@@ -283,12 +287,18 @@ Report Run::finish() {
 Report Run::so_far() const {
     Report report = report_;
     if (recorder_ != nullptr) report.remarks = recorder_->remarks();
+    report.remarks.insert(report.remarks.end(), remarks_inside_.begin(), remarks_inside_.end());
     report.operations = history_.operations().size();
     report.crash_points = explored_.crash_points;
     report.images_repeated = explored_.repeated;
     report.states_log10 = explored_.states_log10;
     report.not_tried_log10 = explored_.not_tried_log10();
-    report.recoveries = workers_->recoveries();
+    report.recoveries += workers_->recoveries();
+    report.stopped = report.stopped || bad_inside_ >= options_.violations_max;
+    report.recovery_crash_points = inside_.crash_points;
+    report.recovery_images = inside_.images;
+    report.recovery_not_tried_log10 = inside_.not_tried_log10();
+    report.seconds -= report.recovery_seconds;
     if (report.seconds > 0)
         report.images_per_s = static_cast<double>(report.images_distinct) / report.seconds;
     return report;

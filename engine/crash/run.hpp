@@ -14,6 +14,7 @@
 
 #include "cinnabar/crash.hpp"
 #include "crash/budget.hpp"
+#include "crash/inside.hpp"
 #include "crash/recorder.hpp"
 #include "crash/workers.hpp"
 #include "explain/earlier.hpp"
@@ -31,20 +32,21 @@ inline constexpr const char* kEarlierFolders = "cinnabar-earlier.";
 
 class Run {
   public:
-    // Both outlive it.
-    Run(const Test& test, const Options& options)
-        : Run(test, options, std::make_shared<Workers>(test, options)) {}
+    // Both outlive it. Where recovery is of a file, power fails inside of it if it can be watched.
+    Run(const Test& test, const Options& options, const WatchFile& watch_file = {})
+        : Run(test, options, std::make_shared<Workers>(test, options, watch_file)) {}
 
     // Errors: invalid_argument.
     static Result<void> check(const Test& test, const Options& options);
     // Processes for recoveries; before the workload has done anything. Errors: io.
     Result<void> start();
-    // Instead of recovering images, keeps the one that the line names, and looks at no other.
-    // Errors: invalid_argument (no such line; it is of another build).
+    // Instead of recovering images, keeps the one that the line names, and looks at no other. To be
+    // called before the workload has done anything. Errors: invalid_argument (no such line; it is
+    // of another build), io.
     Result<void> look_for(std::string_view replay);
     // The image, after the workload has ended. Errors: invalid_argument (it is of another
-    // workload).
-    Result<std::vector<std::byte>> found() const;
+    // workload, or recovery), io.
+    Result<std::vector<std::byte>> found();
 
     // The workload's region, from now on: each of its fences is a crash point. Errors: io.
     Result<void> watch(Recorder& recorder);
@@ -80,6 +82,10 @@ class Run {
     // it is finished whether it came to that call.
     std::map<size_t, explain::Fix> fixes() const;
     void insert(explain::Fix fix) { inserted_ = std::move(fix); }
+    // Its workload is a recovery of that image: so its violations say. And what is to be called
+    // whenever it begins with a recovery.
+    void is_inside(const InsideRequest& of) { inside_of_ = of; }
+    void on_recovery(std::function<void()> call) { workers_->on_recovery(std::move(call)); }
     bool fix_was_made() const { return fix_was_made_; }
     // Of each crash point that the workload came to, explored or not, without those of a fix.
     const explain::Trail& trail() const { return trail_; }
@@ -100,6 +106,7 @@ class Run {
         ViolationKind kind = ViolationKind::wrong;
         std::string what;  // nothing: the image is recovered as it should be
         std::string digest;
+        bool written = false;  // recovery stored to its image, where that was asked
     };
 
     // With the workers of another run: copies of the process from before its workload.
@@ -116,7 +123,7 @@ class Run {
     void capture();
     bool is_done() const { return report_.stopped || capture_.has_value(); }
     bool has_enough() const { return bad_images_ >= options_.violations_max; }
-    Verdict judge(bool check);
+    Verdict judge(bool check, bool tell_written = false);
     Verdict verdict_on(const Outcome& outcome);
     Verdict judge_digest(const std::string& digest, const History& history) const;
     // In run_violation.cpp: what becomes of an image that fails.
@@ -131,6 +138,17 @@ class Run {
     std::optional<std::string> line_too_early();
     void keep_image();
     void write_page(size_t number);
+    // In run_inside.cpp: power fails inside of the recovery of an image.
+    bool may_crash_recovery() const;
+    void crash_recovery(const std::string& where);
+    std::string ask_oracle(const std::string& digest) const;
+    void take_inside(const Report& inside, const InsideRequest& request);
+    void take_otherwise(const std::string& what, const InsideRequest& request);
+    void take_violation(Violation violation);
+    void remark(const std::string& rule);
+    InsideRequest request_inside(const std::string& where) const;
+    void say_inside_of();
+    Result<std::vector<std::byte>> found_inside(std::vector<std::byte> image);
 
     const Test& test_;
     const Options& options_;
@@ -162,7 +180,14 @@ class Run {
     std::optional<sim::Trace> trace_;
     Domain domain_ = Domain::cache_line;
 
+    std::optional<InsideRequest> inside_of_;
+    uint64_t images_written_ = 0;  // that recovery stored to, of those of which it was asked
+    uint64_t bad_inside_ = 0;
+    sim::Explored inside_;
+    std::vector<Remark> remarks_inside_;
+
     std::optional<explain::Replay> wanted_;
+    std::string wanted_inside_;  // the replay line of a crash in its recovery, or nothing
     std::optional<explain::Earlier> earlier_;
     std::vector<std::byte> captured_memory_;
     std::optional<Result<void>> capture_;  // what came of it

@@ -1,5 +1,6 @@
 // A run over a file that code of others maps. Part of the interposer: whoever calls this has
 // libpmem's functions and msync replaced (interpose.cpp).
+#include <memory>
 #include <optional>
 
 #include "crash/file_before.hpp"
@@ -10,13 +11,24 @@ namespace cinnabar::crash {
 
 namespace {
 
-void run_watched(const std::string& path, Foreign& foreign, Run& run) {
+void run_workload(Foreign& foreign, Run& run) {
     struct Watching {
         ~Watching() { Foreign::watch(nullptr); }  // whatever ends the run
     };
     const Watching watching;
     Foreign::watch(&foreign);
     run.run_workload();
+}
+
+// A recovery may be one that calls nothing of libpmem.
+std::shared_ptr<void> watch_recovery(const std::string& path, Run& run) {
+    auto foreign = std::make_shared<Foreign>(path, run);
+    run_workload(*foreign, run);
+    return foreign;
+}
+
+void run_watched(const std::string& path, Foreign& foreign, Run& run) {
+    run_workload(foreign, run);
     if (!foreign.found())
         run.add(ViolationKind::misuse,
                 "the workload called no function of libpmem, nor msync, with an address in '" +
@@ -27,7 +39,7 @@ void run_watched(const std::string& path, Foreign& foreign, Run& run) {
 
 Result<Report> run_file(const std::string& path, const Test& test, const Options& options) {
     if (const auto valid = Run::check(test, options); !valid) return fail(valid.error());
-    Run run(test, options);
+    Run run(test, options, watch_recovery);
     if (const auto started = run.start(); !started) return fail(started.error());
     Foreign foreign(path, run);
     std::optional<FileBefore> before;
@@ -48,7 +60,7 @@ Result<std::vector<std::byte>> image_of_file(const std::string& path, const Test
                                              std::string_view replay) {
     const Options options;
     if (const auto valid = Run::check(test, options); !valid) return fail(valid.error());
-    Run run(test, options);
+    Run run(test, options, watch_recovery);
     if (const auto known = run.look_for(replay); !known) return fail(known.error());
     Foreign foreign(path, run);
     run_watched(path, foreign, run);

@@ -49,8 +49,8 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
     violation.crash_point = number_;
     violation.where = where;
     violation.operations = history_.operations().size();
-    violation.since = explain::since_text(number_, begun_by_now(),
-                                          !earlier_ && explored_.not_tried_log10() == 0);
+    violation.since =
+        explain::since_text(number_, begun_by_now(), !earlier_ && explored_.not_tried_log10() == 0);
     const explain::Lines shown = standing();
     explain::Finding finding = explain(violation);
     const auto same = std::ranges::find_if(report_.violations, [&](const Violation& other) {
@@ -189,6 +189,7 @@ void Run::look_earlier(const Repeat& repeat) {
     Options options = options_;
     for (std::string* path : {&options.image_folder, &options.page_folder})
         if (!path->empty()) *path = folder;
+    options.recovery_crashes_max = 0;
     Run again(test_, options, workers_);
     again.look_only_at(*sought);
     if (const auto report = repeat(again))
@@ -211,6 +212,7 @@ std::map<size_t, explain::Fix> Run::fixes() const {
 void Run::try_fixes(const Repeat& repeat) {
     Options options = options_;
     options.image_folder = options.page_folder = "";
+    options.recovery_crashes_max = 0;
     const auto run_again = [&](const explain::Fix& fix) -> Result<explain::Tried> {
         Run again(test_, options, workers_);
         again.insert(fix);

@@ -7,7 +7,6 @@
 
 #include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <new>
 #include <optional>
@@ -49,8 +48,9 @@ Outcome recover(Desk& desk, Recovery& recovery) {
     desk.begin(Phase::first);
     recovery.renew();
     const std::string digest = recovery.run();
+    desk.written = (desk.check || desk.tell_written) && recovery.written();
     if (!desk.check) return {true, {}, digest};
-    if (recovery.written()) {
+    if (desk.written) {
         desk.begin(Phase::again);
         const std::string again = recovery.run();
         if (again != digest) return differs(ViolationKind::not_idempotent, digest, again);
@@ -99,37 +99,32 @@ void set_limits(uint64_t memory_bytes_max) {
 }
 
 void answer(Desk& desk, Outcome outcome) {
-    if (outcome.text.size() > Desk::kTextMax)
+    if (!desk.put(outcome.text)) {
         outcome = {false, ViolationKind::threw,
                    "the digest has " + size_text(outcome.text.size()) + "; at most " +
                        size_text(Desk::kTextMax)};
+        desk.put(outcome.text);
+    }
     desk.recovered = outcome.recovered;
     desk.kind = outcome.kind;
-    desk.length = outcome.text.size();
-    std::memcpy(desk.text, outcome.text.data(), outcome.text.size());
     desk.change(kRequest, kReply);
 }
 
 }  // namespace
 
 void be_worker(Desk& desk, int shared_image, const Test& test, const Options& options) {
-    constexpr std::chrono::hours long_enough(24);
     std::optional<Recovery> recovery;
     try {
         recovery.emplace(shared_image, test, options);
     } catch (const std::exception& error) {
-        while (desk.state.load() != kRequest)
-            desk.wait_while(desk.state.load(), std::chrono::steady_clock::now() + long_enough);
+        desk.wait_for(kRequest);
         answer(desk, {false, ViolationKind::threw, error.what()});
         ::_exit(1);
     }
     set_limits(options.recovery_memory_bytes_max);
     for (;;) {
-        const uint32_t state = desk.state.load();
-        if (state == kRequest)
-            answer(desk, caught(desk, *recovery, options));
-        else
-            desk.wait_while(state, std::chrono::steady_clock::now() + long_enough);
+        desk.wait_for(kRequest);
+        answer(desk, caught(desk, *recovery, options));
     }
 }
 

@@ -82,7 +82,7 @@ void ImageFile::open() {
     if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
     if (file_ >= 0) ::close(file_);
     if (folder_.empty()) {
-        file_ = ::memfd_create("image", MFD_CLOEXEC);
+        file_ = ::memfd_create("cinnabar-crash-file", MFD_CLOEXEC);
         path_ = "/proc/self/fd/" + std::to_string(file_);
     } else {
         path_ = folder_ + "/image";

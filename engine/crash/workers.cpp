@@ -15,6 +15,7 @@
 #include <new>
 
 #include "crash/desk.hpp"
+#include "crash/inside.hpp"
 #include "crash/printable.hpp"
 #include "crash/worker.hpp"
 
@@ -24,6 +25,9 @@ namespace {
 
 constexpr std::chrono::seconds kPatience(20);     // for what is no recovery
 constexpr std::chrono::hours kForever(24 * 365);  // more milliseconds are as many as these
+
+// What the zygote is to fork.
+constexpr char kWorker = 'w', kInside = 'i';
 
 tl::unexpected<Error> failed(const std::string& what) {
     return fail(Errc::io, what + ": " + std::strerror(errno));
@@ -73,8 +77,8 @@ Result<void> Workers::set_up() {
     return {};
 }
 
-// Forks a worker for each byte that it reads, and says how the worker ended. It takes the dead
-// worker's number back only with the next order: until then nobody else can have it.
+// Forks a process for each byte that it reads, and says how that one ended. It takes the dead
+// process's number back only with the next order: until then nobody else can have it.
 void Workers::be_zygote() {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::signal(SIGCHLD, SIG_DFL);  // where it is ignored nobody learns how a child ended
@@ -87,6 +91,7 @@ void Workers::be_zygote() {
         const pid_t worker = ::fork();
         if (worker == 0) {
             ::setpgid(0, 0);
+            if (order == kInside) be_inside(*desk_, image_, test_, options_, watch_file_);
             be_worker(*desk_, image_, test_, options_);
         }
         desk_->worker = worker;
@@ -118,10 +123,9 @@ bool Workers::wait_while(uint32_t state, std::chrono::milliseconds time_max) {
     return desk_->wait_while(state, std::chrono::steady_clock::now() + time_max);
 }
 
-Result<void> Workers::hire() {
+Result<void> Workers::hire(char order) {
     if (desk_->state.load() == kIdle) return {};
     desk_->set(kNobody);
-    const char order = 1;
     if (::write(orders_, &order, 1) != 1 || !wait_while(kNobody, kPatience) ||
         desk_->worker.load() <= 0)
         return fail(Errc::io, "no process for a recovery can be had");
@@ -141,10 +145,10 @@ void Workers::dismiss() {
 }
 
 // The first worker may have been spoiled by images before, or by a machine with too much to do.
-Outcome Workers::recover(bool check) {
-    Outcome first = recover_once(check);
+Outcome Workers::recover(bool check, bool tell_written) {
+    Outcome first = recover_once(check, tell_written);
     if (first.recovered) return first;
-    Outcome fresh = recover_once(check);
+    Outcome fresh = recover_once(check, false);
     if (!fresh.recovered) return fresh;
     return {false, ViolationKind::not_deterministic,
             "first '" + first.text + "', then in a new process it came to an end"};
@@ -152,17 +156,19 @@ Outcome Workers::recover(bool check) {
 
 Outcome Workers::confirm(const std::string& digest) {
     dismiss();
-    Outcome fresh = recover_once(false);
+    Outcome fresh = recover_once(false, false);
     if (!fresh.recovered || fresh.text == digest) return fresh;
     Outcome other = differs(ViolationKind::not_deterministic, digest, fresh.text);
     other.text += " in a new process";
     return other;
 }
 
-// Each recovery of the request has the time that one may take.
-bool Workers::wait_for_reply() {
-    const std::chrono::milliseconds time_max =
-        std::min<std::chrono::milliseconds>(options_.recovery_time_max, kForever);
+std::chrono::milliseconds Workers::recovery_time_max() const {
+    return std::min<std::chrono::milliseconds>(options_.recovery_time_max, kForever);
+}
+
+// Whatever begins on behalf of the request has that time.
+bool Workers::wait_for_reply(std::chrono::milliseconds time_max) {
     for (;;) {
         const auto begun = desk_->begun.load();
         if (desk_->wait_while(kRequest, begun + time_max)) return true;
@@ -170,21 +176,52 @@ bool Workers::wait_for_reply() {
     }
 }
 
-Outcome Workers::recover_once(bool check) {
-    const auto hired = hire();
+Outcome Workers::recover_once(bool check, bool tell_written) {
+    if (on_recovery_) on_recovery_();
+    const auto hired = hire(kWorker);
     if (!hired) return {false, ViolationKind::crashed, hired.error().message};
     recoveries_ += check ? 3 : 1;
     desk_->check = check;
+    desk_->tell_written = tell_written;
     desk_->begin(Phase::first);
     if (!desk_->change(kIdle, kRequest)) return how_it_ended(true);
-    const bool in_time = wait_for_reply();
+    const bool in_time = wait_for_reply(recovery_time_max());
     const bool replied = in_time && desk_->state.load() == kReply;
     Outcome outcome = how_it_ended(in_time);
-    if (replied) outcome = {desk_->recovered, desk_->kind, {desk_->text, desk_->length}};
+    if (replied)
+        outcome = {desk_->recovered, desk_->kind, {desk_->text, desk_->length}, desk_->written};
     if (outcome.recovered && desk_->change(kReply, kIdle)) return outcome;
     outcome.kind = kind_in(desk_->phase.load(), outcome.kind);
     dismiss();
     return outcome;
+}
+
+// It says when it begins with a recovery, which is three where it checks; one is its workload.
+Result<std::string> Workers::inside(const std::string& request, const Answer& answer) {
+    const auto time_max = 4 * recovery_time_max() + kPatience;
+    if (desk_->state.load() != kNobody) dismiss();
+    if (const auto hired = hire(kInside); !hired) return fail(hired.error());
+    desk_->put(request);
+    desk_->begin(Phase::inside);
+    if (!desk_->change(kIdle, kRequest)) return fail(Errc::io, how_it_ended(true).text);
+    for (;;) {
+        const bool in_time = wait_for_reply(time_max);
+        if (!in_time || desk_->state.load() != kReply) {
+            const std::string how = in_time ? how_it_ended(true).text
+                                            : words_of(Phase::inside) + std::string(" did not end");
+            dismiss();
+            return fail(Errc::io, how);
+        }
+        const std::string text(desk_->text, desk_->length);
+        if (!desk_->question) {
+            const bool done = desk_->recovered;
+            dismiss();
+            return done ? Result<std::string>(text) : fail(Errc::io, text);
+        }
+        if (!desk_->put(answer(text))) desk_->put("");
+        desk_->begin(Phase::inside);
+        desk_->change(kReply, kRequest);
+    }
 }
 
 Outcome Workers::how_it_ended(bool in_time) const {

@@ -3,27 +3,37 @@
 // an answer too, and the next image gets a new one.
 //
 // Workers are forked by a zygote: a copy of this process from before the workload began, which does
-// nothing else. So recovery never sees what the workload has open, mapped or locked.
+// nothing else. So recovery never sees what the workload has open, mapped or locked. In place of a
+// worker it forks a process in which power fails inside of a recovery (inside.hpp).
 #pragma once
 
 #include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "cinnabar/crash.hpp"
 
 namespace cinnabar::crash {
 
 struct Desk;  // the memory that a worker shares with whoever asks it
+class Run;
+
+// Runs the workload of the run, with the file of that path watched; gives what holds what was
+// recorded, which the run needs until its end.
+using WatchFile = std::function<std::shared_ptr<void>(const std::string& path, Run& run)>;
 
 // A recovery's digest, or what became of it instead.
 struct Outcome {
     bool recovered = true;
     ViolationKind kind = ViolationKind::wrong;  // where it is not
     std::string text;
+    bool written = false;  // recovery stored to its image, where that was asked
 };
 
 // Two recoveries of what is one image came to these.
@@ -32,7 +42,8 @@ Outcome differs(ViolationKind kind, const std::string& first, const std::string&
 class Workers {
   public:
     // Forks the zygote. Aborts nothing and throws nothing: see start().
-    Workers(const Test& test, const Options& options) : test_(test), options_(options) {}
+    Workers(const Test& test, const Options& options, WatchFile watch_file)
+        : test_(test), options_(options), watch_file_(std::move(watch_file)) {}
     Workers(const Workers&) = delete;
     Workers& operator=(const Workers&) = delete;
     ~Workers();
@@ -43,25 +54,37 @@ class Workers {
     Result<std::span<std::byte>> image(size_t bytes);
     // With `check`: recovers what the recovery left too, and the image a second time.
     // What is not recovered is tried once more, by a new worker, before it counts.
-    Outcome recover(bool check);
+    Outcome recover(bool check, bool tell_written = false);
     // The same image once more, by a new worker: where it comes to another digest, that is the
     // outcome.
     Outcome confirm(const std::string& digest);
     uint64_t recoveries() const { return recoveries_; }
+    // Called before each of them.
+    void on_recovery(std::function<void()> call) { on_recovery_ = std::move(call); }
+
+    // Somebody can see what a recovery stores, and where it makes that durable.
+    bool can_crash_recovery() const { return test_.recover || watch_file_; }
+    // A process that does what the request says about the image (inside.hpp), and is gone then: its
+    // reply. What it asks meanwhile is answered. Errors: io (it died, or does not end).
+    using Answer = std::function<std::string(const std::string& question)>;
+    Result<std::string> inside(const std::string& request, const Answer& answer);
 
   private:
     Result<void> set_up();
     [[noreturn]] void be_zygote();
-    Result<void> hire();
+    Result<void> hire(char order);
     void kill_worker();
     void dismiss();
-    Outcome recover_once(bool check);
-    bool wait_for_reply();
+    Outcome recover_once(bool check, bool tell_written);
+    bool wait_for_reply(std::chrono::milliseconds time_max);
+    std::chrono::milliseconds recovery_time_max() const;
     bool wait_while(uint32_t state, std::chrono::milliseconds time_max);
     Outcome how_it_ended(bool in_time) const;
 
     const Test& test_;
     const Options& options_;
+    const WatchFile watch_file_;
+    std::function<void()> on_recovery_;
     int image_ = -1;  // a memory file
     int orders_ = -1;
     int orders_of_zygote_ = -1;

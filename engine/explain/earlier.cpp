@@ -3,24 +3,11 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "explain/image_file.hpp"
 #include "explain/reduce.hpp"
 #include "explain/violation.hpp"
 
 namespace cinnabar::explain {
-
-namespace {
-
-// A file of the run, by the name that it has in the report.
-void move_file(std::string& path, const std::string& folder, size_t number, const char* ending) {
-    if (path.empty()) return;
-    const std::string to = folder + "/violation-" + std::to_string(number + 1) + ending;
-    std::error_code error;
-    std::filesystem::rename(path, to, error);
-    if (error) std::filesystem::copy_file(path, to, error);
-    path = error ? "" : to;
-}
-
-}  // namespace
 
 std::string since_text(uint64_t crash_point, const std::string& begun, bool all_tried) {
     std::string point = "crash point " + std::to_string(crash_point);
@@ -71,7 +58,8 @@ void take_earlier(std::vector<crash::Violation>& violations,
         crash::Violation one = earlier[i];
         // What has no order is as good as any of its kind.
         const auto same = std::ranges::find_if(violations, [&](const crash::Violation& other) {
-            return one.order.empty() ? other.kind == one.kind : is_same_cause(one, other);
+            return one.order.empty() ? other.kind == one.kind && other.recovery_crash_point == 0
+                                     : is_same_cause(one, other);
         });
         if (same != violations.end() && (one.order.empty() || same->crash_point <= one.crash_point))
             continue;

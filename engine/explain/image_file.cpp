@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 namespace cinnabar::explain {
 
@@ -42,6 +43,15 @@ Result<void> write_image(const std::string& path, std::span<const std::byte> ima
     }
     if (::close(file) != 0) return fail(cannot_be_written(path));
     return {};
+}
+
+void move_file(std::string& path, const std::string& folder, size_t number, const char* ending) {
+    if (path.empty()) return;
+    const std::string to = folder + "/violation-" + std::to_string(number + 1) + ending;
+    std::error_code error;
+    std::filesystem::rename(path, to, error);
+    if (error) std::filesystem::copy_file(path, to, error);
+    path = error ? "" : to;
 }
 
 }  // namespace cinnabar::explain

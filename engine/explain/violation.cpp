@@ -51,7 +51,11 @@ std::string without_numbers(const std::string& text, const std::vector<std::stri
 }  // namespace
 
 bool is_same_cause(const crash::Violation& one, const crash::Violation& other) {
-    if (one.kind != other.kind || one.order.empty()) return false;
+    const auto is_inside = [](const crash::Violation& violation) {
+        return violation.recovery_crash_point != 0;
+    };
+    if (one.kind != other.kind || one.order.empty() || is_inside(one) != is_inside(other))
+        return false;
     if (one.order == other.order) return true;
     // Other numbers in an order are parts of the calls' names.
     const auto calls = [](const crash::Violation& violation) {
@@ -136,6 +140,7 @@ JsonObject json_of(const crash::Violation& violation) {
         .add("kind", std::string(name_of(violation.kind)))
         .add("what", violation.what)
         .add("crash_point", violation.crash_point)
+        .add("recovery_crash_point", violation.recovery_crash_point)
         .add("where", violation.where)
         .add("operations", violation.operations)
         .add("since", violation.since)

@@ -25,6 +25,7 @@ inline cinnabar::crash::Options bounded(uint64_t images_else = kImages) {
     const char* images = std::getenv("CINNABAR_KIT_IMAGES");
     options.images_per_crash_point_max =
         images != nullptr ? std::strtoull(images, nullptr, 10) : images_else;
+    if (images == nullptr) options.recovery_crashes_max = 1;
     options.random_images = 20;
     return options;
 }
@@ -32,6 +33,8 @@ inline cinnabar::crash::Options bounded(uint64_t images_else = kImages) {
 inline void expect_clean(const cinnabar::crash::Report& report) {
     EXPECT_TRUE(report.clean()) << report.text();
     EXPECT_GT(report.images_distinct, 5 * report.crash_points) << report.text();
+    EXPECT_GT(report.recovery_images, 5 * report.recovery_crash_points) << report.text();
+    EXPECT_GT(report.recovery_crash_points, report.recoveries_crashed) << report.text();
     std::printf("%s", report.json().c_str());
 }
 

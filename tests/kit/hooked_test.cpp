@@ -30,6 +30,42 @@ TEST(Hooked, PlainStoresKeepTheirOrder) {
     EXPECT_FALSE(wrong.clean());
 }
 
+// Of a recovery as well: power fails inside of it, and a bag would alarm in both orders.
+TEST(Hooked, PlainStoresOfARecoveryKeepTheirOrder) {
+    const auto report = [](void (*store)(Pair&)) {
+        crash::Region region = crash::Region::create(4096, cinnabar::Domain::cache_line).value();
+        const crash::Test test{
+            .workload =
+                [&](crash::History&) {
+                    std::byte* behind = region.bytes().data() + 64;
+                    region.store(behind, std::byte{1});
+                    region.persist(behind, 1);
+                },
+            .recover =
+                [store](std::span<std::byte> image) {
+                    auto recovered =
+                        crash::Region::attach(image, cinnabar::Domain::cache_line).value();
+                    const std::string found = recover_pair(image);
+                    store(*reinterpret_cast<Pair*>(image.data()));
+                    recovered.persist(image.data(), sizeof(Pair));
+                    return std::string(found == "01" ? "01" : "whole");
+                },
+            .check = check_pair};
+        return crash::run(region, test).value();
+    };
+    const crash::Report right = report([](Pair& pair) {
+        pair.first = 1;
+        pair.second = 1;
+    });
+    EXPECT_TRUE(right.clean()) << right.text();
+    EXPECT_GT(right.recovery_crash_points, 0u) << right.text();
+    const crash::Report wrong = report([](Pair& pair) {
+        pair.second = 1;
+        pair.first = 1;
+    });
+    EXPECT_FALSE(wrong.clean());
+}
+
 // Two stores to one word are two, and copies a bag as before.
 TEST(Hooked, EveryStoreCounts) {
     const crash::Report twice = pair_report([](crash::Region&, Pair& pair) {

@@ -81,6 +81,7 @@ TEST(Pmemlog, AppendingKeepsItsPromise) {
     EXPECT_TRUE(report.clean()) << report.text();
     EXPECT_EQ(report.region_bytes, PMEMLOG_MIN_POOL);
     EXPECT_GT(report.images_distinct, 500u) << report.text();
+    EXPECT_GT(report.recovery_crash_points, 50u) << report.text();
     std::printf("%s", report.text().c_str());
 }
 

@@ -111,6 +111,7 @@ PoolState make_pool(const std::string& path) {
 
 cinnabar::crash::Options until_found() {
     cinnabar::crash::Options options = bounded(kImagesOfPools);
+    options.recovery_crashes_max = 0;
     options.violations_max = 1;
     options.reduction_images_max = 0;
     options.fixes_max = 0;

@@ -110,6 +110,7 @@ class Region {
     std::span<std::byte> memory_;
     Domain domain_;
     Recorder* recorder_ = nullptr;  // during a run
+    uint64_t recorded_at_ = 0;      // where the recorder's memory has the first byte
 };
 
 // What the workload says of itself. Both calls are crash points: just before an operation begins,
@@ -168,6 +169,12 @@ struct Test {
     std::function<void(History& history)> workload = {};
     // One of the two. The image may be written to; or it is a file of that path, which may be
     // opened and written to, and is as long as the region. The digest is returned.
+    //
+    // One that stores there is a workload too: power fails inside of it as well, and what that
+    // leaves is recovered by the same recovery (Options::recovery_crashes_max). It has to say what
+    // it makes durable: by a region that it attaches to the image, or to whole pages of it, each
+    // time, of the domain that the workload's region has; in a file, under run_file, by libpmem's
+    // functions. Where it does not, the report has a remark. One thread of one process, there too.
     std::function<std::string(std::span<std::byte> image)> recover = {};
     std::function<std::string(const std::string& path)> recover_file = {};
     Oracle check = {};
@@ -187,7 +194,15 @@ struct Options {
     size_t pair_lines_max = 2;
     std::chrono::milliseconds recovery_time_max{10'000};
     uint64_t recovery_memory_bytes_max = uint64_t{1} << 30;  // of address space, beyond the start's
-    uint64_t violations_max = 10;  // images; after so many no further one is tried
+    // Images; after so many no further one is tried, and after so many inside of recoveries none
+    // of those.
+    uint64_t violations_max = 10;
+    // Power fails again inside of so many recoveries, of those that store to their image; 0: of
+    // none. Looked at are the first image of each crash point and one in sixteen: of these the
+    // first ones, and then fewer and fewer of them, so that some are left for the end of the run;
+    // and none while more images were tried inside of recoveries than outside. What is seen of a
+    // recovery: Test.
+    uint64_t recovery_crashes_max = 40;
     // For the smallest image that fails as well, in each of two directions; 0: as it was found.
     uint64_t reduction_images_max = 200;
     // Further runs, with a flush and a fence put in; 0: none, and none that looks whether what was
@@ -223,10 +238,14 @@ struct Violation {
     ViolationKind kind = ViolationKind::wrong;
     std::string what;
     uint64_t crash_point = 0;  // its number, from 1; 0 where no image is to blame
-    std::string where;         // the crash point: "fence at file:line", which has not taken effect
-    uint64_t operations = 0;   // of the history, begun by then: the fewest with which it was found
-    std::string since;         // from which operation on, and what is known of crash points before
-    uint64_t images = 1;       // that were tried and come to this one when reduced
+    // Where power failed a second time, inside of the recovery of an image of that crash point:
+    // where in there, from 1; 0: it did not. The image is then what that has left, and so is all
+    // that is said of it below.
+    uint64_t recovery_crash_point = 0;
+    std::string where;        // the crash point: "fence at file:line", which has not taken effect
+    uint64_t operations = 0;  // of the history, begun by then: the fewest with which it was found
+    std::string since;        // from which operation on, and what is known of crash points before
+    uint64_t images = 1;      // that were tried and come to this one when reduced
     // At which it was found: by the same calls, in words that differ in numbers alone. The first
     // one is told.
     uint64_t crash_points = 1;
@@ -263,15 +282,22 @@ struct Report {
     uint64_t images_distinct = 0;  // at its crash point each is another one
     uint64_t images_repeated = 0;  // reached again, and not recovered again
     // More than images: one in sixteen is recovered three times, and what fails once more in a new
-    // process; reductions, fixes and pages count too.
+    // process; reductions, fixes, pages, and crashes inside of recovery count too.
     uint64_t recoveries = 0;
-    double states_log10 = 0;     // of 1 + the images that the fault model allows
-    double not_tried_log10 = 0;  // of 1 + those that were not tried; 0: all were
-    bool stopped = false;        // by violations_max, with images left that were to be tried
+    // Inside of which power failed again, at how many crash points in there, and with how many
+    // images; at most 200 at each.
+    uint64_t recoveries_crashed = 0;
+    uint64_t recovery_crash_points = 0;
+    uint64_t recovery_images = 0;
+    double recovery_not_tried_log10 = 0;  // as below, of those crash points
+    double recovery_seconds = 0;          // of these alone
+    double states_log10 = 0;              // of 1 + the images that the fault model allows
+    double not_tried_log10 = 0;           // of 1 + those that were not tried; 0: all were
+    bool stopped = false;  // by violations_max, with images left that were to be tried
     // Of a workload in a process of its own, where it did not end as it should: "the workload died:
     // Killed". What one throws here is a violation.
     std::string workload_end;
-    double seconds = 0;  // in recoveries and their checks
+    double seconds = 0;  // in recoveries and their checks, without those crashes
     double images_per_s = 0;
 
     bool clean() const { return violations.empty(); }
