@@ -161,7 +161,9 @@ std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& vi
     std::string with = "with " + text_of(fix, domain);
     const std::vector<crash::Violation>& left = tried.left;
     const auto is_same = [&](const crash::Violation& one) { return is_same_cause(one, violation); };
-    if (std::ranges::any_of(left, is_same)) return with + " it is found all the same";
+    if (const auto same = std::ranges::find_if(left, is_same); same != left.end())
+        return with + " it is found all the same" +
+               (same->order == violation.order ? "" : ": " + same->order);
     if (tried.is_shorter || tried.same_lines < violation.crash_point)
         return with + " the workload went elsewhere when it was run again";
     const bool same_values = tried.same_values >= violation.crash_point;

@@ -152,7 +152,9 @@ TEST(RecoveryCrash, SaysWhatIsLostInThere) {
     EXPECT_NE(found.lost.find("offset 448, before flush at redo_log.hpp:"), std::string::npos)
         << report.text();
     EXPECT_NE(found.order.find("must be durable before"), std::string::npos) << report.text();
-    EXPECT_TRUE(found.fix.starts_with("with a flush and a fence between the two this is not found"))
+    // Another line of the same call is lost then.
+    EXPECT_TRUE(found.fix.starts_with(
+        "with a flush and a fence between the two it is found all the same: of what is stored"))
         << report.text();
     EXPECT_NE(report.json().find("\"recovery_crash_point\": 1, "), std::string::npos)
         << report.json();
@@ -206,9 +208,9 @@ TEST(RecoveryCrash, AnotherReplayLineIsRefused) {
     };
     for (const std::string& nonsense : {std::string(" then "), first + " then ", first + " then x",
                                         " then " + second, line + " then " + second, line + " "})
-        EXPECT_NE(refusal(test, nonsense).find("does not understand"), std::string::npos)
+        EXPECT_NE(refusal(test, nonsense).find("is no replay line"), std::string::npos)
             << nonsense << ": " << refusal(test, nonsense);
-    EXPECT_NE(refusal(other, line).find("it has stored elsewhere"), std::string::npos)
+    EXPECT_NE(refusal(other, line).find("has stored elsewhere"), std::string::npos)
         << refusal(other, line);
     std::string late = second;
     late.replace(late.find("crash_point="), 13, "crash_point=9");
