@@ -87,7 +87,7 @@ Result<Lsn> StreamCore<W>::append(std::span<const Bytes> pieces, uint64_t size,
         if (auto taken = take(*draw, options.previous, there, back_lines); !taken)
             return fail(std::move(taken.error()));
         place = there;
-        frame.back_lines = back_lines;
+        frame.back_lines = M::mutant(Mutant::previous_forgotten) ? 0 : back_lines;
     }
 
     CounterStripes::Work work;
@@ -107,8 +107,9 @@ Result<Lsn> StreamCore<W>::append(std::span<const Bytes> pieces, uint64_t size,
 template <World W>
 Result<Lsn> StreamCore<W>::append_copy(const Record& record) {
     if (auto ok = writable(); !ok) return fail(std::move(ok.error()));
-    const format::CarriedPrefix prefix{record.origin.value, record.lsn.value,
-                                       record.previous.value_or(Lsn{}).value};
+    const bool alone = M::mutant(Mutant::copy_without_previous);
+    const Lsn previous = alone ? Lsn{} : record.previous.value_or(Lsn{});
+    const format::CarriedPrefix prefix{record.origin.value, record.lsn.value, previous.value};
     Frame frame;
     frame.type = format::FrameType::carried;
     frame.payload_bytes = sizeof prefix + record.payload.size();

@@ -24,9 +24,11 @@ namespace cinnabar {
     X(space_without_exchange)  /* two threads may take the same */                     \
     X(slots_not_stepped_over)  /* nobody moves the frontier on */                      \
     X(copies_not_forced)       /* before what they are copies of is released */        \
-    X(testimony_too_great)     /* frames say that all before them is durable */        \
-    X(failure_forgotten)       /* a failed msync leaves the pool usable */             \
-    X(failure_flagged_late)    /* once others may ask again */                         \
+    X(previous_forgotten)      /* of a record, by its frame */                         \
+    X(copy_without_previous)                                                           \
+    X(testimony_too_great)  /* frames say that all before them is durable */           \
+    X(failure_forgotten)    /* a failed msync leaves the pool usable */                \
+    X(failure_flagged_late) /* once others may ask again */                            \
     /* a new segment */                                                                \
     X(ceiling_after_header)                                                            \
     X(headers_under_one_fence)                                                         \

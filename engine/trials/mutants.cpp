@@ -175,6 +175,8 @@ constexpr Known kKnown[] = {
     {"space_without_exchange", "two_threads"},
     {"slots_not_stepped_over", "three_threads"},
     {"copies_not_forced", "carrying_forward"},
+    {"previous_forgotten", "appending"},
+    {"copy_without_previous", "carrying_forward"},
     {"testimony_too_great", "appending"},
     {"failure_forgotten_page", "failing_and_going_on"},
     {"failure_flagged_late_page", "failing_threads"},

@@ -49,11 +49,11 @@ constexpr std::array kScenarios = {
     Scenario{"in_space_of_another_pool", "over frames of another pool", in_space_of_another_pool},
     Scenario{"in_space_of_long_ago", "over frames of 2^32 generations ago", in_space_of_long_ago},
     Scenario{"damaging", "rot and misplaced bytes", damaging},
+    Scenario{"large_segments", "appending in new segments of 1 MiB", large_segments},
     Scenario{"two_streams", "killing and reviving, of two streams", two_streams},
     Scenario{"two_services", "recycling under the marks of two services", two_services},
     Scenario{"over_old_bytes", "appending over ones, noise, half-overwritten frames",
              over_old_bytes},
-    Scenario{"large_segments", "appending in new segments of 1 MiB", large_segments},
 };
 
 }  // namespace
