@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <sstream>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -43,9 +44,10 @@ std::string wrong_with_stores(const Steps& steps, Kind kind, const std::byte* to
         }
         for (size_t i = 0; i < step.bytes; ++i) ++stored[first + i];
     }
-    for (size_t i = 0; i < length; ++i)
-        if (stored[i] != 1)
-            wrong << "byte " << i << " of " << length << " stored to " << stored[i] << " times\n";
+    const auto bad = std::ranges::find_if(stored, [](int times) { return times != 1; });
+    if (bad != stored.end())
+        wrong << "byte " << bad - stored.begin() << " of " << length << " stored to " << *bad
+              << " times\n";
     return wrong.str();
 }
 

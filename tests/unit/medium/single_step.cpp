@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <optional>
 #include <ostream>
 
@@ -45,8 +46,9 @@ class Recorder {
     // What the last instruction changed, if it has not been noted as what it is. Where a
     // non-temporal store changed something else than it should have, it was not understood.
     void note_change() {
+        if (watched_.empty() || std::memcmp(watched_.data(), before_.data(), watched_.size()) == 0)
+            return;
         const auto [now, then] = std::ranges::mismatch(watched_, before_);
-        if (now == watched_.end()) return;
         const auto first = static_cast<size_t>(now - watched_.begin());
         size_t end = watched_.size();
         while (watched_[end - 1] == before_[end - 1]) --end;
@@ -102,8 +104,9 @@ std::ostream& operator<<(std::ostream& out, const Executed& executed) {
     constexpr const char* names[] = {
         "cached store", "non-temporal store", "clflush", "clflushopt", "clwb", "sfence",
         "msync",        "system call"};
-    return out << names[static_cast<size_t>(executed.kind)] << " of " << executed.bytes << " at 0x"
-               << std::hex << executed.address << std::dec;
+    out << names[static_cast<size_t>(executed.kind)];
+    if (executed.kind == Kind::sfence) return out;
+    return out << " of " << executed.bytes << " at 0x" << std::hex << executed.address << std::dec;
 }
 
 bool can_single_step() {
