@@ -54,7 +54,8 @@ namespace cinnabar {
     X(first_page_accepted)     /* and no other of a range */                           \
     X(weak_testimony_believed) /* of a life on a medium that asked for less */         \
     X(cut_not_erased)                                                                  \
-    X(tail_erased_in_part) /* the rest is left for the next recovery */                \
+    X(tail_erased_in_part)      /* the rest is left for the next recovery */           \
+    X(tail_erased_line_by_line) /* a fence for each: more work, and nothing else */    \
     X(zeros_not_accepted)                                                              \
     X(dead_segments_kept) /* later segments get no new generation */                   \
     X(dead_renewed_oldest_first)                                                       \
