@@ -124,10 +124,15 @@ class Recovery {
                 continue;
             medium_.raw().zero(Site::erase_store, base + at, format::kLineBytes);
             ++report.lines_erased;
+            if (M::mutant(Mutant::tail_erased_line_by_line))
+                if (auto done = accept_erased(base + at, format::kLineBytes); !done) return done;
         }
         if (M::mutant(Mutant::zeros_not_accepted) && report.lines_erased == 0) return {};
-        return medium_.accept(base + cut, length, maintenance_,
-                              {Site::erase_flush, Site::erase_fence});
+        return accept_erased(base + cut, length);
+    }
+
+    Result<void> accept_erased(std::byte* at, size_t length) {
+        return medium_.accept(at, length, maintenance_, {Site::erase_flush, Site::erase_fence});
     }
 
     PoolMedium<W>& medium_;

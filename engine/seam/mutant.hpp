@@ -60,8 +60,9 @@ namespace cinnabar {
     X(first_page_accepted)     /* and no other of a range */                           \
     X(weak_testimony_believed) /* of a life on a medium that asked for less */         \
     X(cut_not_erased)                                                                  \
-    X(tail_erased_in_part)   /* the rest is left for the next recovery */              \
-    X(own_generation_erased) /* and no line of which the header is torn */             \
+    X(tail_erased_in_part)      /* the rest is left for the next recovery */           \
+    X(tail_erased_line_by_line) /* a fence for each: more work, and nothing else */    \
+    X(own_generation_erased)    /* and no line of which the header is torn */          \
     X(zeros_not_accepted)                                                              \
     X(dead_segments_kept) /* later segments get no new generation */                   \
     X(dead_renewed_oldest_first)                                                       \

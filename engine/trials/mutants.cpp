@@ -209,6 +209,7 @@ constexpr Known kKnown[] = {
     {"weak_testimony_believed", "on_a_weaker_medium"},
     {"cut_not_erased", "reviving_threads"},
     {"tail_erased_in_part", "appending"},
+    {"tail_erased_line_by_line", "appending"},
     {"own_generation_erased", "reviving"},
     {"zeros_not_accepted", "killed_erasing"},
     {"dead_segments_kept", "killed_renewing"},

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <set>
 #include <tuple>
@@ -88,11 +89,13 @@ class ExploreTest : public ::testing::Test {
     }
     Explored run(const ExploreOptions& options = {}) {
         shown_.clear();
+        in_order_.clear();
         return explore(live_, pending_, image_, options, [this] {
             Shown state;
             for (uint64_t line = 0; line < kBytes / kLineBytes; ++line)
                 state.push_back(image_.line(line));
             EXPECT_TRUE(shown_.insert(state).second) << "an image shown twice";
+            in_order_.push_back(state);
             return true;
         });
     }
@@ -102,6 +105,7 @@ class ExploreTest : public ::testing::Test {
     PendingLines pending_;
     Image image_;
     std::set<Shown> shown_;
+    std::vector<Shown> in_order_;
     uint64_t sequence_ = 0;
 };
 
@@ -118,6 +122,42 @@ TEST_F(ExploreTest, OneLineIsExhausted) {
 TEST_F(ExploreTest, NothingPendingIsOneImage) {
     EXPECT_EQ(run().images, 1u);
     EXPECT_EQ(run().not_tried_log10(), 0.0);
+}
+
+// In the order of the stores, not of the lines. Both lines are torn at once in two of them, which
+// single lines never are.
+TEST_F(ExploreTest, BoundariesAreEveryPrefixInStoreOrder) {
+    constexpr Unit::Kind nt = Unit::Kind::non_temporal;
+    store(5, word_store(0, 1));
+    store(2, word_store(3, 2));
+    store(5, bag_store(0x06, 3));
+    store(2, word_store(3, 4));
+    store(7, bag_store(0x81, 5, nt));
+    store(5, word_store(0, 6));
+    const std::vector<std::array<Line, 3>> prefixes = {
+        {Line{}, Line{}, Line{}},
+        {Line{}, Line{1}, Line{}},
+        {Line{0, 0, 0, 2}, Line{1}, Line{}},
+        {Line{0, 0, 0, 2}, Line{1, 3, 3}, Line{}},
+        {Line{0, 0, 0, 4}, Line{1, 3, 3}, Line{}},
+        {Line{0, 0, 0, 4}, Line{1, 3, 3}, Line{5, 0, 0, 0, 0, 0, 0, 5}},
+        {Line{0, 0, 0, 4}, Line{6, 3, 3}, Line{5, 0, 0, 0, 0, 0, 0, 5}},
+    };
+    std::vector<Shown> expected;
+    for (const auto& [two, five, seven] : prefixes) {
+        expected.emplace_back(kBytes / kLineBytes);
+        expected.back()[2] = two;
+        expected.back()[5] = five;
+        expected.back()[7] = seven;
+    }
+    run({.images_max = prefixes.size()});
+    EXPECT_EQ(in_order_, expected);
+    // The next one is of another level.
+    run({.images_max = prefixes.size() + 1});
+    const Line torn = {0, 0, 0, 2};
+    EXPECT_EQ(in_order_.back()[2], torn);
+    EXPECT_EQ(in_order_.back()[5], Line{});
+    EXPECT_EQ(in_order_.back()[7], Line{});
 }
 
 TEST_F(ExploreTest, PairsFindWhatSingleLinesMiss) {
