@@ -49,8 +49,8 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
     violation.crash_point = number_;
     violation.where = where;
     violation.operations = history_.operations().size();
-    violation.since = explain::since_text(number_, begun_by_now(),
-                                          !earlier_ && explored_.not_tried_log10() == 0);
+    violation.since =
+        explain::since_text(number_, begun_by_now(), !earlier_ && explored_.not_tried_log10() == 0);
     const explain::Lines shown = standing();
     explain::Finding finding = explain(violation);
     const auto same = std::ranges::find_if(report_.violations, [&](const Violation& other) {
