@@ -138,8 +138,10 @@ void History::acknowledge(size_t operation) {
                   true);
         return;
     }
+    const std::string event = "acknowledged " + number;
+    if (notice_) notice_(event);  // what was stored before comes before the promise
     operations_[operation].acknowledged = true;
-    if (tell_) tell_("acknowledged " + number, false);
+    if (tell_) tell_(event, false);
 }
 
 size_t History::acknowledged_prefix() const {

@@ -103,6 +103,9 @@ Result<void> Run::watch(Recorder& recorder) {
 void Run::run_workload() {
     std::optional<NoExit> no_exit;  // a recovery may leave, and is then found dead
     if (!inside_of_) no_exit.emplace();
+    history_.notice_ = [this](const std::string& event) {
+        if (recorder_ != nullptr) recorder_->notice(recorder_->place(event));
+    };
     history_.tell_ = [this](const std::string& event, bool misuse) {
         if (misuse) return add(ViolationKind::misuse, event);
         if (recorder_ == nullptr) return;
@@ -117,6 +120,7 @@ void Run::run_workload() {
     };
     const auto thrown = thrown_by([this] { test_.workload(history_); });
     if (thrown) add(ViolationKind::workload_threw, "the workload threw: " + *thrown);
+    history_.notice_ = nullptr;
     history_.tell_ = nullptr;
     at_end();
 }

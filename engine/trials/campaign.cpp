@@ -1,6 +1,10 @@
 #include "trials/campaign.hpp"
 
+#include <cstring>
+#include <map>
+
 #include "base/check.hpp"
+#include "trials/letter.hpp"
 
 namespace cinnabar::trials {
 
@@ -44,6 +48,16 @@ void add_mutant(std::vector<CampaignRun>& runs, const CampaignOptions& options,
             runs.push_back({.tried = {.broken = broken, .scenario = &scenario}, .known = known});
 }
 
+std::string text_of(const std::vector<uint64_t>& hashes) {
+    return {reinterpret_cast<const char*>(hashes.data()), hashes.size() * sizeof(uint64_t)};
+}
+
+std::vector<uint64_t> hashes_in(const std::string& text) {
+    std::vector<uint64_t> hashes(text.size() / sizeof(uint64_t));
+    if (!hashes.empty()) std::memcpy(hashes.data(), text.data(), text.size());
+    return hashes;
+}
+
 }  // namespace
 
 std::vector<CampaignRun> all_runs(const CampaignOptions& options) {
@@ -63,12 +77,22 @@ std::vector<CampaignRun> all_runs(const CampaignOptions& options) {
 
 std::vector<CampaignRun> run_campaign(const CampaignOptions& options) {
     std::vector<CampaignRun> runs = all_runs(options);
-    const auto run = [&](size_t i, Outcome& outcome) { run_broken(runs[i].tried, outcome); };
+    std::map<size_t, Letter> letters;  // what images there were, of runs that may have many
+    for (size_t i = 0; i < runs.size(); ++i)
+        if (!runs[i].is_mutant()) letters[i];
+    const auto run = [&](size_t i, Outcome& outcome) {
+        std::vector<uint64_t> images;
+        run_broken(runs[i].tried, outcome, [&](Trial& trial) { trial.keep = &images; });
+        CNB_CHECK(images.size() == outcome.images_distinct);
+        if (const auto at = letters.find(i); at != letters.end()) at->second.write(text_of(images));
+    };
     ForkOptions processes = options.processes;
     // So many as were asked for.
-    if (options.images != 0 && !options.mutants) processes.seconds_max = 0;
+    if (options.images != 0 && !options.mutants)
+        processes.cpu_seconds_max = processes.clock_seconds_max = 0;
     const auto outcomes = run_forked(runs.size(), processes, run, options.look);
     for (size_t i = 0; i < runs.size(); ++i) runs[i].outcome = outcomes[i];
+    for (const auto& [i, letter] : letters) runs[i].images = hashes_in(letter.read());
     return runs;
 }
 

@@ -27,6 +27,8 @@ struct CampaignRun {
     ScenarioRun tried;
     const Known* known = nullptr;  // of a mutant
     Outcome outcome = {};
+    // Hashes of its images, each once, to be told from those of other runs; of a mutant none.
+    std::vector<uint64_t> images = {};
 
     bool is_mutant() const { return known != nullptr; }
     // The scenario is the one that must notice the mutant, or comes nearest.

@@ -21,8 +21,7 @@ using crash::ViolationKind;
 
 constexpr uint64_t kTriesMax = 200;          // of a reduction, in each direction
 constexpr unsigned kSecondsForAnImage = 30;  // recovered and checked, on a busy machine too
-constexpr unsigned kSecondsForEarlier = 60;  // a run that looks at earlier crash points
-constexpr unsigned kSecondsForAll = 300;     // of one violation
+constexpr unsigned kSecondsForAll = 300;     // of one violation, by the clock
 
 std::string name_in_words(Site site) {
     return site == Site::none ? "store of an earlier life" : std::string(name_of(site));
@@ -78,7 +77,7 @@ class Explainer {
             trial.looking = false;
             outcome.set_wrong(crash.check(crash.image));
         };
-        return run_forked(1, {.seconds_max = kSecondsForAnImage}, check)[0];
+        return run_forked(1, {.clock_seconds_max = kSecondsForAnImage}, check)[0];
     }
 
     void explain_at(Trial& trial, const Crash& crash) {
@@ -133,8 +132,7 @@ explain::Earlier earlier_than(const Explainer& one) {
 std::optional<Outcome> look_earlier(const ScenarioRun& run, const Explainer& one) {
     if (!one.finding.lost_store && !one.finding.surviving_store) return std::nullopt;
     const Outcome outcome =
-        run_forked(1, {.seconds_max = kSecondsForEarlier},
-                   [&](size_t, Outcome& its_own) { run_broken(run, its_own); })[0];
+        run_forked(1, {}, [&](size_t, Outcome& its_own) { run_broken(run, its_own); })[0];
     const bool is_earlier = outcome.wrong[0] != 0 && outcome.kind == one.violation.kind &&
                             outcome.at.crash_point != 0 &&
                             outcome.at.crash_point < one.violation.crash_point;
@@ -213,7 +211,8 @@ void explain_one(const Unexplained& one, const Letter& letter) {
 
 std::vector<Explained> explain_all(std::span<const Unexplained> all) {
     std::vector<Letter> letters(all.size());
-    run_forked(all.size(), {.at_once = 2, .seconds_max = kSecondsForAll},
+    run_forked(all.size(),
+               {.at_once = 2, .cpu_seconds_max = 0, .clock_seconds_max = kSecondsForAll},
                [&](size_t i, Outcome&) { explain_one(all[i], letters[i]); });
     std::vector<Explained> explained;
     for (const Letter& letter : letters) {

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,10 +43,18 @@ class Shared {
     std::span<Outcome> outcomes_;
 };
 
-[[noreturn]] void run_one(size_t i, unsigned seconds_max, int said, Outcome& outcome,
+// SIGPROF and SIGALRM, which nobody handles. A process does not inherit them.
+void bound_time(const ForkOptions& options) {
+    itimerval cpu = {};
+    cpu.it_value.tv_sec = options.cpu_seconds_max;
+    CNB_CHECK(setitimer(ITIMER_PROF, &cpu, nullptr) == 0);
+    alarm(options.clock_seconds_max);
+}
+
+[[noreturn]] void run_one(size_t i, const ForkOptions& options, int said, Outcome& outcome,
                           const std::function<void(size_t, Outcome&)>& work) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    alarm(seconds_max);
+    bound_time(options);
     dup2(said, STDERR_FILENO);
     try {
         work(i, outcome);
@@ -66,7 +75,7 @@ std::string first_line(int file) {
 
 void note_end(int status, int said, Outcome& outcome) {
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
+    if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGPROF || WTERMSIG(status) == SIGALRM)) {
         outcome.kind = crash::ViolationKind::hung;
         return outcome.set_wrong(kDoesNotEnd);
     }
@@ -101,7 +110,7 @@ std::vector<Outcome> run_forked(size_t count, const ForkOptions& options,
             CNB_CHECK(said >= 0);
             const pid_t child = fork();
             CNB_CHECK(child >= 0);
-            if (child == 0) run_one(started, options.seconds_max, said, shared[started], work);
+            if (child == 0) run_one(started, options, said, shared[started], work);
             running[child] = {started, said};
         }
         for (auto at = running.begin(); at != running.end();) {

@@ -33,7 +33,10 @@ inline constexpr std::string_view kDoesNotEnd = "does not end";
 
 struct ForkOptions {
     unsigned at_once = 1;
-    unsigned seconds_max = 60;  // of each; 0: no bound
+    // Of each; 0: no bound. A processor's time, since work is not to blame for a busy machine; and
+    // behind it the clock's, for what waits for ever and takes none.
+    unsigned cpu_seconds_max = 60;
+    unsigned clock_seconds_max = 600;
 };
 
 // Runs work(i, outcome) for each i below `count`; calls `look` again and again meanwhile, with how

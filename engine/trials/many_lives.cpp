@@ -43,7 +43,7 @@ class PowerLoss {
         image_ = medium.image_of_power_loss(random_);
         history_ = setup_.history;
         state_then_ = state_;
-        trial_.seen.insert(sim::hash_of(image_));
+        trial_.see(sim::hash_of(image_));
         trial_.explored.add(
             {.crash_points = 1, .images = 1, .states_log10 = sim::states_log10(medium.pending())});
     }

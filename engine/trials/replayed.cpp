@@ -43,7 +43,7 @@ Result<std::vector<std::byte>> image_of(std::span<const ScenarioRun> runs, std::
             };
         });
     };
-    run_forked(1, {.seconds_max = 0}, look_for);
+    run_forked(1, {.cpu_seconds_max = 0, .clock_seconds_max = 0}, look_for);
     const std::string answer = letter.read();
     if (answer[0] == '-') return fail(Errc::invalid_argument, answer.substr(1));
     const auto* bytes = reinterpret_cast<const std::byte*>(answer.data());

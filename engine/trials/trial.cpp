@@ -21,6 +21,11 @@ Trial::Trial(const Life::Options& options, uint64_t the_seed, const sim::Explore
     life.appends = &appends;
 }
 
+void Trial::see(uint64_t hash) {
+    const bool is_new = seen.insert(hash).second;
+    if (is_new && keep != nullptr) keep->push_back(hash);
+}
+
 Explorer::Explorer(Life& life, Check check, const sim::ExploreOptions& levels)
     : Explorer(nullptr, life, std::move(check), levels) {}
 
@@ -86,7 +91,7 @@ void Explorer::look_earlier(Place place, const std::string& where) {
 // Where the check explores in its turn, and that fails, the trial stays at the image there.
 std::string Explorer::check_at(const Place& place, const std::string& where) {
     if (trial_ == nullptr) return check_(image_);
-    trial_->seen.insert(image_.hash());
+    trial_->see(image_.hash());
     *trial_->at = place;
     const uint64_t number = ++trial_->images;
     const auto is_one_of = [&](uint64_t every) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <vector>
 
 #include "explain/earlier.hpp"
 #include "sim/explore.hpp"
@@ -33,12 +34,16 @@ struct Trial {
     Trial(const Trial&) = delete;
     Trial& operator=(const Trial&) = delete;
 
+    // Called for each image that is shown.
+    void see(uint64_t hash);
+
     Life::Options life;
     const uint64_t seed;  // of the pool's old bytes, of lengths, and of how threads take turns
     const sim::ExploreOptions levels;
 
     sim::Explored explored = {};             // by all explorers
     std::unordered_set<uint64_t> seen = {};  // hashes of all images that were shown
+    std::vector<uint64_t>* keep = nullptr;   // each of them goes there as well, once
     uint64_t appends = 0;                    // asked for, but for those in a life after a crash
     uint64_t explorers = 0;
 

@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <stdexcept>
+#include <thread>
 
 #include "base/check.hpp"
 
@@ -16,10 +19,11 @@ namespace {
 using trials::CampaignRun;
 using trials::Outcome;
 
-std::string outcome_of(const std::function<void(Outcome&)>& work) {
-    const auto outcomes =
-        trials::run_forked(1, {.seconds_max = 1}, [&](size_t, Outcome& outcome) { work(outcome); });
-    return outcomes.at(0).wrong;
+std::string outcome_of(const std::function<void(Outcome&)>& work,
+                       const trials::ForkOptions& options = {}) {
+    return trials::run_forked(1, options, [&](size_t, Outcome& outcome) { work(outcome); })
+        .at(0)
+        .wrong;
 }
 
 TEST(Forked, EachEndHasAnOutcome) {
@@ -30,9 +34,44 @@ TEST(Forked, EachEndHasAnOutcome) {
     const std::string aborted = outcome_of([](Outcome&) { CNB_CHECK(false); });
     EXPECT_NE(aborted.find("ended by Aborted: cinnabar: check failed"), std::string::npos)
         << aborted;
-    EXPECT_EQ(outcome_of([](Outcome&) { pause(); }), trials::kDoesNotEnd);
     EXPECT_EQ(outcome_of([](Outcome& outcome) { outcome.set_wrong(std::string(5000, 'x')); }),
               std::string(sizeof(Outcome::wrong) - 1, 'x'));
+}
+
+std::atomic<uint64_t> turns = 0;
+
+[[noreturn]] void spin() {
+    for (;;) ++turns;
+}
+
+// Each bound alone, so that it is the one that ends it.
+TEST(Forked, WorkThatDoesNotEndIsEnded) {
+    const trials::ForkOptions cpu{.cpu_seconds_max = 1, .clock_seconds_max = 0};
+    const trials::ForkOptions clock{.cpu_seconds_max = 0, .clock_seconds_max = 1};
+    EXPECT_EQ(outcome_of([](Outcome&) { spin(); }, cpu), trials::kDoesNotEnd);
+    EXPECT_EQ(outcome_of([](Outcome&) { pause(); }, clock), trials::kDoesNotEnd);
+    // All threads of it, of which the one that waits for them takes none.
+    EXPECT_EQ(outcome_of([](Outcome&) { std::thread(spin).join(); }, cpu), trials::kDoesNotEnd);
+}
+
+// As on a busy machine: twice as long as it may take of a processor, which it does not take.
+TEST(Forked, SlowWorkGoesOn) {
+    const auto sleep_and_end = [](Outcome& outcome) {
+        std::this_thread::sleep_for(std::chrono::seconds(2));
+        outcome.set_wrong("ended");
+    };
+    EXPECT_EQ(outcome_of(sleep_and_end, {.cpu_seconds_max = 1}), "ended");
+}
+
+// Its own, and not what the process that started it has left.
+TEST(Forked, WorkInsideOfWorkHasBoundsOfItsOwn) {
+    const trials::ForkOptions cpu{.cpu_seconds_max = 1};
+    const auto inner = [](Outcome& outcome) { outcome.set_wrong("ended"); };
+    const auto outer = [&](Outcome& outcome) {
+        outcome.set_wrong(outcome_of([](Outcome&) { spin(); }, cpu) + ", " +
+                          outcome_of(inner, cpu));
+    };
+    EXPECT_EQ(outcome_of(outer, {.cpu_seconds_max = 1}), "does not end, ended");
 }
 
 TEST(Forked, EachPieceHasItsOwn) {

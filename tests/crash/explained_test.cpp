@@ -75,7 +75,7 @@ std::string wrong_for_another_reason(Trial& trial) {
 }
 
 Outcome outcome_of(const ScenarioRun& run) {
-    return run_forked(1, {.seconds_max = 2},
+    return run_forked(1, {.clock_seconds_max = 2},
                       [&](size_t, Outcome& outcome) { run_broken(run, outcome); })[0];
 }
 

@@ -124,9 +124,10 @@ TEST(Trap, L18_CarriedCopiesAreDeliveredOnceAfterEveryCrash) {
     EXPECT_GT(trial.explored.crash_points, 50u);
 }
 
-// T writes a record and then its outcome. Carried behind its outcome, the record would outlive it
-// and T would be undecided again: so a service carries nothing whose outcome it has appended.
-TEST(Trap, L18_NothingIsCarriedBehindItsOutcome) {
+// T writes a record and then its outcome. Carried behind its outcome, the record outlives it, and T
+// is undecided again: so a service is to carry nothing whose outcome it has appended. The engine
+// knows of no outcomes and does as it is told; by the rule, record and outcome go together.
+TEST(Trap, L18_ARecordCarriedBehindItsOutcomeOutlivesIt) {
     for (const bool by_the_rule : {true, false}) {
         OneStream setup({.spares = 0}, {.segments = 6});
         const ServiceId keeper = setup.add_service();

@@ -9,7 +9,9 @@ import unittest
 from program import OK, PROGRAM, USAGE, ProgramTest
 
 VIOLATION = 8
-DOCUMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../engine/doc/CRASH.md")
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+DOCUMENT = os.path.join(ROOT, "engine/doc/CRASH.md")
+TRAPS = os.path.join(ROOT, "engine/doc/TRAPS.md")
 SUMS = ("images", "images_distinct", "images_repeated", "states_represented_log10",
         "not_tried_log10", "images_per_s", "crash_points", "crash_points_cut_short", "appends",
         "violations")
@@ -34,9 +36,20 @@ class CrashLog(ProgramTest):
             self.assertGreaterEqual(document["images"], document["images_distinct"])
             self.assertGreater(document["states_represented_log10"],
                                document["not_tried_log10"] - 0.01)
-        self.assertEqual(sum(run["images_distinct"] for run in scenario["runs"]),
-                         done["images_distinct"])
+        self.assert_union(scenario, scenario["runs"])
+        self.assertEqual(done["images_distinct"], scenario["images_distinct"])
         self.assertEqual((done["mutants"], done["mutant_runs"]), (0, []))
+
+    def assert_union(self, all_of_them, parts):
+        """Images of which some are in several of the parts are counted once."""
+        distinct = [part["images_distinct"] for part in parts]
+        self.assertLess(all_of_them["images_distinct"], sum(distinct))
+        self.assertGreaterEqual(all_of_them["images_distinct"], max(distinct))
+
+    def test_what_two_scenarios_show_is_one_image(self):
+        done = self.campaign("--break", "close_store_swapped", "--images", 20)
+        self.assertGreater(len(done["scenarios"]), 20)
+        self.assert_union(done, done["scenarios"])
 
     def test_a_seed_gives_the_run_again(self):
         def counts(seed):
@@ -250,6 +263,37 @@ class CrashLog(ProgramTest):
             self.assertEqual(noticed, {name for name, row in rows if row[at] == letter}, scenario)
             columns.remove(scenario)
         self.assertEqual(columns, set())
+
+    def test_the_tests_that_the_traps_name_are_there(self):
+        """Suite and name, or the name behind one of the same suite; scenarios and mutants too."""
+        sources = ""
+        for folder, _, names in os.walk(os.path.join(ROOT, "tests")):
+            for name in names:
+                if name.endswith(".cpp"):
+                    with open(os.path.join(folder, name), encoding="utf-8") as file:
+                        sources += file.read()
+        tests = set(re.findall(r"^TEST(?:_F|_P)?\((\w+),\s*(\w+)\)", sources, re.MULTILINE))
+        _, table, rows = self.matrix_in_the_document()
+        others = {name for _, name, _ in table} | {name for name, _ in rows}
+        with open(TRAPS, encoding="utf-8") as file:
+            document = file.read()
+        suites, named, missing = {suite for suite, _ in tests}, 0, []
+        for line in document.splitlines():
+            suite = None
+            for word in re.findall(r"`([\w.]+)`", line):
+                if "." in word and not word.endswith((".cpp", ".md", ".pml")):
+                    suite, test = word.split(".")
+                elif re.fullmatch(r"L\d+\w*_\w+", word):
+                    test = word
+                else:
+                    if re.match(r"\| L\d", line) and word not in suites | others:
+                        missing.append(word)
+                    continue
+                named += 1
+                if (suite, test) not in tests:
+                    missing.append(f"{suite}.{test}")
+        self.assertEqual(missing, [])
+        self.assertGreater(named, 30)
 
     def test_words_that_mean_nothing(self):
         for words, sentence in (

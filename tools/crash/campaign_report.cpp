@@ -12,17 +12,23 @@ using trials::CampaignRun;
 
 struct Sum {
     sim::Explored explored = {};
-    uint64_t images_distinct = 0;
+    std::vector<uint64_t> images = {};  // hashes; of several runs the same ones again
     uint64_t appends = 0;
     uint64_t violations = 0;
     double process_s = 0;
 
     void add(const CampaignRun& run) {
         explored.add(run.outcome.explored);
-        images_distinct += run.outcome.images_distinct;
+        images.insert(images.end(), run.images.begin(), run.images.end());
         appends += run.outcome.appends;
         violations += run.is_violation() ? 1 : 0;
         process_s += run.outcome.seconds;
+    }
+    uint64_t images_distinct() const {
+        std::vector<uint64_t> sorted = images;
+        std::ranges::sort(sorted);
+        const auto repeated = std::ranges::unique(sorted);
+        return sorted.size() - repeated.size();
     }
     double images_per_s() const {
         return process_s > 0 ? static_cast<double>(explored.images) / process_s : 0;
@@ -58,7 +64,7 @@ double rounded(double value) {
 
 void put_sum(Json& out, const Sum& sum) {
     out["images"] = sum.explored.images;
-    out["images_distinct"] = sum.images_distinct;
+    out["images_distinct"] = sum.images_distinct();
     out["images_repeated"] = sum.explored.repeated;
     out["states_represented_log10"] = rounded(sum.explored.states_log10);
     out["not_tried_log10"] = rounded(sum.explored.not_tried_log10());
@@ -252,7 +258,7 @@ std::string text_of(const CampaignReport& report) {
     for (const CampaignRun& run : report.runs)
         if (run.is_violation()) text += violation(report, run);
     if (all.explored.crash_points != 0)
-        text += grouped(all.explored.images) + " images (" + grouped(all.images_distinct) +
+        text += grouped(all.explored.images) + " images (" + grouped(all.images_distinct()) +
                 " distinct) at " + grouped(all.explored.crash_points) + " crash points, " +
                 count_text(violations(report), "violation") + "; " +
                 grouped(static_cast<uint64_t>(all.images_per_s())) +

@@ -137,6 +137,7 @@ class History {
   private:
     friend class Run;
     std::vector<Operation> operations_;
+    std::function<void(const std::string& event)> notice_;
     std::function<void(const std::string& event, bool misuse)> tell_;
 };
 
