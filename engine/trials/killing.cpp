@@ -176,7 +176,7 @@ std::string killed_appending(Trial& trial) {
     options.spares = 0;
     OneStream setup(options, {.segment_bytes = 4096, .segments = 6, .seed = trial.seed});
     std::string wrong;
-    KilledLife killed(trial, setup, 1, [&] {
+    KilledLife killed(trial, setup, 3, [&] {
         if (!setup.life.open()) wrong = "open";
         for (int i = 0; i < 6 && wrong.empty(); ++i)
             if (!setup.life.append(setup.history, "s", 700,
@@ -245,7 +245,7 @@ std::string killed_renewing(Trial& trial) {
     options.spares = 0;
     options.forced_cached = true;
     KilledRecovery killed(trial, options, 26);
-    killed.run(251, [](Life& life, History& past) {
+    killed.run(401, [](Life& life, History& past) {
         const auto core = life.engine().stream("s");
         while (core->appended() % kSpan != 0)  // one line each
             CNB_CHECK(life.append(past, "s", 24, Durability::forced).has_value());
