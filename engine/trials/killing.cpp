@@ -194,7 +194,7 @@ std::string killed_opening(Trial& trial) {
         OneStream setup(options,
                         {.segment_bytes = 4096, .segments = 3, .age = age, .seed = trial.seed});
         std::string wrong;
-        KilledLife killed(trial, setup, 3, [&] {
+        KilledLife killed(trial, setup, 2, [&] {
             if (auto opened = setup.life.open(); !opened) wrong = opened.error().message;
         });
         if (wrong.empty()) wrong = killed.verdict(10);
