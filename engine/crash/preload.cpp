@@ -44,6 +44,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -311,7 +312,10 @@ class Preloaded {
         const auto process = static_cast<uint64_t>(recovering ? process_ : 0);
         const auto json =
             explain::JsonObject().add("recovering", process).raw("report", report.json());
-        if (write_file(next, json.text())) (void)::rename(next.c_str(), so_far_.c_str());
+        // Where the disk is full the one before stays.
+        std::error_code ignored;
+        if (write_file(next, json.text()) && std::filesystem::file_size(next, ignored) > 0)
+            (void)::rename(next.c_str(), so_far_.c_str());
     }
 
     // The number of the error, and its words: those of the program that maps the file, rather than

@@ -25,7 +25,6 @@ std::string power_text(double log10, double added) {
 }
 
 std::string inside_text(const Report& report) {
-    if (report.recoveries_crashed == 0) return "no crash point";
     return count_text(report.recovery_crash_points, "crash point") + " in " +
            std::to_string(report.recoveries_crashed) +
            (report.recoveries_crashed == 1 ? " recovery, " : " recoveries, ") +
@@ -52,7 +51,7 @@ std::string Report::text() const {
     out += count_text(crash_points, "crash point") + ", " + count_text(images_distinct, "image") +
            " of " + power_text(states_log10, static_cast<double>(crash_points)) +
            " possible; not tried: " + power_text(not_tried_log10, 1) + "\n";
-    out += "inside of recovery: " + inside_text(*this) + "\n";
+    if (recoveries_crashed > 0) out += "inside of recovery: " + inside_text(*this) + "\n";
     out += violations.empty() ? std::string("no violation")
                               : count_text(violations.size(), "violation");
     if (!workload_end.empty()) out += (violations.empty() ? ", but " : ", and ") + workload_end;

@@ -119,7 +119,9 @@ void Run::run_workload() {
         crash_point(event);
     };
     const auto thrown = thrown_by([this] { test_.workload(history_); });
-    if (thrown) add(ViolationKind::workload_threw, "the workload threw: " + *thrown);
+    if (thrown)
+        add(ViolationKind::workload_threw,
+            (inside_of_ ? "recovery threw: " : "the workload threw: ") + *thrown);
     history_.notice_ = nullptr;
     history_.tell_ = nullptr;
     at_end();

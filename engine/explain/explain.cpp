@@ -156,13 +156,25 @@ void compare(const Trail& first, const Trail& again, Tried& tried) {
     tried.same_values = common(first.values, again.values);
 }
 
+namespace {
+
+// A store that is seen at the next call, behind what was printed, is forced too late there.
+std::string behind_the_line(const crash::Violation& violation) {
+    const size_t end = violation.order.find(" is printed, and so acknowledged");
+    const size_t begin = violation.order.find(" must be durable before ");
+    if (begin > end || end == violation.order.npos) return "";
+    return ", since that is behind the line: it has to be forced before it is printed";
+}
+
+}  // namespace
+
 std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& violation,
                        const Tried& tried) {
     std::string with = "with " + text_of(fix, domain);
     const std::vector<crash::Violation>& left = tried.left;
     const auto is_same = [&](const crash::Violation& one) { return is_same_cause(one, violation); };
     if (const auto same = std::ranges::find_if(left, is_same); same != left.end())
-        return with + " it is found all the same" +
+        return with + " it is found all the same" + behind_the_line(violation) +
                (same->order == violation.order ? "" : ": " + same->order);
     if (tried.is_shorter || tried.same_lines < violation.crash_point)
         return with + " the workload went elsewhere when it was run again";

@@ -54,4 +54,13 @@ void move_file(std::string& path, const std::string& folder, size_t number, cons
     path = error ? "" : to;
 }
 
+void remove_violations(const std::string& folder, const std::string& ending) {
+    if (folder.empty()) return;
+    std::error_code ignored;
+    for (uint64_t number = 1;; ++number) {
+        const std::string name = "violation-" + std::to_string(number) + ending;
+        if (!std::filesystem::remove(folder + "/" + name, ignored)) return;
+    }
+}
+
 }  // namespace cinnabar::explain

@@ -50,13 +50,24 @@ std::string without_numbers(const std::string& text, const std::vector<std::stri
 
 }  // namespace
 
+namespace {
+
+// Others fit any failure of their call: the words must say what failed.
+bool names_two_calls(const std::string& order) {
+    const std::string before = " must be durable before ";
+    const size_t at = order.find(before);
+    return at != order.npos && order.find("what was durable or", at) == order.npos;
+}
+
+}  // namespace
+
 bool is_same_cause(const crash::Violation& one, const crash::Violation& other) {
     const auto is_inside = [](const crash::Violation& violation) {
         return violation.recovery_crash_point != 0;
     };
     if (one.kind != other.kind || one.order.empty() || is_inside(one) != is_inside(other))
         return false;
-    if (one.order == other.order) return true;
+    if (one.order == other.order && names_two_calls(one.order)) return true;
     // Other numbers in an order are parts of the calls' names.
     const auto calls = [](const crash::Violation& violation) {
         return without_numbers(without_line(violation.order),

@@ -264,7 +264,12 @@ void run_broken(const ScenarioRun& run, Outcome& outcome,
                  .traced = run.traced},
                 run.seed, run.levels);
     trial.at = &outcome.at;
-    trial.earlier = run.earlier;
+    if (run.earlier) {
+        trial.more_before = run.earlier->before;
+        trial.show_more = [&run](const auto& pending, auto& image, const auto& visit) {
+            explain::show_earlier(run.earlier->lines, pending, image, visit);
+        };
+    }
     if (prepare) prepare(trial);
     const std::string wrong = run.scenario->run(trial);
     outcome.set_wrong(wrong);

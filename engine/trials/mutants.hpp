@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "explain/earlier.hpp"
 #include "trials/forked.hpp"
 #include "trials/scenarios.hpp"
 

@@ -69,12 +69,11 @@ void Explorer::look(const std::string& where) {
 
 // They are not counted, so that crash points and images have the numbers that they had without.
 void Explorer::look_earlier(Place place, const std::string& where) {
-    const auto& earlier = trial_->earlier;
-    if (!earlier || place.crash_point >= earlier->before) return;
+    if (place.crash_point >= trial_->more_before) return;
     const sim::PendingLines& pending = life_.medium().pending();
     image_.begin(life_.medium().live(), pending);
     trial_->looking = false;
-    explain::show_earlier(earlier->lines, pending, image_, [&] {
+    trial_->show_more(pending, image_, [&] {
         ++place.image;
         *trial_->at = place;
         const std::string wrong = place == trial_->wanted

@@ -4,13 +4,11 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
 #include <vector>
 
-#include "explain/earlier.hpp"
 #include "sim/explore.hpp"
 #include "trials/oracle.hpp"
 #include "trials/place.hpp"
@@ -64,9 +62,12 @@ struct Trial {
     Place wanted = {};
     std::function<std::string(const Crash&)> found = {};
     bool looking = true;  // false: explorers show nothing
-    // After the images of a crash point before that one, those of these lines too. What is checked
-    // there explores no further.
-    std::optional<explain::Earlier> earlier = {};
+    // After the images of a crash point before that one, these too. What is checked there explores
+    // no further.
+    uint64_t more_before = 0;
+    using Show = std::function<void(const sim::PendingLines& pending, sim::Image& image,
+                                    const std::function<bool()>& visit)>;
+    Show show_more = {};
 };
 
 // Checks every image of every crash point of a life, from now on.

@@ -115,6 +115,17 @@ TEST(Cause, IsToldByTheCallsAndTheWords) {
     crash::Violation crashed = violation("note 1 is gone", order);
     crashed.kind = crash::ViolationKind::crashed;
     EXPECT_FALSE(cinnabar::explain::is_same_cause(crashed, violation("note 1 is gone", order)));
+    // An order without two calls says nothing of what failed.
+    for (const std::string vague :
+         {"store at a.cpp:1 (offset 0) comes too early: it survives, and nothing else does",
+          "store at a.cpp:1 must be durable before what was durable or acknowledged by then"}) {
+        const auto are_same = [&](const std::string& what) {
+            return cinnabar::explain::is_same_cause(violation("note 1 is gone", vague),
+                                                    violation(what, vague));
+        };
+        EXPECT_TRUE(are_same("note 2 is gone"));
+        EXPECT_FALSE(are_same("other words"));
+    }
     // What is not reduced has no order, and is told each time.
     EXPECT_FALSE(cinnabar::explain::is_same_cause(violation("gone", ""), violation("gone", "")));
 }

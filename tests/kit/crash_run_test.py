@@ -169,7 +169,8 @@ class CrashRun(unittest.TestCase):
         done = self.ledger(VIOLATION, "count_first", "right", "--json", "-")
         fixes = [one["fix"] for one in json.loads(done.stdout)["violations"]]
         self.assertEqual(fixes[0], "", "no fence brings that order about")
-        self.assertRegex(fixes[1], r"ledger\S+ it is found all the same$")
+        self.assertRegex(fixes[1], r"ledger\S+ it is found all the same, since that is behind the "
+                         r"line: it has to be forced before it is printed$")
         self.assertEqual(done.stderr.count("runs the workload again"), 1, "one call, one run")
 
     def test_a_fix_that_cannot_be_tried(self):

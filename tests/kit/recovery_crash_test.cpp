@@ -106,7 +106,7 @@ TEST(RecoveryCrash, ARecoveryInTheWrongOrderIsFound) {
         const crash::Report without = redo_report(how, {.recovery_crashes_max = 0});
         EXPECT_TRUE(without.clean()) << without.text();
         EXPECT_EQ(without.recoveries_crashed, 0u);
-        EXPECT_NE(without.text().find("inside of recovery: no crash point\n"), std::string::npos);
+        EXPECT_EQ(without.text().find("inside of recovery"), std::string::npos);
 
         const crash::Report report = redo_report(how);
         expect_violation(report, ViolationKind::wrong, "is not the state after any first");

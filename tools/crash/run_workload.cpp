@@ -15,6 +15,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "explain/image_file.hpp"
 #include "explain/violation.hpp"
 #include "force/force_bench.hpp"
 #include "run_report.hpp"
@@ -74,17 +75,6 @@ void set_further(const Further& further) {
     ::_exit(127);
 }
 
-// What an earlier run has left of its violations.
-void remove_violations(const std::string& folder, const std::string& ending) {
-    if (folder.empty()) return;
-    std::error_code ignored;
-    for (uint64_t number = 1;; ++number) {
-        std::string path = folder;
-        path.append("/violation-").append(std::to_string(number)).append(ending);
-        if (!std::filesystem::remove(path, ignored)) return;
-    }
-}
-
 // The files of a first run. What a run that was killed has left of its further ones goes too.
 void remove_reports(const RunRequest& request) {
     for (const char* name : {"report.json", "so_far.json", "so_far.json.next", "again.json",
@@ -93,8 +83,8 @@ void remove_reports(const RunRequest& request) {
         ::unlink(request.in_folder(name).c_str());
     explain::remove_folders(request.image_folder, kAgainFolders);
     if (!request.replay.empty()) return;
-    remove_violations(request.image_folder, ".image");
-    remove_violations(request.page_folder, ".html");
+    explain::remove_violations(request.image_folder, ".image");
+    explain::remove_violations(request.page_folder, ".html");
 }
 
 std::string wrong_end(int status) {
@@ -147,9 +137,18 @@ void kill_all(pid_t workload) {
         }
 }
 
+// Not of one that has died and that nobody has waited for.
+bool is_alive(pid_t process) {
+    std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+    std::string stat;
+    std::getline(file, stat);
+    const size_t end_of_name = stat.rfind(") ");
+    return end_of_name != stat.npos && stat.compare(end_of_name + 2, 1, "Z") != 0;
+}
+
 // Whether images are recovered at this moment: then it is not the workload that takes its time.
 bool is_recovering(const SoFar& so_far) {
-    return so_far.recovering != 0 && ::kill(so_far.recovering, 0) == 0;  // or it died over that
+    return so_far.recovering != 0 && is_alive(so_far.recovering);  // or it died over that
 }
 
 std::string text_of(const crash::Report& report, std::chrono::steady_clock::duration time) {

@@ -119,6 +119,8 @@ ExitCode crash_log(const LogVerb& verb) {
     if (auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
     trials::CampaignOptions options = options_of(verb, scenario);
     if (verb.replay) return deliver_replayed(verb, options);
+    explain::remove_violations(verb.page_folder, ".html");
+    explain::remove_violations(verb.image_folder, ".image");
     CampaignReport report;
     report.broken = verb.broken;
     report.seed = verb.seed;

@@ -46,7 +46,8 @@ Error no_report(const RunRequest& verb, const std::string& wrong) {
     return {Errc::not_found,
             wrong.empty()
                 ? "the workload called no function of libpmem, nor msync, with an address in '" +
-                      verb.file + "', or is linked statically, or left by _exit"
+                      verb.file +
+                      "' (fsync and write are not seen), or is linked statically, or left by _exit"
                 : wrong + ", and there is no report",
             {},
             {}};
