@@ -231,7 +231,7 @@ TEST(Explained, ADroppedFenceIsNamedByTheStoreThatItIsFor) {
                   "with a sync behind ceiling_store nothing is found"},
           // Inside a recovery that is crashed in its turn.
           Dropped{"reviving", "erase_fence",
-                  "erase_store (offset 29376) must be durable before forced_frame_store (offset "
+                  "erase_store (offset 29376) must be durable before lazy_frame_store (offset "
                   "29312)",
                   "with a flush and a fence behind erase_store nothing is found"},
           // Two calls at one site.
