@@ -552,6 +552,14 @@ class CrashRun(unittest.TestCase):
         done = self.run_crash(IO, ["sleep", "100"], "true", "--workload-seconds", "1")
         self.assertIn("(--workload-seconds), and there is no report", done.stderr)
 
+    def test_who_was_there_before_is_not_killed(self):
+        words = [PROGRAM, "crash", "run", "--file", self.file, "--image-dir", self.images,
+                 "--recover-cmd", "true", "--workload-seconds", "1", "--", "sleep", "100"]
+        done = subprocess.run(["sh", "-c", 'sleep 60 >&- 2>&- & echo $!; exec "$@"', "sh", *words],
+                              capture_output=True, text=True, timeout=60)
+        self.assertIn("did not end within 1 s", done.stderr)
+        os.kill(int(done.stdout), signal.SIGTERM)  # an error where there is none
+
     def test_recoveries_take_no_time_of_the_workload(self):
         begun = time.monotonic()
         self.run_crash(OK, [LEDGER, "write", self.file, "right"],

@@ -128,13 +128,17 @@ std::vector<pid_t> children() {
     return {std::istream_iterator<pid_t>(file), std::istream_iterator<pid_t>()};
 }
 
-// The workload, with all that it has started.
-void kill_all(pid_t workload) {
-    for (std::vector<pid_t> left{workload}; !left.empty(); left = children())
+// The workload, with all that it has started. Not the others: those that were there before.
+void kill_all(pid_t workload, const std::vector<pid_t>& others) {
+    const auto is_other = [&](pid_t child) { return std::ranges::count(others, child) > 0; };
+    for (std::vector<pid_t> left{workload}; !left.empty();) {
         for (const pid_t child : left) {
             ::kill(child, SIGKILL);
             ::waitpid(child, nullptr, __WALL);
         }
+        left = children();
+        std::erase_if(left, is_other);
+    }
 }
 
 // Not of one that has died and that nobody has waited for.
@@ -161,7 +165,8 @@ std::string text_of(const crash::Report& report, std::chrono::steady_clock::dura
 
 // How the workload ended, if not as it should.
 std::string wait_for(pid_t child, const std::string& so_far_path,
-                     std::chrono::milliseconds time_max, const char* option) {
+                     std::chrono::milliseconds time_max, const char* option,
+                     const std::vector<pid_t>& others) {
     using Clock = std::chrono::steady_clock;
     constexpr std::chrono::milliseconds looked_every(200);
     bench::TerminalProgress progress;
@@ -178,7 +183,7 @@ std::string wait_for(pid_t child, const std::string& so_far_path,
         if (is_known && is_recovering(**so_far)) continue;
         taken += since;
         if (taken < time_max) continue;
-        kill_all(child);
+        kill_all(child, others);
         return "the workload did not end within " + std::to_string(time_max.count() / 1000) +
                " s, recoveries not counted" + option;
     }
@@ -236,6 +241,7 @@ Result<std::string> run_workload(const RunRequest& request, const std::string& p
         ::open(acknowledged.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
     if (output < 0)
         return fail(Errc::io, "'" + acknowledged + "' cannot be written: " + std::strerror(errno));
+    const std::vector<pid_t> others = children();
     const pid_t child = ::fork();
     if (child == 0) become_workload(request, preload, further, output);
     const std::string reason = std::strerror(errno);
@@ -247,8 +253,8 @@ Result<std::string> run_workload(const RunRequest& request, const std::string& p
         ends_with_us.emplace(child);
     }
     const std::string so_far_path = request.in_folder("so_far.json");
-    if (further) return wait_for(child, so_far_path, further->time_max, "");
-    return wait_for(child, so_far_path, time_max_of(request), " (--workload-seconds)");
+    if (further) return wait_for(child, so_far_path, further->time_max, "", others);
+    return wait_for(child, so_far_path, time_max_of(request), " (--workload-seconds)", others);
 }
 
 std::optional<std::string> text_of_file(const std::string& path) {
