@@ -419,8 +419,8 @@ class CrashRun(unittest.TestCase):
         done = self.ledger(VIOLATION, "promises_first", "right", "--violations", "60")
         self.assertRegex(done.stdout, r"  order: what is stored before pmem_persist by \S+ \("
                          r"offset 0\) must be durable before '1' is printed, and so acknowledged\n")
-        self.assertRegex(done.stdout, r"  tried: .* it is found all the same, since that is behind the "
-                                      r"line: it has to be forced before it is printed\n")
+        self.assertRegex(done.stdout, r"  tried: .* it is found all the same, since that is behind "
+                                      r"the line: it has to be forced before it is printed\n")
         self.assertIn("  order: none helps: '1' is printed, and so acknowledged before what it "
                       "promises is stored\n", done.stdout)
         self.assertIn("\n2 violations", done.stdout)
