@@ -218,7 +218,7 @@ constexpr Known kKnown[] = {
     {"seed_without_segment", "in_space_of_another_pool",
      "no two segments have one generation, so the generation says which it is; the number is for "
      "bytes of a pool that others copied about"},
-    {"seed_without_generation", "appending"},
+    {"seed_without_generation", "over_old_bytes"},
     {"seed_without_high_generation", "in_space_of_long_ago"},
     {"register_sum_not_verified", "damaging"},
     {"header_sum_not_verified", "damaging"},
