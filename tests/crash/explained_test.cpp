@@ -74,8 +74,8 @@ std::string wrong_for_another_reason(Trial& trial) {
     return "the end";
 }
 
-Outcome outcome_of(const ScenarioRun& run) {
-    return run_forked(1, {.clock_seconds_max = 2},
+Outcome outcome_of(const ScenarioRun& run, unsigned seconds_max) {
+    return run_forked(1, {.clock_seconds_max = seconds_max},
                       [&](size_t, Outcome& outcome) { run_broken(run, outcome); })[0];
 }
 
@@ -94,9 +94,9 @@ struct Said {
     std::string line;  // of the replay
 };
 
-Said said_of(const ScenarioRun& run) {
+Said said_of(const ScenarioRun& run, unsigned seconds_max = 30) {
     Said said;
-    said.outcome = outcome_of(run);
+    said.outcome = outcome_of(run, seconds_max);
     const Unexplained one{.run = run,
                           .outcome = said.outcome,
                           .command = [](const std::string& line) { return "(" + line + ")"; },
@@ -193,7 +193,7 @@ TEST(Explained, ARecoveryThatThrows) {
 // Not reduced: each image would take its time.
 TEST(Explained, ARecoveryThatDoesNotEnd) {
     const Scenario scenario{"hangs", "", hangs};
-    const Said said = said_of(run_of(scenario));
+    const Said said = said_of(run_of(scenario), 2);
     EXPECT_TRUE(has(said.json, "\"kind\": \"hung\"")) << said.json;
     EXPECT_TRUE(has(said.text, "offset 29248, lazy_frame_store; offset 29312")) << said.text;
     EXPECT_FALSE(has(said.text, "order:")) << said.text;
