@@ -1,17 +1,13 @@
 #include "crash/inside.hpp"
 
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <bit>
-#include <csignal>
 #include <cstring>
 #include <memory>
-#include <optional>
 #include <span>
 #include <stdexcept>
 #include <vector>
@@ -20,6 +16,7 @@
 #include "crash/recovered_image.hpp"
 #include "crash/run.hpp"
 #include "crash/thrown_by.hpp"
+#include "crash/worker.hpp"
 #include "crash/worker_image.hpp"
 
 namespace cinnabar::crash {
@@ -46,14 +43,10 @@ class Inside {
         : desk_(desk),
           request_(InsideRequest::of({desk.text, desk.length})),
           shared_(map_shared(shared_image)),
-          recovery_(test),
+          test_(test),
+          recovery_(shared_image, test, options.image_folder),
           options_(inner(options)),
-          watch_file_(watch_file) {
-        if (test.recover)
-            memory_.emplace(shared_image, shared_.size());
-        else
-            file_.emplace(shared_image, shared_.size(), options.image_folder);
-    }
+          watch_file_(watch_file) {}
 
     std::string reply() { return request_.replay.empty() ? bytes_of(report()) : replayed(); }
 
@@ -70,15 +63,9 @@ class Inside {
     }
 
     Test test() {
-        return {.workload =
-                    [this](History&) {
-                        if (memory_)
-                            (void)recovery_.recover(memory_->bytes());
-                        else
-                            (void)recovery_.recover_file(file_->path());
-                    },
-                .recover = recovery_.recover,
-                .recover_file = recovery_.recover_file,
+        return {.workload = [this](History&) { (void)recovery_.run(); },
+                .recover = test_.recover,
+                .recover_file = test_.recover_file,
                 .check = [this](std::string_view digest, const History&) { return ask(digest); }};
     }
 
@@ -95,13 +82,10 @@ class Inside {
 
     // The recovery of the image as the crash left it, under this run.
     std::shared_ptr<void> run_recovery(Run& run) {
-        if (file_) {
-            file_->renew();
-            return watch_file_(file_->path(), run);
-        }
-        memory_->renew();
-        auto image =
-            std::make_shared<RecoveredImage>(memory_->bytes(), shared_, request_.domain, run);
+        recovery_.renew();
+        if (recovery_.file()) return watch_file_(recovery_.file()->path(), run);
+        auto image = std::make_shared<RecoveredImage>(recovery_.memory()->bytes(), shared_,
+                                                      request_.domain, run);
         image->run_workload();
         return image;
     }
@@ -137,11 +121,10 @@ class Inside {
     Desk& desk_;
     const InsideRequest request_;
     const std::span<std::byte> shared_;
-    const Test& recovery_;
+    const Test& test_;
+    Recovery recovery_;
     const Options options_;
     const WatchFile& watch_file_;
-    std::optional<ImageMemory> memory_;
-    std::optional<ImageFile> file_;
 };
 
 // The fields of a violation, to be added to a message or to be taken from one.
@@ -237,9 +220,7 @@ Report report_of(std::string_view bytes) {
 
 void be_inside(Desk& desk, int shared_image, const Test& test, const Options& options,
                const WatchFile& watch_file) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    const struct rlimit none = {0, 0};
-    ::setrlimit(RLIMIT_CORE, &none);
+    leave_nothing_behind();
     desk.wait_for(kRequest);
     std::string reply;
     const auto thrown =

@@ -46,8 +46,8 @@ struct OracleAnswer {
     static OracleAnswer of(std::string_view bytes);
 };
 
-// The reply: the run's report, of the counts those below, of the violations all but `not_written`;
-// without remarks.
+// The reply: the run's report, of the counts those that are needed, of the violations all but in
+// how many crash points they were; without remarks.
 std::string bytes_of(const Report& report);
 Report report_of(std::string_view bytes);
 // ... and of a replay: what went wrong with it, or nothing.

@@ -44,7 +44,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -301,21 +300,18 @@ class Preloaded {
 
     // In the place of what it was, so that it is whole whenever this process ends.
     void note_so_far(bool recovering) {
-        const Report report = run_.so_far();
         const auto now = std::chrono::steady_clock::now();
-        const bool is_news = !recovering || report.violations.size() != noted_violations_;
+        const bool is_news = !recovering || run_.violations() != noted_violations_;
         if (!is_news && now < note_at_) return;
         note_at_ = recovering ? now + kNotedEvery : now;
-        noted_violations_ = report.violations.size();
+        noted_violations_ = run_.violations();
         const std::string next = so_far_ + ".next";
         ::unlink(next.c_str());
         const auto process = static_cast<uint64_t>(recovering ? process_ : 0);
         const auto json =
-            explain::JsonObject().add("recovering", process).raw("report", report.json());
-        // Where the disk is full the one before stays.
-        std::error_code ignored;
-        if (write_file(next, json.text()) && std::filesystem::file_size(next, ignored) > 0)
-            (void)::rename(next.c_str(), so_far_.c_str());
+            explain::JsonObject().add("recovering", process).raw("report", run_.so_far().json());
+        // On a full disk it is empty: the one before may say that images are recovered still.
+        if (write_file(next, json.text())) (void)::rename(next.c_str(), so_far_.c_str());
     }
 
     // The number of the error, and its words: those of the program that maps the file, rather than

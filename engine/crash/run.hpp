@@ -94,6 +94,7 @@ class Run {
     // What a report would say by now; and who is told when that changes: before the images of a
     // crash point are recovered (true), after each of them, and after all of them (false).
     Report so_far() const;
+    size_t violations() const { return report_.violations.size(); }
     void look(std::function<void(bool recovering)> look) { look_ = std::move(look); }
 
     // Lends the region's and the history's private parts to a run.

@@ -19,31 +19,6 @@ namespace cinnabar::crash {
 
 namespace {
 
-// The image in the form that the test's recovery takes.
-class Recovery {
-  public:
-    Recovery(int shared_image, const Test& test, const Options& options) : test_(test) {
-        struct stat status = {};
-        ::fstat(shared_image, &status);
-        const size_t bytes = static_cast<size_t>(status.st_size);
-        if (test.recover)
-            memory_.emplace(shared_image, bytes);
-        else
-            file_.emplace(shared_image, bytes, options.image_folder);
-    }
-
-    void renew() { memory_ ? memory_->renew() : file_->renew(); }
-    bool written() { return memory_ ? memory_->written() : file_->written(); }
-    std::string run() {
-        return memory_ ? test_.recover(memory_->bytes()) : test_.recover_file(file_->path());
-    }
-
-  private:
-    const Test& test_;
-    std::optional<ImageMemory> memory_;
-    std::optional<ImageFile> file_;
-};
-
 Outcome recover(Desk& desk, Recovery& recovery) {
     desk.begin(Phase::first);
     recovery.renew();
@@ -81,10 +56,7 @@ Outcome caught(Desk& desk, Recovery& recovery, const Options& options) {
     }
 }
 
-void set_limits(uint64_t memory_bytes_max) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    const struct rlimit none = {0, 0};
-    ::setrlimit(RLIMIT_CORE, &none);
+void limit_memory(uint64_t memory_bytes_max) {
     unsigned long long pages = 0;
     if (std::FILE* file = std::fopen("/proc/self/statm", "re")) {
         if (std::fscanf(file, "%llu", &pages) != 1) pages = 0;
@@ -112,16 +84,23 @@ void answer(Desk& desk, Outcome outcome) {
 
 }  // namespace
 
+void leave_nothing_behind() {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const struct rlimit none = {0, 0};
+    ::setrlimit(RLIMIT_CORE, &none);
+}
+
 void be_worker(Desk& desk, int shared_image, const Test& test, const Options& options) {
     std::optional<Recovery> recovery;
     try {
-        recovery.emplace(shared_image, test, options);
+        recovery.emplace(shared_image, test, options.image_folder);
     } catch (const std::exception& error) {
         desk.wait_for(kRequest);
         answer(desk, {false, ViolationKind::threw, error.what()});
         ::_exit(1);
     }
-    set_limits(options.recovery_memory_bytes_max);
+    leave_nothing_behind();
+    limit_memory(options.recovery_memory_bytes_max);
     for (;;) {
         desk.wait_for(kRequest);
         answer(desk, caught(desk, *recovery, options));

@@ -115,4 +115,14 @@ void ImageFile::renew() {
     }
 }
 
+Recovery::Recovery(int shared_image, const Test& test, const std::string& folder) : test_(test) {
+    struct stat status = {};
+    ::fstat(shared_image, &status);
+    const size_t bytes = static_cast<size_t>(status.st_size);
+    if (test.recover)
+        memory_.emplace(shared_image, bytes);
+    else
+        file_.emplace(shared_image, bytes, folder);
+}
+
 }  // namespace cinnabar::crash

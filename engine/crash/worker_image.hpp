@@ -4,9 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "cinnabar/crash.hpp"
 
 namespace cinnabar::crash {
 
@@ -51,6 +54,26 @@ class ImageFile {
     std::string path_;
     int file_ = -1;
     std::span<std::byte> bytes_;
+};
+
+// The image in the form that the test's recovery takes, and that recovery.
+class Recovery {
+  public:
+    Recovery(int shared_image, const Test& test, const std::string& folder);
+
+    void renew() { memory_ ? memory_->renew() : file_->renew(); }
+    bool written() { return memory_ ? memory_->written() : file_->written(); }
+    std::string run() const {
+        return memory_ ? test_.recover(memory_->bytes()) : test_.recover_file(file_->path());
+    }
+    // One of the two.
+    const std::optional<ImageMemory>& memory() const { return memory_; }
+    const std::optional<ImageFile>& file() const { return file_; }
+
+  private:
+    const Test& test_;
+    std::optional<ImageMemory> memory_;
+    std::optional<ImageFile> file_;
 };
 
 }  // namespace cinnabar::crash

@@ -142,8 +142,7 @@ std::string releasing_too_far(Trial& trial) {
 
 // A reader stands on a segment that is released, and the space is needed.
 std::string reading_what_is_released(Trial& trial) {
-    Life::Options options = trial.life;
-    options.spares = 0;
+    Life::Options options = without_spares(trial);
     OneStream setup(options, {.segments = 2, .seed = trial.seed});
     const ServiceId keeper = setup.add_service();
     if (auto opened = setup.life.open(); !opened) return opened.error().message;

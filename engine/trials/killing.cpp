@@ -147,8 +147,8 @@ class KilledRecovery {
 
 // kill -9, recovery, use, power loss (trap L1).
 std::string killing(Trial& trial) {
-    Life::Options options = trial.life;
-    options.spares = 0;  // no later fence of recovery's own covers for a missing one
+    // No later fence of recovery's own covers for a missing one.
+    Life::Options options = without_spares(trial);
     SimPool pool({.age = Age::zero, .seed = trial.seed});
     pool.add_stream("s", false);
     Life life(pool, options);
@@ -172,8 +172,7 @@ std::string killing(Trial& trial) {
 
 // Killed at each crash point of opening and appending; the next life goes on until power fails.
 std::string killed_appending(Trial& trial) {
-    Life::Options options = trial.life;
-    options.spares = 0;
+    Life::Options options = without_spares(trial);
     OneStream setup(options, {.segment_bytes = 4096, .segments = 6, .seed = trial.seed});
     std::string wrong;
     KilledLife killed(trial, setup, 3, [&] {
@@ -206,8 +205,7 @@ std::string killed_opening(Trial& trial) {
 // Killed while the lower of two marks is raised in a full log; the next life takes the space below
 // it.
 std::string killed_releasing(Trial& trial) {
-    Life::Options options = trial.life;
-    options.spares = 0;
+    Life::Options options = without_spares(trial);
     OneStream setup(options, {.segment_bytes = 4096, .segments = 4, .seed = trial.seed});
     const ServiceId first = setup.add_service(), keeper = setup.add_service();
     setup.history["s"].marks[keeper.value];
@@ -229,8 +227,7 @@ std::string killed_releasing(Trial& trial) {
 
 // Power fails, recovery is killed while it erases; the next life appends into the hole.
 std::string killed_erasing(Trial& trial) {
-    Life::Options options = trial.life;
-    options.spares = 0;
+    Life::Options options = without_spares(trial);
     options.forced_cached = true;
     KilledRecovery killed(trial, options, 14);
     killed.run(151, [](Life& life, History& past) {
@@ -241,8 +238,7 @@ std::string killed_erasing(Trial& trial) {
 
 // ... while it ends the lives of segments; the next life fills the one before them.
 std::string killed_renewing(Trial& trial) {
-    Life::Options options = trial.life;
-    options.spares = 0;
+    Life::Options options = without_spares(trial);
     options.forced_cached = true;
     KilledRecovery killed(trial, options, 26);
     killed.run(401, [](Life& life, History& past) {

@@ -77,8 +77,7 @@ namespace {
 // prepared anew, for the same ordinal, and what stands behind its first frame is of the life that
 // is forgotten. Only the ceiling says which generation that was (trap L7).
 std::string lose_headers(Trial& trial) {
-    Life::Options options = trial.life;
-    options.spares = 0;
+    Life::Options options = without_spares(trial);
     OneStream setup(options, {.segments = 2, .seed = trial.seed});
     if (auto opened = setup.life.open(); !opened) return opened.error().message;
     std::vector<Appended>& appended = setup.history["s"].appended;

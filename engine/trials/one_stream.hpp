@@ -12,6 +12,12 @@ namespace cinnabar::trials {
 
 inline constexpr uint64_t kSpan = 2048 - format::kFramesOffset;  // LSNs per segment of these pools
 
+inline Life::Options without_spares(const Trial& trial) {
+    Life::Options options = trial.life;
+    options.spares = 0;
+    return options;
+}
+
 struct OneStream {
     explicit OneStream(Life::Options given = {}, SimPool::Options pool_options = {},
                        bool reserve = false)

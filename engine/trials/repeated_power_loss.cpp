@@ -8,8 +8,7 @@ namespace cinnabar::trials {
 
 // Power loss, recovery, use, power loss (trap L6).
 std::string reviving(Trial& trial) {
-    Life::Options options = trial.life;
-    options.spares = 0;
+    Life::Options options = without_spares(trial);
     SimPool pool({.segments = 6, .seed = trial.seed});
     pool.add_stream("s", false);
     Life life(pool, options);
@@ -67,8 +66,7 @@ std::string preparing_twice(Trial& trial) {
 
 // Recovery itself loses power, while it erases a tail and ends the lives of segments behind it.
 std::string recovering(Trial& trial) {
-    Life::Options options = trial.life;
-    options.spares = 0;
+    Life::Options options = without_spares(trial);
     SimPool pool({.segments = 8, .seed = trial.seed});
     pool.add_stream("s", false);
     Life first(pool, options);
@@ -102,8 +100,7 @@ std::string recovering(Trial& trial) {
 // A life on a medium whose caches survive, or which was called so; the next one on one whose caches
 // do not. All that the first one stored and testified stands in them.
 std::string on_a_weaker_medium(Trial& trial) {
-    Life::Options options = trial.life;
-    options.spares = 0;
+    Life::Options options = without_spares(trial);
     SimPool first({.seed = trial.seed});
     first.add_stream("s", false);
     format::MediumRow row;

@@ -1,5 +1,4 @@
 // Pools of several streams, and streams of several services.
-#include "trials/kill_points.hpp"
 #include "trials/one_stream.hpp"
 #include "trials/scenario_bodies.hpp"
 
@@ -33,12 +32,6 @@ Result<void> append_to_both(Life& life, History& history, int i, Durability dura
         if (auto lsn = life.append(history, stream, i % 5 == 4 ? 150 : 24, durability); !lsn)
             return fail(lsn.error());
     return {};
-}
-
-Life::Options without_spares(const Trial& trial) {
-    Life::Options options = trial.life;
-    options.spares = 0;
-    return options;
 }
 
 // Power loss, recovery, a record in each, power loss.

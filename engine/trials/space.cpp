@@ -6,12 +6,6 @@ namespace cinnabar::trials {
 
 namespace {
 
-Life::Options without_spares(const Trial& trial) {
-    Life::Options options = trial.life;
-    options.spares = 0;
-    return options;
-}
-
 // Nothing but that the log is full may end it.
 std::string fill_up(Life& life, History& history) {
     for (const auto& [length, durability] :

@@ -86,6 +86,16 @@ class CrashLog(ProgramTest):
         text = self.ok("crash", "log", "--scenario", "closing", "--break", "close_store_swapped")
         self.assertIn(b"close_store_swapped is no defect: its own thread", text)
 
+    def test_what_an_earlier_run_has_left_of_its_violations_goes(self):
+        words = ("--scenario", "closing", "--page", self.folder, "--image-dir", self.folder)
+        left = [os.path.join(self.folder, "violation-1" + end) for end in (".html", ".image")]
+        other = os.path.join(self.folder, "violation-1.txt")
+        for path in (*left, other):
+            with open(path, "w", encoding="utf-8"):
+                pass
+        self.ok("crash", "log", *words)
+        self.assertEqual([os.path.exists(path) for path in (*left, other)], [False, False, True])
+
     def test_a_violation_is_told_with_how_to_see_it_again(self):
         words = ("--scenario", "appending", "--break", "forced_fence")
         done = self.campaign(*words, code=VIOLATION)

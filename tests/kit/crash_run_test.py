@@ -553,6 +553,21 @@ class CrashRun(unittest.TestCase):
         done = self.run_crash(IO, ["sleep", "100"], "true", "--workload-seconds", "1")
         self.assertIn("(--workload-seconds), and there is no report", done.stderr)
 
+    def test_a_workload_that_dies_amidst_a_recovery(self):
+        """Whoever started it hangs, and has not waited for it."""
+        write = f"{LEDGER} write {self.file} right & echo $! > {self.images}/pid; exec sleep 100"
+        done = self.run_crash(IO, ["sh", "-c", write], f"kill -9 $(cat {self.images}/pid)",
+                              "--workload-seconds", "1")
+        self.assertIn("did not end within 1 s", done.stdout)
+
+    def test_a_workload_that_hangs_in_a_full_folder(self):
+        """What was found is lost then, and that is said; the time ends it all the same."""
+        write = (f"{{ trap '' XFSZ; ulimit -f 32; }}; {LEDGER} write {self.file} "
+                 "count_first+hangs")
+        done = self.run_crash(IO, ["sh", "-c", write], self.long_check(), "--fixes", "0",
+                              "--workload-seconds", "1", images=2)
+        self.assertIn("was not written whole: is the folder full?", done.stderr)
+
     def test_who_was_there_before_is_not_killed(self):
         words = [PROGRAM, "crash", "run", "--file", self.file, "--image-dir", self.images,
                  "--recover-cmd", "true", "--workload-seconds", "1", "--", "sleep", "100"]

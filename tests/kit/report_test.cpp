@@ -104,6 +104,39 @@ TEST(CrashReport, SaysWhenAnAcknowledgementComesTooEarly) {
                                             "acknowledged");
 }
 
+std::string half_of(const uint64_t* words) {
+    return words[0] == 1 && words[8] == 0 ? "half" : "";
+}
+
+std::string half(std::span<std::byte> image) {
+    return half_of(reinterpret_cast<const uint64_t*>(image.data()));
+}
+
+std::string as_digested(std::string_view digest, const crash::History&) {
+    return std::string(digest);
+}
+
+// A store comes before the promise behind it, whatever is called in between.
+TEST(CrashReport, AForceBeforeThePromiseMendsWhatIsNeverForced) {
+    crash::Region region = new_region();
+    auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+    const crash::Test test{.workload =
+                               [&](crash::History& history) {
+                                   const size_t one = history.begin("one");
+                                   words[0] = 1;
+                                   history.acknowledge(one);
+                               },
+                           .recover =
+                               [](std::span<std::byte> image) {
+                                   return std::string(image[0] == std::byte{1} ? "one\n" : "");
+                               },
+                           .check = crash::prefix_of_appends()};
+    const auto report = crash::run(region, test).value();
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    EXPECT_EQ(report.violations[0].fix,
+              "with a flush and a fence before acknowledged operation 0 nothing is found");
+}
+
 // The next run begins over the same bytes, but of itself a workload may go elsewhere: it comes to
 // the call of the fix (and so to many crash points of that), and not to what failed, or not to all
 // operations.
@@ -112,30 +145,24 @@ TEST(CrashReport, OfAWorkloadThatWentElsewhereNothingIsSaid) {
         crash::Region region = new_region();
         auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
         int runs = 0;
-        const crash::Test test{
-            .workload =
-                [&](crash::History& history) {
-                    const bool is_first = ++runs == 1;
-                    const auto store = [&](size_t line) {
-                        region.store(&words[line * 8], uint64_t{1});
-                    };
-                    history.begin("one");
-                    store(10);
-                    region.persist(&words[80], 8);
-                    store(1);
-                    if (is_first || fewer_operations) store(0);
-                    if (!is_first)
-                        for (size_t line = 11; line < 20; ++line) store(line);
-                    if (is_first || fewer_operations) region.persist(words, 128);
-                    if (is_first) history.begin("two");
-                },
-            .recover =
-                [](std::span<std::byte> image) {
-                    const auto* found = reinterpret_cast<const uint64_t*>(image.data());
-                    return std::string(found[0] == 1 && found[8] == 0 ? "half" : "");
-                },
-            .check = [](std::string_view digest,
-                        const crash::History&) { return std::string(digest); }};
+        const crash::Test test{.workload =
+                                   [&](crash::History& history) {
+                                       const bool is_first = ++runs == 1;
+                                       const auto store = [&](size_t line) {
+                                           region.store(&words[line * 8], uint64_t{1});
+                                       };
+                                       history.begin("one");
+                                       store(10);
+                                       region.persist(&words[80], 8);
+                                       store(1);
+                                       if (is_first || fewer_operations) store(0);
+                                       if (!is_first)
+                                           for (size_t line = 11; line < 20; ++line) store(line);
+                                       if (is_first || fewer_operations) region.persist(words, 128);
+                                       if (is_first) history.begin("two");
+                                   },
+                               .recover = half,
+                               .check = as_digested};
         const auto report = crash::run(region, test).value();
         ASSERT_EQ(report.violations.size(), 1u) << report.text();
         EXPECT_EQ(report.violations[0].crash_point, 3u);
@@ -151,22 +178,16 @@ TEST(CrashReport, OfOtherStoresNothingIsSaidAndOtherValuesAreSaid) {
         crash::Region region = new_region();
         auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
         uint64_t runs = 0;
-        const crash::Test test{
-            .workload =
-                [&](crash::History&) {
-                    const uint64_t run = ++runs;
-                    region.store(&words[80 + (other_line ? 8 * run : 0)], run);
-                    region.store(&words[8], uint64_t{1});
-                    region.store(&words[0], uint64_t{1});
-                    region.persist(words, 1024);
-                },
-            .recover =
-                [](std::span<std::byte> image) {
-                    const auto* found = reinterpret_cast<const uint64_t*>(image.data());
-                    return std::string(found[0] == 1 && found[8] == 0 ? "half" : "");
-                },
-            .check = [](std::string_view digest,
-                        const crash::History&) { return std::string(digest); }};
+        const crash::Test test{.workload =
+                                   [&](crash::History&) {
+                                       const uint64_t run = ++runs;
+                                       region.store(&words[80 + (other_line ? 8 * run : 0)], run);
+                                       region.store(&words[8], uint64_t{1});
+                                       region.store(&words[0], uint64_t{1});
+                                       region.persist(words, 1024);
+                                   },
+                               .recover = half,
+                               .check = as_digested};
         const auto report = crash::run(region, test).value();
         ASSERT_EQ(report.violations.size(), 1u) << report.text();
         EXPECT_TRUE(report.violations[0].fix.ends_with(
@@ -387,7 +408,7 @@ TEST(CrashReport, OneReasonIsOneViolation) {
             if (words[0] == 1 && words[word] != 7) return "torn at " + std::to_string(word);
         return std::string();
     };
-    test.check = [](std::string_view digest, const crash::History&) { return std::string(digest); };
+    test.check = as_digested;
     crash::Options options;
     options.violations_max = 100;
     const auto report = crash::run(region, test, options).value();
@@ -408,10 +429,6 @@ void force_sixty_lines(crash::Region& region, uint64_t* words, crash::History& h
     history.begin("third");
 }
 
-std::string half_of(const uint64_t* words) {
-    return words[0] == 1 && words[8] == 0 ? "half" : "";
-}
-
 // A count before its record, both never forced, which is wrong where of 60 other lines all are
 // there or none. While these are pending the budget leaves out what fails; beside durable ones not.
 crash::Test late_test(crash::Region& region) {
@@ -430,7 +447,7 @@ crash::Test late_test(crash::Region& region) {
             if ((words[line * 8] != 0) != (words[16] != 0)) return std::string();
         return half_of(words);
     };
-    test.check = [](std::string_view digest, const crash::History&) { return std::string(digest); };
+    test.check = as_digested;
     return test;
 }
 
@@ -742,7 +759,7 @@ TEST(CrashReport, APageShowsOnWhichLinesTheOutcomeDepends) {
         const auto* words = reinterpret_cast<const uint64_t*>(image.data());
         return std::string(words[0] == 1 && words[8] != 1 ? "half" : "");
     };
-    test.check = [](std::string_view digest, const crash::History&) { return std::string(digest); };
+    test.check = as_digested;
     (void)crash::run(region, test, {.violations_max = 1, .page_folder = folder.path()}).value();
     const std::string page = text_of_file(folder.file("violation-1.html"));
     EXPECT_EQ(count_of(page, "<g class=\"lane\">"), 3u);
