@@ -94,9 +94,9 @@ void CrashMedium::store_words(Site site, Unit::Kind kind, std::byte* to, const s
     for (uint64_t at = offset; at < offset + length;) {
         const uint64_t line = at / kLineBytes;
         const uint64_t end = std::min((line + 1) * kLineBytes, offset + length);
-        if (sealed_.contains(line) && broken_rule_.empty())
-            broken_rule_ = std::string(name_of(site)) +
-                           " stores to what is acknowledged, at byte " + std::to_string(at);
+        if (sealed_.contains(line))
+            break_rule(std::string(name_of(site)) + " stores to what is acknowledged, at byte " +
+                       std::to_string(at));
         Unit unit;
         unit.kind = kind;
         unit.site = site;
@@ -120,8 +120,15 @@ void CrashMedium::store_words(Site site, Unit::Kind kind, std::byte* to, const s
         if (std::ranges::any_of(pending.units, [&](const Unit& other) {
                 return (other.kind == Unit::Kind::non_temporal) !=
                        (kind == Unit::Kind::non_temporal);
-            }))
+            })) {
             ++counts_.mixed[site];
+            if (may_be_idle_)
+                break_rule_of_the_whole(
+                    std::string(name_of(site)) +
+                    " stores to a line on which others are pending that went the other "
+                    "way, past the caches or not, at byte " +
+                    std::to_string(line * kLineBytes));
+        }
         pending.units.push_back(unit);
     }
     if (trace_ != nullptr) tell(Trace::Kind::store, site, to, length);
@@ -208,7 +215,7 @@ void CrashMedium::flush(Site site, const std::byte* from, size_t length) {
         idle = idle && at->second.unflushed(current_thread()) == nullptr;
         at->second.flushed[current_thread()] = at->second.units.size();
     }
-    if (idle) ++counts_.idle_flushes[site];
+    if (idle) note_idle(counts_.idle_flushes, site, "flush");
     if (trace_ != nullptr) tell(Trace::Kind::flush, site, from, length);
 }
 
@@ -220,11 +227,27 @@ CrashMedium::Lines CrashMedium::lines_of(const std::byte* from, size_t length) c
 void CrashMedium::seal(const std::byte* from, size_t length) {
     const auto [first, last] = lines_of(from, length);
     const auto pending = pending_.lower_bound(first);
-    if (pending != pending_.end() && pending->first <= last && broken_rule_.empty())
-        broken_rule_ = "acknowledged while a " +
-                       std::string(name_of(pending->second.units.front().site)) +
-                       " is pending, at byte " + std::to_string(pending->first * kLineBytes);
+    if (pending != pending_.end() && pending->first <= last)
+        break_rule("acknowledged while a " +
+                   std::string(name_of(pending->second.units.front().site)) +
+                   " is pending, at byte " + std::to_string(pending->first * kLineBytes));
     for (uint64_t line = first; line <= last; ++line) sealed_.insert(line);
+}
+
+void CrashMedium::note_idle(std::map<Site, uint64_t>& counts, Site site, const char* what) {
+    ++counts[site];
+    if (may_be_idle_ && !may_be_idle_->contains(site))
+        break_rule_of_the_whole(std::string(name_of(site)) + " is a " + what +
+                                " with nothing to do");
+}
+
+void CrashMedium::break_rule(const std::string& words) {
+    if (broken_rule_.empty()) broken_rule_ = words;
+}
+
+void CrashMedium::break_rule_of_the_whole(const std::string& words) {
+    const bool is_changed = dropped_ || swapped_ || forced_ || switched_on_ != Mutant::none;
+    if (!is_changed && !is_interleaved()) break_rule(words);
 }
 
 void CrashMedium::unseal(const std::byte* from, size_t length) {
@@ -290,7 +313,7 @@ void CrashMedium::fence(Site site) {
     crash_point(site);
     if (is_dropped(site)) return;
     const size_t thread = current_thread();
-    if (!has_on_its_way(thread)) ++counts_.idle_fences[site];
+    if (!has_on_its_way(thread)) note_idle(counts_.idle_fences, site, "fence");
     for (auto at = pending_.begin(); at != pending_.end();) {
         PendingLine& pending = at->second;
         const auto flushed = pending.flushed.find(thread);
@@ -314,7 +337,7 @@ Result<void> CrashMedium::sync(Site site, const std::byte* from, size_t length) 
     const uint64_t last =
         (begin + length - 1) / kPageBytes * (kPageBytes / kLineBytes) + kPageBytes / kLineBytes - 1;
     auto at = pending_.lower_bound(first);
-    if (at == pending_.end() || at->first > last) ++counts_.idle_fences[site];
+    if (at == pending_.end() || at->first > last) note_idle(counts_.idle_fences, site, "sync");
     while (at != pending_.end() && at->first <= last) {
         PendingLine& pending = at->second;
         if (!pending.written_off) settle(pending, pending.units.size(), current_thread());

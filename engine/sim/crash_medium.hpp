@@ -26,6 +26,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cinnabar/types.hpp"
@@ -126,6 +127,10 @@ class CrashMedium {
     // them until they are unsealed, or the process ends.
     void seal(const std::byte* from, size_t length);
     void unseal(const std::byte* from, size_t length);
+    // From now on each flush and fence has something to do, but for these, and no line is stored to
+    // in both ways; not of a mutant, nor with a mend that is tried, and not among threads, of which
+    // one may do what another was about to.
+    void forbid_idle_but_for(std::set<Site> may_be_idle) { may_be_idle_ = std::move(may_be_idle); }
     bool is_sealed(uint64_t line) const { return sealed_.contains(line); }
     // The first rule that was broken, in words, or nothing.
     const std::string& broken_rule() const { return broken_rule_; }
@@ -148,6 +153,9 @@ class CrashMedium {
     Lines lines_of(const std::byte* from, size_t length) const;
     bool has_on_its_way(size_t thread) const;
     void crash_point(Site site);
+    void note_idle(std::map<Site, uint64_t>& counts, Site site, const char* what);
+    void break_rule(const std::string& words);
+    void break_rule_of_the_whole(const std::string& words);
     static void settle(PendingLine& pending, size_t units, size_t thread);
     Result<void> report_write_back_error();
 
@@ -166,6 +174,7 @@ class CrashMedium {
     bool in_crash_point_ = false;
     Counts counts_;
     std::set<uint64_t> sealed_;  // line numbers
+    std::optional<std::set<Site>> may_be_idle_;
     std::string broken_rule_;
 };
 static_assert(Medium<CrashMedium>);

@@ -33,9 +33,14 @@ class Levels {
         for (const auto& [line, stores] : pending_)
             representatives_.push_back(
                 {line, stores.durable, stores.newest(), stores.representatives()});
-        const bool to_the_end = boundary() && single_lines(false) && single_lines(true) &&
-                                pairs(false) && pairs(true) && covered_pairs() && drawn();
-        explored_.stopped = !to_the_end && explored_.cut_short == 0;
+        for (const auto& [level, show_images] : {std::pair(Level::boundary, &Levels::boundary),
+                                                 std::pair(Level::one_line, &Levels::one_line),
+                                                 std::pair(Level::two_lines, &Levels::two_lines),
+                                                 std::pair(Level::random, &Levels::drawn)}) {
+            level_ = &explored_.levels[static_cast<size_t>(level)];
+            (this->*show_images)();
+            if (explored_.stopped) break;
+        }
         return explored_;
     }
 
@@ -47,21 +52,28 @@ class Levels {
         std::vector<Line> all;
     };
 
-    // False when the visitor wants no more.
+    // False when the level is to end: its budget is used up, or the visitor wants no more.
     bool show() {
-        if (!seen_.insert(image_.hash()).second) {
+        if (seen_.contains(image_.hash())) {
             ++explored_.repeated;
             return true;
         }
-        if (explored_.images == options_.images_max) {
-            explored_.cut_short = 1;
+        if (level_->shown == options_.level_images_max) {
+            cut_short();
             return false;
         }
+        seen_.insert(image_.hash());
+        ++level_->shown;
         ++explored_.images;
         explored_.sum += image_.hash();
-        const bool more = visit_();
+        explored_.stopped = !visit_();
         image_.undo();
-        return more;
+        return !explored_.stopped;
+    }
+
+    void cut_short() {
+        level_->cut_short = 1;
+        explored_.cut_short = 1;
     }
 
     const Line& background(const Choices& choices, bool newest) const {
@@ -92,6 +104,8 @@ class Levels {
         return true;
     }
 
+    bool one_line() { return single_lines(false) && single_lines(true); }
+
     bool single_lines(bool newest) {
         put_background(newest);
         for (const Choices& choices : representatives_) {
@@ -103,6 +117,8 @@ class Levels {
         }
         return true;
     }
+
+    bool two_lines() { return pairs(false) && pairs(true) && covered_pairs(); }
 
     bool pairs(bool newest) {
         if (representatives_.size() > options_.pair_lines_max) return true;
@@ -136,7 +152,10 @@ class Levels {
             lines.push_back(&choices);
             values.push_back(choices.all.size());
         }
-        if (PairCover::pairs(values) > kCoveredPairsMax) return true;
+        if (PairCover::pairs(values) > kCoveredPairsMax) {
+            cut_short();
+            return true;
+        }
         PairCover cover(std::move(values), options_.seed);
         for (auto row = cover.next(); row; row = cover.next()) {
             for (size_t at = 0; at < row->size(); ++at)
@@ -152,7 +171,6 @@ class Levels {
         std::vector<std::vector<Line>> states;
         for (const auto& [line, stores] : pending_) states.push_back(stores.states());
         for (uint64_t i = 0; i < options_.random_images; ++i) {
-            if (explored_.images == options_.images_max) return true;  // enough were drawn
             for (size_t at = 0; at < states.size(); ++at)
                 image_.put(representatives_[at].line, states[at][random() % states[at].size()]);
             if (!show()) return false;
@@ -167,6 +185,7 @@ class Levels {
     std::vector<Choices> representatives_;
     std::unordered_set<uint64_t> seen_;
     Explored explored_;
+    LevelImages* level_ = nullptr;
 };
 
 }  // namespace
@@ -187,6 +206,10 @@ void Explored::add(const Explored& other) {
     images += other.images;
     repeated += other.repeated;
     cut_short += other.cut_short;
+    for (size_t level = 0; level < kLevels; ++level) {
+        levels[level].shown += other.levels[level].shown;
+        levels[level].cut_short += other.levels[level].cut_short;
+    }
     sum += other.sum;
     stopped = stopped || other.stopped;
 }

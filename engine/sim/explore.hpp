@@ -1,5 +1,5 @@
-// Which images of a crash are tried, and how many there are that are not. Levels, in the order in
-// which they run:
+// Which images of a crash are tried, and how many there are that are not. Levels, each with a
+// budget of its own, in the order in which they run:
 //   boundary   nothing pending survives; everything does; every prefix in store order
 //   one line   every representative of each line, the others all old and then all new
 //   two lines  the same for both lines of each pair, with the others as before where few lines are
@@ -7,6 +7,7 @@
 //   random     each line in any state that the rules allow, drawn from a seed
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 
@@ -18,21 +19,32 @@ namespace cinnabar::sim {
 // More pairs of lines' contents are not covered in rows: memory and time grow with their number.
 constexpr size_t kCoveredPairsMax = 4'000'000;
 
+enum class Level : uint8_t { boundary, one_line, two_lines, random };
+constexpr size_t kLevels = 4;
+
 // Of one crash point.
 struct ExploreOptions {
     size_t pair_lines_max = 2;  // two lines: where so many or fewer are pending, each by itself
     bool cover_pairs = false;   // ... where more are, in rows; not for more pairs than below
     uint64_t random_images = 0;
-    uint64_t images_max = UINT64_MAX;
+    uint64_t level_images_max = UINT64_MAX;  // of each level
     uint64_t seed = 1;
+};
+
+// What a level came to.
+struct LevelImages {
+    uint64_t shown = 0;
+    uint64_t cut_short =
+        0;  // crash points at which it had more, or has no images for so many lines
 };
 
 // What was tried at one crash point, or at several.
 struct Explored {
     uint64_t crash_points = 0;
-    uint64_t images = 0;      // shown; of one crash point each is another one
-    uint64_t repeated = 0;    // reached again, and not shown
-    uint64_t cut_short = 0;   // crash points at which images_max came before the levels' end
+    uint64_t images = 0;     // shown; of one crash point each is another one
+    uint64_t repeated = 0;   // reached again, and not shown
+    uint64_t cut_short = 0;  // crash points at which a level was
+    std::array<LevelImages, kLevels> levels = {};
     uint64_t sum = 0;         // of the images shown: other images, another sum, in all likelihood
     bool stopped = false;     // by the visitor
     double states_log10 = 0;  // of 1 + the images that the rules allow, at all crash points

@@ -73,6 +73,10 @@ size_t current_thread() {
     return present == nullptr ? 0 : own_number;
 }
 
+bool is_interleaved() {
+    return present != nullptr;
+}
+
 void switch_point() {
     if (present == nullptr || present->standstills > 0) return;
     std::unique_lock lock(present->mutex);

@@ -19,6 +19,9 @@ void run_interleaved(uint64_t seed, const std::vector<std::function<void()>>& bo
 // The number of the calling thread in the present run; 0 outside of any.
 size_t current_thread();
 
+// Whether the caller is a thread of a run.
+bool is_interleaved();
+
 // Another thread may go on here. Nothing outside of a run.
 void switch_point();
 

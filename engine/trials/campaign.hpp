@@ -17,7 +17,7 @@ struct CampaignOptions {
     bool mutants = true;                 // the mutants are tried
     bool matrix = false;                 // ... in every scenario, and not only where it must be
     uint64_t seed = 1;                   // of the whole engine's runs; the mutants' is 1
-    uint64_t images = 0;                 // at each crash point; 0: what the levels have
+    uint64_t images = 0;                 // of each level at each crash point; 0: all that it has
     ForkOptions processes = {.at_once = 2};
     LookAtOutcomes look = {};
 };

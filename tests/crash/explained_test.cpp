@@ -251,18 +251,18 @@ TEST(Explained, ADroppedFenceIsNamedByTheStoreThatItIsFor) {
 TEST(Explained, TheSameIsLookedForAtEarlierCrashPoints) {
     struct Late {
         const char *scenario, *broken;
-        uint64_t images_max, crash_point;
+        uint64_t level_images_max, crash_point;
         const char* since;
     };
     for (const Late& late :
-         {Late{"appending", "link_flush", 1, 16, "append 1 (crash point 15)"},
-          Late{"appending", "header_a_flush", 1, 15, "append 1 (crash point 14)"},
+         {Late{"appending", "link_flush", 1, 23, "append 1 (crash point 22)"},
+          Late{"appending", "header_a_flush", 1, 22, "append 1 (crash point 21)"},
           // Nothing is left out, and nothing is earlier; inside of a recovery.
           Late{"new_space", "ceiling_fence_page", UINT64_MAX, 5,
                "before any append (crash point 5)"},
           Late{"new_space", "ceiling_fence_page", 1, 6, "before any append (crash point 5)"}}) {
         ScenarioRun run = run_of(late.scenario, late.broken);
-        run.levels.images_max = late.images_max;
+        run.levels.level_images_max = late.level_images_max;
         const Said said = said_of(run);
         EXPECT_EQ(said.outcome.at.crash_point, late.crash_point) << late.broken;
         EXPECT_TRUE(has(said.text, std::string("  since: ") + late.since + "; no earlier"))

@@ -14,7 +14,8 @@ DOCUMENT = os.path.join(ROOT, "engine/doc/CRASH.md")
 TRAPS = os.path.join(ROOT, "engine/doc/TRAPS.md")
 SUMS = ("images", "images_distinct", "images_repeated", "states_represented_log10",
         "not_tried_log10", "images_per_s", "crash_points", "crash_points_cut_short", "appends",
-        "violations")
+        "violations", "levels")
+LEVELS = ("boundary", "one_line", "two_lines", "random")
 
 
 class CrashLog(ProgramTest):
@@ -61,7 +62,13 @@ class CrashLog(ProgramTest):
 
     def test_a_budget_of_images(self):
         few = self.campaign("--scenario", "appending", "--images", 5)
-        self.assertLessEqual(few["images"], 5 * few["crash_points"])
+        self.assertEqual(few["images_max_per_level"], 5)
+        for name in LEVELS:
+            level = few["levels"][name]
+            self.assertLessEqual(level["images"], 5 * few["crash_points"])
+            self.assertGreater(level["images"], few["crash_points"] / 2)
+            self.assertEqual(level["crash_points_cut_short"] > 100, name != "random", level)
+        self.assertEqual(sum(few["levels"][name]["images"] for name in LEVELS), few["images"])
         self.assertGreater(few["crash_points_cut_short"], 100)
         drawn = [self.campaign("--scenario", "closing", "--images", 900, "--seed", seed)
                  ["scenarios"][0]["runs"][0]["images_sum"] for seed in (1, 1, 2)]

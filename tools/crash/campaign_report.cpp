@@ -1,6 +1,7 @@
 #include "campaign_report.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 
@@ -62,6 +63,26 @@ double rounded(double value) {
     return std::round(value * 100) / 100;
 }
 
+constexpr std::array<const char*, sim::kLevels> kLevelNames = {"boundary", "one_line", "two_lines",
+                                                               "random"};
+
+Json levels_json(const sim::Explored& explored) {
+    Json out;
+    for (size_t level = 0; level < sim::kLevels; ++level)
+        out[kLevelNames[level]] = {{"images", explored.levels[level].shown},
+                                   {"crash_points_cut_short", explored.levels[level].cut_short}};
+    return out;
+}
+
+std::string levels_text(const sim::Explored& explored) {
+    const auto of = [&](sim::Level level) {
+        return grouped(explored.levels[static_cast<size_t>(level)].shown);
+    };
+    return "by level: " + of(sim::Level::boundary) + " boundaries, " + of(sim::Level::one_line) +
+           " of one line, " + of(sim::Level::two_lines) + " of two, " + of(sim::Level::random) +
+           " drawn; cut short at " + count_text(explored.cut_short, "crash point") + "\n";
+}
+
 void put_sum(Json& out, const Sum& sum) {
     out["images"] = sum.explored.images;
     out["images_distinct"] = sum.images_distinct();
@@ -71,6 +92,7 @@ void put_sum(Json& out, const Sum& sum) {
     out["images_per_s"] = std::round(sum.images_per_s());
     out["crash_points"] = sum.explored.crash_points;
     out["crash_points_cut_short"] = sum.explored.cut_short;
+    out["levels"] = levels_json(sum.explored);
     out["appends"] = sum.appends;
     out["violations"] = sum.violations;
 }
@@ -184,7 +206,7 @@ Json json_of(const CampaignReport& report) {
     Json out = document();
     out["seed"] = report.seed;
     out["broken"] = report.broken.empty() ? Json() : Json(report.broken);
-    out["images_max_per_crash_point"] = report.images_max == 0 ? Json() : Json(report.images_max);
+    out["images_max_per_level"] = report.images_max == 0 ? Json() : Json(report.images_max);
     Sum all;
     out["scenarios"] = out["mutant_runs"] = Json::array();
     for (const trials::Scenario& scenario : trials::scenarios()) {
@@ -263,7 +285,8 @@ std::string text_of(const CampaignReport& report) {
                 count_text(violations(report), "violation") + "; " +
                 grouped(static_cast<uint64_t>(all.images_per_s())) +
                 " images per second and core; " +
-                format("10^%.1f not tried\n", all.explored.not_tried_log10());
+                format("10^%.1f not tried\n", all.explored.not_tried_log10()) +
+                levels_text(all.explored);
     if (!report.broken.empty() && !report.any_violation()) text += unnoticed(report);
     const uint64_t mutants = count(report, [](const CampaignRun& run) { return run.is_named(); });
     if (mutants != 0)

@@ -16,7 +16,7 @@ struct CampaignReport {
     std::vector<trials::Explained> explained;  // of each run, or empty; empty: of none
     std::string broken;                        // the engine was, so
     uint64_t seed = 1;
-    uint64_t images_max = 0;  // at each crash point; 0: what the levels have
+    uint64_t images_max = 0;  // of each level at each crash point; 0: all that it has
     double seconds = 0;
 
     bool any_violation() const;

@@ -161,8 +161,8 @@ void add_crash_log(CLI::App& program, Chosen& chosen) {
         ->check(number_from(0))
         ->type_name("S");
     app->add_option("--images", verb->images,
-                    "At most N at each crash point: first those of the levels, then drawn ones "
-                    "[those of the levels]")
+                    "At most N of each level at each crash point, and N drawn ones [all that the "
+                    "levels have, and 2]")
         ->check(number_from(1))
         ->type_name("N");
     app->add_flag("--mutants", verb->mutants,

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <set>
 
@@ -427,6 +428,64 @@ TEST_F(CrashMediumTest, CallsThatDoNothingAreCounted) {
     EXPECT_EQ(paged.counts().idle_fences, none);
     EXPECT_TRUE(paged.sync(Site::page_sync, at(0), 8));
     EXPECT_EQ(paged.counts().idle_fences, (std::map<Site, uint64_t>{{Site::page_sync, 1}}));
+}
+
+TEST_F(CrashMediumTest, WhatDoesNothingBreaksARuleWhereItIsForbidden) {
+    const auto broken = [&](const std::function<void(CrashMedium&)>& calls) {
+        CrashMedium medium = make();
+        medium.forbid_idle_but_for({Site::accept_flush, Site::accept_fence});
+        calls(medium);
+        return medium.broken_rule();
+    };
+    const auto fence_twice = [&](CrashMedium& medium) {
+        medium.store8(Site::mark_store, word(0), 1);
+        medium.flush(Site::mark_flush, at(0), 8);
+        medium.fence(Site::mark_fence);
+        medium.fence(Site::mark_fence);
+    };
+    EXPECT_EQ(broken(fence_twice), "mark_fence is a fence with nothing to do");
+    EXPECT_EQ(broken([&](CrashMedium& medium) { medium.flush(Site::link_flush, at(64), 8); }),
+              "link_flush is a flush with nothing to do");
+    EXPECT_EQ(broken([&](CrashMedium& medium) {
+                  medium.flush(Site::accept_flush, at(64), 8);
+                  medium.fence(Site::accept_fence);
+              }),
+              "");
+    EXPECT_EQ(broken([&](CrashMedium& medium) {
+                  medium.copy_nt(Site::pad_store, at(64), at(0), 64);
+                  medium.store8(Site::link_store, word(8), 1);
+              }),
+              "link_store stores to a line on which others are pending that went the other way, "
+              "past the caches or not, at byte 64");
+    CrashMedium paged = make(Domain::page);
+    paged.forbid_idle_but_for({});
+    EXPECT_TRUE(paged.sync(Site::pad_sync, at(0), 8));
+    EXPECT_EQ(paged.broken_rule(), "pad_sync is a sync with nothing to do");
+    // Excused: another thread may have done it, a mend has, a mutant is another engine.
+    EXPECT_EQ(
+        broken([&](CrashMedium& medium) { run_interleaved(1, {[&] { fence_twice(medium); }}); }),
+        "");
+    EXPECT_EQ(broken([&](CrashMedium& medium) {
+                  medium.force_behind(Site::mark_store);
+                  medium.store8(Site::mark_store, word(0), 1);
+                  medium.flush(Site::mark_flush, at(0), 8);
+              }),
+              "");
+    EXPECT_EQ(broken([&](CrashMedium& medium) {
+                  medium.swap_kind(Site::forced_frame_store);
+                  medium.flush(Site::forced_frame_flush, at(0), 8);
+              }),
+              "");
+    EXPECT_EQ(broken([&](CrashMedium& medium) {
+                  medium.drop(Site::mark_flush);
+                  medium.store8(Site::mark_store, word(0), 1);
+                  medium.flush(Site::mark_flush, at(0), 8);
+                  medium.fence(Site::mark_fence);
+              }),
+              "");
+    CrashMedium::switch_on(Mutant::early_acknowledgement);
+    EXPECT_EQ(broken(fence_twice), "");
+    CrashMedium::switch_on(Mutant::none);
 }
 
 TEST_F(CrashMediumTest, AVisitorMayStop) {

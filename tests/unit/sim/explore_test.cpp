@@ -150,14 +150,16 @@ TEST_F(ExploreTest, BoundariesAreEveryPrefixInStoreOrder) {
         expected.back()[5] = five;
         expected.back()[7] = seven;
     }
-    run({.images_max = prefixes.size()});
-    EXPECT_EQ(in_order_, expected);
+    const uint64_t boundaries = run().levels[static_cast<size_t>(Level::boundary)].shown;
+    ASSERT_EQ(boundaries, prefixes.size());
     // The next one is of another level.
-    run({.images_max = prefixes.size() + 1});
+    in_order_.resize(prefixes.size() + 1);
     const Line torn = {0, 0, 0, 2};
     EXPECT_EQ(in_order_.back()[2], torn);
     EXPECT_EQ(in_order_.back()[5], Line{});
     EXPECT_EQ(in_order_.back()[7], Line{});
+    in_order_.pop_back();
+    EXPECT_EQ(in_order_, expected);
 }
 
 TEST_F(ExploreTest, PairsFindWhatSingleLinesMiss) {
@@ -226,21 +228,44 @@ TEST(Explore, TooManyPairsAreNotCovered) {
         put_line(live, line, lines[line].newest());
     }
     const auto images = [&](bool cover) {
-        return explore(live, lines, image, {.cover_pairs = cover}, [] { return true; }).images;
+        return explore(live, lines, image, {.cover_pairs = cover}, [] { return true; });
     };
-    EXPECT_EQ(images(true), images(false));
+    EXPECT_EQ(images(true).images, images(false).images);
+    EXPECT_EQ(images(true).levels[static_cast<size_t>(Level::two_lines)].cut_short, 1u);
+    EXPECT_EQ(images(false).cut_short, 0u);
 }
 
-TEST_F(ExploreTest, ABudgetCutsTheLevelsShortAndSaysSo) {
+TEST_F(ExploreTest, ABudgetCutsEachLevelShortAndSaysSo) {
     for (uint64_t line = 0; line < 4; ++line) store(line, bag_store(0xFF, line + 1));
-    const Explored all = run();
+    const auto of_levels = [](const Explored& explored, auto member) {
+        std::vector<uint64_t> counts;
+        for (const LevelImages& level : explored.levels) counts.push_back(level.*member);
+        return counts;
+    };
+    using Counts = std::vector<uint64_t>;
+    const auto options = [](uint64_t images) {
+        return ExploreOptions{.cover_pairs = true, .random_images = 7, .level_images_max = images};
+    };
+    const Explored all = run(options(UINT64_MAX));
+    EXPECT_EQ(of_levels(all, &LevelImages::cut_short), Counts({0, 0, 0, 0}));
     EXPECT_EQ(all.cut_short, 0u);
-    const Explored some = run({.images_max = 10});
-    EXPECT_EQ(some.images, 10u);
-    EXPECT_EQ(some.cut_short, 1u);
+    const Counts shown = of_levels(all, &LevelImages::shown);
+    EXPECT_EQ(shown[0] + shown[1] + shown[2] + shown[3], all.images);
+    EXPECT_EQ(shown[0], 5u);
+    EXPECT_EQ(shown[3], 7u);
+    ASSERT_GT(shown[1], 10u);
+    ASSERT_GT(shown[2], shown[1]);
+    const Explored some = run(options(10));
+    EXPECT_EQ(of_levels(some, &LevelImages::shown), Counts({5, 10, 10, 7}));
+    EXPECT_EQ(of_levels(some, &LevelImages::cut_short), Counts({0, 1, 1, 0}));
+    EXPECT_EQ(some.cut_short, 1u) << "a crash point, however many levels";
     EXPECT_FALSE(some.stopped);
-    const Explored exact = run({.images_max = all.images});
-    EXPECT_EQ(exact.images, all.images);
+    Explored sum = some;
+    sum.add(some);
+    EXPECT_EQ(of_levels(sum, &LevelImages::shown), Counts({10, 20, 20, 14}));
+    EXPECT_EQ(of_levels(sum, &LevelImages::cut_short), Counts({0, 2, 2, 0}));
+    const Explored exact = run(options(shown[2]));
+    EXPECT_EQ(of_levels(exact, &LevelImages::shown), shown);
     EXPECT_EQ(exact.cut_short, 0u);
 }
 
