@@ -108,35 +108,29 @@ std::string check_structure(const SimPool& pool) {
     return "";
 }
 
-namespace {
-
-// Whatever a crash left: of each stream one tail is erased, each segment is accepted or renewed
-// once, and in the page domain each page is stored to once.
-std::string check_work(const pool::Space& space, const Life& life) {
+std::string check_work(const pool::Space& space, const Life::Work& work,
+                       std::span<const StreamReport> streams) {
     const uint64_t segments = space.segments.size();
     const uint64_t tail_lines = (space.segment_bytes - format::kFramesOffset) / format::kLineBytes;
     const uint64_t pages = segments * (1 + space.segment_bytes / format::kPageBytes);
-    const auto& [stores, fences] = life.work_of_open();
+    const auto& [stores, fences] = work;
     uint64_t flushed = 0;
-    for (const StreamReport& stream : life.report().streams) {
+    for (const StreamReport& stream : streams) {
         flushed += stream.bytes_flushed;
         if (stream.lines_erased > tail_lines) return "recovery erases more than one tail";
     }
-    const uint64_t streams = life.report().streams.size();
     if (fences > 8 + 3 * segments) return "recovery fences " + std::to_string(fences) + " times";
-    if (stores > streams * tail_lines + pages + 8 + 3 * segments)
+    if (stores > streams.size() * tail_lines + pages + 8 + 3 * segments)
         return "recovery stores " + std::to_string(stores) + " times";
     if (flushed > segments * space.segment_bytes) return "recovery flushes more than there is";
     return "";
 }
 
-}  // namespace
-
 std::string recover(const SimPool& crashed, Life& life) {
     if (std::string wrong = check_structure(crashed); !wrong.empty()) return wrong;
     if (auto opened = life.open(); !opened)
         return "open: " + std::string(name_of(opened.error().code)) + ": " + opened.error().message;
-    return check_work(crashed.space(), life);
+    return check_work(crashed.space(), life.work_of_open(), life.report().streams);
 }
 
 std::string recover_and_compare(const SimPool& crashed, Life& life, const History& history) {

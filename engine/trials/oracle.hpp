@@ -22,6 +22,12 @@ std::string deliver(Life& life, History& history);
 // Of the segments of every image, whatever was appended.
 std::string check_structure(const SimPool& pool);
 
+// Of a pool, and what recovery did to it: more than any crash calls for is wrong. Of each stream
+// one tail is erased, each segment is accepted or renewed once, and in the page domain each page is
+// stored to once.
+std::string check_work(const pool::Space& space, const Life::Work& work,
+                       std::span<const StreamReport> streams);
+
 // Recovers `crashed`, what a crash left, by `life`.
 std::string recover(const SimPool& crashed, Life& life);
 

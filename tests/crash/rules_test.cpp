@@ -49,6 +49,25 @@ INSTANTIATE_TEST_SUITE_P(Domains, Rules,
                                     (std::get<1>(of.param) ? "_cached" : "");
                          });
 
+// The bounds of recovery's work, each met and each passed by one.
+TEST(Rules, RecoveryDoesNoMoreThanItsBounds) {
+    const OneStream setup({}, {.segment_bytes = 4096, .segments = 4});
+    const pool::Space& space = setup.pool.space();
+    constexpr uint64_t kTailLines = (4096 - 512) / 64, kStores = 2 * kTailLines + 4 * 2 + 8 + 3 * 4;
+    const auto wrong = [&](const Life::Work& work, uint64_t lines_erased, uint64_t flushed) {
+        std::vector<StreamReport> streams(2);
+        streams[0].bytes_flushed = flushed;
+        streams[1].lines_erased = lines_erased;
+        return trials::check_work(space, work, streams);
+    };
+    const Life::Work most{.stores = kStores, .fences = 8 + 3 * 4};
+    EXPECT_EQ(wrong(most, kTailLines, 4 * 4096), "");
+    EXPECT_EQ(wrong(most, kTailLines + 1, 0), "recovery erases more than one tail");
+    EXPECT_EQ(wrong(most, 0, 4 * 4096 + 1), "recovery flushes more than there is");
+    EXPECT_EQ(wrong({.stores = kStores + 1}, 0, 0), "recovery stores 141 times");
+    EXPECT_EQ(wrong({.fences = 21}, 0, 0), "recovery fences 21 times");
+}
+
 // They notice an acknowledgement that comes too early before any image is looked at.
 TEST(Rules, NoticeWhatIsAcknowledgedAndPending) {
     for (const Site site : {Site::forced_fence, Site::forced_frame_flush}) {
