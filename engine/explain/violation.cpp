@@ -116,7 +116,11 @@ void note_file(const Result<void>& written, const std::string& path,
         violation.*file = path;
         return;
     }
-    violation.not_written += (violation.not_written.empty() ? "" : "; ") + written.error().message;
+    note(written.error().message, violation);
+}
+
+void note(const std::string& not_written, crash::Violation& violation) {
+    violation.not_written += (violation.not_written.empty() ? "" : "; ") + not_written;
 }
 
 std::string json_string(const std::string& text) {

@@ -215,7 +215,7 @@ struct Options {
     // Where set, a folder that is there: a page for the browser of each violation lies in it then
     // ("violation-N.html"). The run remembers all that the workload does, in memory, and recovers
     // the image once more for each line that the page shows, to see whether the outcome depends on
-    // it.
+    // it: for one page so long as three recoveries may take.
     std::string page_folder = {};
 };
 
@@ -261,7 +261,8 @@ struct Violation {
     // What a run came to in which a flush and a fence followed the first of them.
     std::string fix;
     // Where a folder for them is set: the file of the smallest image, and of the page. A file that
-    // cannot be written is not named, and why stands below.
+    // cannot be written is not named, and why stands below; so does what the page does not say
+    // because recovery took too long.
     std::string image_file;
     std::string page_file;
     std::string not_written;
