@@ -132,7 +132,7 @@ namespace {
 // else?
 void ask_of_lines(std::vector<uint64_t> lines, const Failure& failure, Finding& finding) {
     using Clock = std::chrono::steady_clock;
-    std::ranges::stable_partition(lines, [&](uint64_t line) {
+    std::stable_partition(lines.begin(), lines.end(), [&](uint64_t line) {
         return finding.lost.contains(line) || finding.survived.contains(line);
     });
     const auto until = Clock::now() + failure.page_time_max;

@@ -14,7 +14,10 @@
 
 namespace {
 
+using cinnabar::sim::Access;
 using cinnabar::sim::load;
+using cinnabar::sim::may_touch;
+using cinnabar::sim::report;
 using cinnabar::sim::store;
 
 // --- atomic operations ---------------------------------------------------------------------------
@@ -183,7 +186,6 @@ void __tsan_atomic_signal_fence(int) {
 // --- base/crc32c.cpp -----------------------------------------------------------------------------
 
 void cinnabar_before_checksum(const void* bytes, size_t length) {
-    using namespace cinnabar::sim;
     if (may_touch(bytes, length)) [[unlikely]]
         report(Access::checksum, bytes, length, CNB_HOOK_BEHIND);
 }

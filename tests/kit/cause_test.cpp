@@ -92,13 +92,13 @@ TEST(Cause, OfARecoveryThatHangsIsToldOnce) {
         for (volatile uint64_t left = book.count; left != 0;) continue;
         return std::string();
     };
-    const crash::Options options{.recovery_time_max = std::chrono::milliseconds(100),
-                                 .violations_max = 8};
+    const crash::Options options{.recovery_time_max = std::chrono::milliseconds(300),
+                                 .violations_max = 5};
     const auto report = crash::run(region, test, options).value();
     ASSERT_EQ(report.violations.size(), 1u) << report.text();
     EXPECT_EQ(report.violations[0].kind, crash::ViolationKind::hung);
-    EXPECT_GE(report.violations[0].images, 8u);
-    EXPECT_GE(report.violations[0].crash_points, 3u);
+    EXPECT_GE(report.violations[0].images, 5u);
+    EXPECT_GE(report.violations[0].crash_points, 2u);
 }
 
 // The ready oracles quote a record, which is another one each time.

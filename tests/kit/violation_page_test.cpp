@@ -96,7 +96,7 @@ TEST(ViolationPage, ARecoveryThatBelievesWhatItReadsDoesNotTakeForever) {
         return std::string(is_half ? "half" : "");
     };
     test.check = as_digested;
-    const crash::Options options{.recovery_time_max = std::chrono::milliseconds(100),
+    const crash::Options options{.recovery_time_max = std::chrono::milliseconds(300),
                                  .violations_max = 1,
                                  .fixes_max = 0,
                                  .page_folder = folder.path()};
@@ -125,7 +125,7 @@ TEST(ViolationPage, OfARecoveryThatHangsNoLineIsAsked) {
         if (*reinterpret_cast<const uint64_t*>(image.data()) != 0) hang();
         return std::string();
     };
-    const crash::Options options{.recovery_time_max = std::chrono::milliseconds(100),
+    const crash::Options options{.recovery_time_max = std::chrono::milliseconds(300),
                                  .violations_max = 1,
                                  .page_folder = folder.path()};
     const auto report = crash::run(region, test, options).value();
