@@ -30,8 +30,10 @@ CNB_HOOK_INLINE size_t length_before(unsigned char last, const void* from, size_
     return length;
 }
 
+// One that begins and ends outside of the region is nobody's to decide.
 CNB_HOOK_INLINE size_t length_of(const char* text, size_t most = SIZE_MAX) {
-    return length_before(0, text, most);
+    const size_t length = strnlen(text, most);
+    return may_touch(text, length + 1) ? length_before(0, text, most) : length;
 }
 
 // Puts so much of a text to `to`, with a zero behind it; gives where that stands.

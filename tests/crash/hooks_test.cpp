@@ -417,6 +417,25 @@ TEST(Hooks, AppendingToATextLoadsIt) {
     EXPECT_EQ(recorder.stores, std::vector<Recorder::Range>({{kAt + 2, 3}}));
 }
 
+// Whether a text that begins ahead of the region ends there is the region's to say.
+TEST(Hooks, ATextThatReachesIntoTheRegionIsLoadedThere) {
+    const auto region = std::make_unique<Region>();
+    std::byte* const begin = region->bytes().data();
+    std::memset(begin - 2, 'a', 4);
+    std::array<char, 8> out;
+    {
+        Recorder recorder(region->bytes());
+        std::strcpy(out.data(), as<char>(begin - 2));
+        EXPECT_EQ(recorder.loads, std::vector<Recorder::Range>({{0, 1}, {1, 1}, {2, 1}}));
+    }
+    *begin = std::byte{0};
+    Recorder recorder(region->bytes());
+    std::strcpy(out.data(), as<char>(begin - 2));
+    EXPECT_EQ(recorder.loads, std::vector<Recorder::Range>({{0, 1}}));
+    std::strncpy(out.data(), as<char>(begin - 2), 2);
+    EXPECT_EQ(recorder.loads.size(), 1u);
+}
+
 // The operations still do what they are for.
 template <class T>
 void check_atomic() {
