@@ -132,7 +132,7 @@ class Run {
     std::string begun_by_now() const;
     using Store = explain::Finding::Store;
     explain::Lines standing() const;
-    explain::Finding explain(Violation& violation);
+    explain::Failure failure_of(ViolationKind kind);
     std::string must_not_precede(const Store& lost);
     std::optional<Store> survivor_of(const Store& lost) const;
     std::optional<std::string> broken_promise();

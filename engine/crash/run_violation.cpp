@@ -15,6 +15,10 @@ namespace cinnabar::crash {
 
 namespace {
 
+// To ask of the lines of a page.
+constexpr int kRecoveriesForAPage = 3;
+constexpr std::chrono::milliseconds kLongestRecovery = std::chrono::hours(24);
+
 bool is_reducible(ViolationKind kind) {
     return kind != ViolationKind::hung && kind != ViolationKind::not_deterministic;
 }
@@ -52,7 +56,9 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
     violation.since =
         explain::since_text(number_, begun_by_now(), !earlier_ && explored_.not_tried_log10() == 0);
     const explain::Lines shown = standing();
-    explain::Finding finding = explain(violation);
+    const explain::Failure failure = failure_of(violation.kind);
+    explain::Finding finding = explain::explain(failure, violation);
+    if (!finding.lost_store && finding.surviving_store) too_early_ = finding.surviving_store;
     const auto same = std::ranges::find_if(report_.violations, [&](const Violation& other) {
         return other.replay == violation.replay || explain::is_same_cause(other, violation);
     });
@@ -63,6 +69,7 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
         if (std::ranges::none_of(known_, is_here)) ++same->crash_points;  // not at this one
         known->second = number;
     } else {
+        if (trace_) keep_for_page(finding, failure, *trace_, violation);
         report_.violations.push_back(std::move(violation));
         findings_[report_.violations.size() - 1] = std::move(finding);
         keep_image();
@@ -79,31 +86,28 @@ explain::Lines Run::standing() const {
     return lines;
 }
 
-explain::Finding Run::explain(Violation& violation) {
-    const ViolationKind kind = violation.kind;
+// Of an image that fails so, and of others at the same crash point.
+explain::Failure Run::failure_of(ViolationKind kind) {
     const bool check = kind == ViolationKind::not_idempotent;
-    const explain::Failure failure{
-        .pending = recorder_->medium().pending(),
-        .image = *image_,
-        .wrong =
-            [&] {
-                const Verdict verdict = judge(check);
-                return verdict.kind == kind ? verdict.what : std::string();
-            },
-        .outcome =
-            [&] {
-                const Verdict verdict = judge(check);
-                return verdict.what + "\n" + verdict.digest;
-            },
-        .tries_max = is_reducible(kind) ? options_.reduction_images_max : 0,
-        .name = [this](Site place) { return recorder_->text_of(place); },
-        .workload = recorder_->shape(),
-        .until = [this](const Store& lost) { return must_not_precede(lost); },
-        .promise = [this] { return broken_promise().value_or(""); }};
-    explain::Finding finding = explain::explain(failure, violation);
-    if (!finding.lost_store && finding.surviving_store) too_early_ = finding.surviving_store;
-    if (trace_) keep_for_page(finding, failure, *trace_);
-    return finding;
+    return {.pending = recorder_->medium().pending(),
+            .image = *image_,
+            .wrong =
+                [this, kind, check] {
+                    const Verdict verdict = judge(check);
+                    return verdict.kind == kind ? verdict.what : std::string();
+                },
+            .outcome =
+                [this, check] {
+                    const Verdict verdict = judge(check);
+                    return verdict.what + "\n" + verdict.digest;
+                },
+            .tries_max = is_reducible(kind) ? options_.reduction_images_max : 0,
+            .page_time_max =
+                kRecoveriesForAPage * std::min(options_.recovery_time_max, kLongestRecovery),
+            .name = [this](Site place) { return recorder_->text_of(place); },
+            .workload = recorder_->shape(),
+            .until = [this](const Store& lost) { return must_not_precede(lost); },
+            .promise = [this] { return broken_promise().value_or(""); }};
 }
 
 // What has to come after a store that is lost, where no store that survives beside it says it.

@@ -1,6 +1,7 @@
 #include "explain/explain.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 #include "explain/page.hpp"
 #include "explain/reduce.hpp"
@@ -125,7 +126,32 @@ Finding explain(const Failure& failure, crash::Violation& violation) {
     return finding;
 }
 
-void keep_for_page(Finding& finding, const Failure& failure, const sim::Trace& trace) {
+namespace {
+
+// Of each line, and first of those that are to blame: inverted, does recovery come to something
+// else?
+void ask_of_lines(std::vector<uint64_t> lines, const Failure& failure, Finding& finding) {
+    using Clock = std::chrono::steady_clock;
+    std::stable_partition(lines.begin(), lines.end(), [&](uint64_t line) {
+        return finding.lost.contains(line) || finding.survived.contains(line);
+    });
+    const auto until = Clock::now() + failure.page_time_max;
+    const std::string outcome = failure.outcome();
+    for (const uint64_t line : lines) {
+        if (Clock::now() > until) return;
+        const sim::Line value = failure.image.line(line);
+        sim::Line inverted = value;
+        for (uint64_t& word : inverted) word = ~word;
+        failure.image.put(line, inverted);
+        finding.depends[line] = failure.outcome() != outcome;
+        failure.image.put(line, value);
+    }
+}
+
+}  // namespace
+
+void keep_for_page(Finding& finding, const Failure& failure, const sim::Trace& trace,
+                   crash::Violation& violation) {
     constexpr size_t lines_max = 40;
     finding.events = trace.events.size();
     const auto keep = [&](uint64_t line) {
@@ -136,16 +162,21 @@ void keep_for_page(Finding& finding, const Failure& failure, const sim::Trace& t
     for (const auto& [line, value] : finding.lost) keep(line);
     for (const auto& [line, value] : finding.survived) keep(line);
     for (const auto& [line, stores] : failure.pending) keep(line);
-    if (failure.tries_max == 0) return;
-    const std::string outcome = failure.outcome();
-    for (const uint64_t line : lanes_of(finding, trace)) {
-        const sim::Line value = failure.image.line(line);
-        sim::Line inverted = value;
-        for (uint64_t& word : inverted) word = ~word;
-        failure.image.put(line, inverted);
-        if (failure.outcome() != outcome) finding.deciding.insert(line);
-        failure.image.put(line, value);
+    const std::vector<uint64_t> lanes = lanes_of(finding, trace);
+    if (failure.tries_max == 0) {
+        finding.not_asked =
+            "on which lines the outcome depends: a recovery that does not end, or is not "
+            "deterministic, is not asked";
+        return;
     }
+    ask_of_lines(lanes, failure, finding);
+    if (finding.depends.size() == lanes.size()) return;
+    finding.not_asked = "of " + std::to_string(lanes.size() - finding.depends.size()) + " of " +
+                        count_text(lanes.size(), "line") +
+                        " whether the outcome depends on them: recovery, which is asked of each, "
+                        "took longer than " +
+                        std::to_string(failure.page_time_max.count()) + " ms";
+    note("left open on the page: " + finding.not_asked, violation);
 }
 
 void compare(const Trail& first, const Trail& again, Tried& tried) {

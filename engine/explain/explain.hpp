@@ -2,6 +2,7 @@
 // blame, in which order they would have to be durable, and the line that names the image.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -28,6 +29,7 @@ struct Failure {
     // What recovery comes to with the image as it stands then, whatever that is.
     std::function<std::string()> outcome;
     uint64_t tries_max = 0;  // in each direction; 0: it is taken as it was found
+    std::chrono::milliseconds page_time_max{0};  // for all that keep_for_page asks
     Names name;
     uint32_t workload = 0;
     // What must not come before a store that is lost, where no store that survives says it.
@@ -41,9 +43,12 @@ struct Failure {
 // known. The image then stands at the one that the replay line names.
 Finding explain(const Failure& failure, crash::Violation& violation);
 
-// What the page of a finding shows, before the crash point is left. Of an image that was reduced
-// also on which lines the outcome depends: recovery runs once more for each lane of the page.
-void keep_for_page(Finding& finding, const Failure& failure, const sim::Trace& trace);
+// What the page of a finding shows, before the crash point is left; the image stands where explain
+// has left it. Where it was reduced also on which lines the outcome depends: recovery runs once
+// more for each lane of the page, while there is time. Of lanes for which there was none the
+// violation says how many.
+void keep_for_page(Finding& finding, const Failure& failure, const sim::Trace& trace,
+                   crash::Violation& violation);
 
 // What a workload had stored by each of its crash points, those of a fix not counted: a sum of the
 // calls and of the lines to which they stored, and one of what they stored there.

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -48,8 +49,11 @@ struct Finding {
     size_t events = 0;  // of the trace
     sim::PendingLines pending;
     Lines image;
-    // Of the lanes: with every bit of the line inverted, recovery comes to something else.
-    std::set<uint64_t> deciding;
+    // By the line of a lane: with every bit of it inverted, recovery comes to something else. Of
+    // lanes that are missing this was not asked: "of 3 of 12 lines whether the outcome
+    // depends on them: " and why.
+    std::map<uint64_t, bool> depends;
+    std::string not_asked;
 };
 
 // Of `lost` the store that was made first, and of `survived` the one that was made last: if the

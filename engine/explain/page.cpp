@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "explain/image_file.hpp"
+#include "explain/violation.hpp"
 
 namespace cinnabar::explain {
 
@@ -47,6 +48,7 @@ svg text.small { fill: var(--faint); font-size: 10px; }
 .durable, .kept { fill: var(--durable); } .untouched { fill: none; stroke: var(--clean); }
 .lost { fill: none; stroke: var(--crash); stroke-width: 2; }
 .store { fill: var(--page); stroke: var(--ink); stroke-width: 1.5; }
+.same { fill: var(--page); stroke: var(--faint); } svg text.unknown { fill: var(--faint); }
 .flush, .deciding { fill: var(--ink); } .fence { stroke: var(--ink); stroke-width: 1.5; }
 .crash { stroke: var(--crash); stroke-width: 4; stroke-dasharray: 9 3; }
 svg text.crashed { fill: var(--crash); font-weight: 700; }
@@ -219,7 +221,7 @@ class Picture {
     std::string bars(size_t lane) const {
         std::string out =
             "<g class=\"lane\"><text x=\"0\" y=\"" + text_of(y_of(lane) + kLaneHeight / 2 + 4) +
-            "\">" + offset_text(lanes_[lane]) + "</text>" + blame(lane) + decides(lane) + "\n";
+            "\">" + offset_text(lanes_[lane]) + "</text>" + blame(lane) + depends(lane) + "\n";
         auto state = LineState::clean;
         int from = kLeft;
         for (size_t i = 0, next = 0; i < finding_.events; ++i) {
@@ -247,11 +249,18 @@ class Picture {
                "</text>";
     }
 
-    std::string decides(size_t lane) const {
-        if (!finding_.deciding.contains(lanes_[lane])) return "";
-        return "<path class=\"deciding\" d=\"M" + text_of(kLeft - kDiamond) + " " +
-               text_of(y_of(lane) + kLaneHeight / 2) + "l5 -5l5 5l-5 5z\">" +
-               title("inverted, recovery comes to something else") + "</path>";
+    // Whether the outcome depends on the line.
+    std::string depends(size_t lane) const {
+        const int x = kLeft - kDiamond, y = y_of(lane) + kLaneHeight / 2;
+        const auto known = finding_.depends.find(lanes_[lane]);
+        if (known == finding_.depends.end())
+            return "<text class=\"unknown\"" + at({{"x", x + 2}, {"y", y + 4}}) + ">?" +
+                   title("not known: recovery was not asked of this line") + "</text>";
+        return std::string("<path class=\"") + (known->second ? "deciding" : "same") + "\" d=\"M" +
+               text_of(x) + " " + text_of(y) + "l5 -5l5 5l-5 5z\">" +
+               title(known->second ? "inverted, recovery comes to something else"
+                                   : "inverted, recovery comes to the same") +
+               "</path>";
     }
 
     static bool changes(const sim::PendingLine& pending, size_t word) {
@@ -408,6 +417,10 @@ std::string legend() {
     item("<path class=\"deciding\" d=\"M8 8l5 -5l5 5l-5 5z\"/>",
          "the outcome depends on the line: with all its bits inverted recovery comes to something "
          "else");
+    item("<path class=\"same\" d=\"M8 8l5 -5l5 5l-5 5z\"/>",
+         "it does not: recovery comes to the same, and has not read the line or does not go by it");
+    item("<text class=\"unknown\" x=\"10\" y=\"12\">?</text>",
+         "whether it does is not known: recovery was not asked");
     return out + "</ul>\n";
 }
 
@@ -444,14 +457,20 @@ std::string page_of(const crash::Violation& violation, const Finding& finding,
            escaped(violation.where) + ". Point at anything to see the call and the values.";
     if (picture.left_out() > 0)
         out += " " + std::to_string(picture.left_out()) + " earlier calls are not shown.";
+    if (!finding.not_asked.empty())
+        out += "</p>\n<p class=\"open\">Left open: " + escaped(finding.not_asked) + ".";
     out += "</p>\n<div class=\"time\">\n" + picture.svg() + "</div>\n" + legend() + "<dl>\n";
     out += row("Kind", std::string(crash::name_of(violation.kind)));
     out += row("Crash at", violation.where);
+    out += row("Since", violation.since);
     out += row("Lost", violation.lost.empty() ? "nothing" : violation.lost);
     out += row("Survived", violation.survived.empty() ? "nothing" : violation.survived);
     out += row("Order", violation.order);
     out += row("Tried", violation.fix);
-    out += row("Images", "tried that come to this: " + std::to_string(violation.images));
+    out += row("Images", "tried that come to this: " + std::to_string(violation.images) +
+                             (violation.crash_points > 1
+                                  ? ", at " + count_text(violation.crash_points, "crash point")
+                                  : ""));
     out += row("Replay", violation.replay, true);
     return out + "</dl>\n</body></html>\n";
 }

@@ -1,6 +1,7 @@
 #include "explain/violation.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <vector>
 
@@ -48,9 +49,25 @@ std::string without_numbers(const std::string& text, const std::vector<std::stri
     return out;
 }
 
-}  // namespace
+// Without what stands in quotes, which are data. An apostrophe inside of a word is none.
+std::string without_quoted(const std::string& text) {
+    const auto is_letter = [&](size_t at) {
+        return at < text.size() && std::isalnum(static_cast<unsigned char>(text[at])) != 0;
+    };
+    std::string out;
+    for (size_t at = 0; at < text.size(); ++at) {
+        out += text[at];
+        if (text[at] != '\'' || (at > 0 && is_letter(at - 1))) continue;
+        size_t end = text.find('\'', at + 1);
+        while (end != text.npos && is_letter(end + 1)) end = text.find('\'', end + 1);
+        if (end != text.npos) at = end;
+    }
+    return out;
+}
 
-namespace {
+std::string words_of(const crash::Violation& violation) {
+    return without_numbers(without_quoted(violation.what), {""});
+}
 
 // Others fit any failure of their call: the words must say what failed.
 bool names_two_calls(const std::string& order) {
@@ -65,18 +82,17 @@ bool is_same_cause(const crash::Violation& one, const crash::Violation& other) {
     const auto is_inside = [](const crash::Violation& violation) {
         return violation.recovery_crash_point != 0;
     };
-    if (one.kind != other.kind || one.order.empty() || is_inside(one) != is_inside(other))
-        return false;
+    if (one.kind != other.kind || is_inside(one) != is_inside(other)) return false;
+    // No calls are known of it, and nothing else that tells one hang from another.
+    if (one.kind == crash::ViolationKind::hung) return words_of(one) == words_of(other);
+    if (one.order.empty()) return false;
     if (one.order == other.order && names_two_calls(one.order)) return true;
     // Other numbers in an order are parts of the calls' names.
     const auto calls = [](const crash::Violation& violation) {
         return without_numbers(without_line(violation.order),
                                {" offset ", "(offset ", " operation "});
     };
-    const auto words = [](const crash::Violation& violation) {
-        return without_numbers(violation.what, {""});
-    };
-    return calls(one) == calls(other) && words(one) == words(other);
+    return calls(one) == calls(other) && words_of(one) == words_of(other);
 }
 
 std::string count_text(uint64_t n, const char* what) {
@@ -116,7 +132,11 @@ void note_file(const Result<void>& written, const std::string& path,
         violation.*file = path;
         return;
     }
-    violation.not_written += (violation.not_written.empty() ? "" : "; ") + written.error().message;
+    note(written.error().message, violation);
+}
+
+void note(const std::string& not_written, crash::Violation& violation) {
+    violation.not_written += (violation.not_written.empty() ? "" : "; ") + not_written;
 }
 
 std::string json_string(const std::string& text) {

@@ -16,8 +16,12 @@ std::string details_of(const crash::Violation& violation);
 void note_file(const Result<void>& written, const std::string& path,
                std::string crash::Violation::*file, crash::Violation& violation);
 
+// Something else that a file does not have, and why.
+void note(const std::string& not_written, crash::Violation& violation);
+
 // Whether they are one cause, seen twice: of the same kind, by the same two calls, and where those
-// stored elsewhere, in words that differ in numbers alone.
+// stored elsewhere, in words that differ alone in numbers and in what they quote. Of recoveries
+// that hang there are the words alone.
 bool is_same_cause(const crash::Violation& one, const crash::Violation& other);
 
 // What a digest holds need not be UTF-8, as JSON must be: every byte that is not ASCII is escaped,

@@ -1,12 +1,11 @@
 // What hooked code calls (hooks.hpp): every entry point that gcc 12 and clang 14 emit for
-// -fsanitize=thread, the copies of hooked_calls.hpp, and the announcement of base/crc32c.cpp.
-// Linked into hooked programs alone, and plain itself.
+// -fsanitize=thread, and the announcement of base/crc32c.cpp; functions of the C library stand in
+// hooked_calls.cpp. Linked into hooked programs alone, and plain itself.
 //
 // An access outside the watched region costs the call, a subtraction and a comparison. Atomic
 // operations are sequentially consistent, which is at least what any of them asks for.
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "sim/hook_state.hpp"
 
@@ -16,44 +15,10 @@
 namespace {
 
 using cinnabar::sim::Access;
-using cinnabar::sim::near_watched;
+using cinnabar::sim::load;
+using cinnabar::sim::may_touch;
 using cinnabar::sim::report;
-using cinnabar::sim::watched_range;
-
-// Where the entry point returns to: into the code that makes the access. So whatever stands between
-// the two is put into the entry point.
-#define BEHIND __builtin_return_address(0)
-#define INLINE [[gnu::always_inline]] inline
-
-// The same for any length.
-inline bool may_touch(const void* at, size_t length) {
-    const uintptr_t from = reinterpret_cast<uintptr_t>(at);
-    return from - watched_range.first < watched_range.span || watched_range.first - from < length;
-}
-
-INLINE void load(const void* at, size_t length) {
-    if (may_touch(at, length)) [[unlikely]]
-        report(Access::load, at, length, BEHIND);
-}
-
-INLINE void store(const void* at, size_t length) {
-    if (may_touch(at, length)) [[unlikely]]
-        report(Access::store, at, length, BEHIND);
-}
-
-template <size_t kSize>
-INLINE void load(const void* at) {
-    static_assert(kSize <= cinnabar::sim::kWidestAccess);
-    if (near_watched(at)) [[unlikely]]
-        report(Access::load, at, kSize, BEHIND);
-}
-
-template <size_t kSize>
-INLINE void store(const void* at) {
-    static_assert(kSize <= cinnabar::sim::kWidestAccess);
-    if (near_watched(at)) [[unlikely]]
-        report(Access::store, at, kSize, BEHIND);
-}
+using cinnabar::sim::store;
 
 // --- atomic operations ---------------------------------------------------------------------------
 
@@ -73,7 +38,7 @@ __attribute__((target("cx16"))) inline Word128 swap_if(volatile Word128* at, Wor
 }
 
 template <class T>
-INLINE T atomic_load(const volatile T* at) {
+CNB_HOOK_INLINE T atomic_load(const volatile T* at) {
     load<sizeof(T)>(const_cast<const T*>(at));
     if constexpr (sizeof(T) <= sizeof(uint64_t))
         return __atomic_load_n(at, __ATOMIC_SEQ_CST);
@@ -83,7 +48,7 @@ INLINE T atomic_load(const volatile T* at) {
 
 // The operations that depend on what stands there, and give it.
 template <class T, class Next>
-INLINE T atomic_update(volatile T* at, Next next) {
+CNB_HOOK_INLINE T atomic_update(volatile T* at, Next next) {
     load<sizeof(T)>(const_cast<const T*>(at));
     store<sizeof(T)>(const_cast<const T*>(at));
     for (T guess = 0;;) {
@@ -94,7 +59,7 @@ INLINE T atomic_update(volatile T* at, Next next) {
 }
 
 template <class T>
-INLINE void atomic_store(volatile T* at, T value) {
+CNB_HOOK_INLINE void atomic_store(volatile T* at, T value) {
     store<sizeof(T)>(const_cast<const T*>(at));
     if constexpr (sizeof(T) <= sizeof(uint64_t)) {
         __atomic_store_n(at, value, __ATOMIC_SEQ_CST);
@@ -108,14 +73,14 @@ INLINE void atomic_store(volatile T* at, T value) {
 }
 
 template <class T>
-INLINE T atomic_swap_if(volatile T* at, T expected, T next) {
+CNB_HOOK_INLINE T atomic_swap_if(volatile T* at, T expected, T next) {
     load<sizeof(T)>(const_cast<const T*>(at));
     store<sizeof(T)>(const_cast<const T*>(at));
     return swap_if(at, expected, next);
 }
 
 template <class T>
-INLINE bool atomic_compare_exchange(volatile T* at, T* expected, T next) {
+CNB_HOOK_INLINE bool atomic_compare_exchange(volatile T* at, T* expected, T next) {
     const T found = atomic_swap_if(at, *expected, next);
     const bool swapped = found == *expected;
     *expected = found;
@@ -218,33 +183,11 @@ void __tsan_atomic_signal_fence(int) {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-// --- hooked_calls.hpp ----------------------------------------------------------------------------
-
-void* cinnabar_hooked_memcpy(void* to, const void* from, size_t length) {
-    load(from, length);
-    store(to, length);
-    return std::memcpy(to, from, length);
-}
-void* cinnabar_hooked_memmove(void* to, const void* from, size_t length) {
-    load(from, length);
-    store(to, length);
-    return std::memmove(to, from, length);
-}
-void* cinnabar_hooked_memset(void* to, int value, size_t length) {
-    store(to, length);
-    return std::memset(to, value, length);
-}
-int cinnabar_hooked_memcmp(const void* one, const void* other, size_t length) {
-    load(one, length);
-    load(other, length);
-    return std::memcmp(one, other, length);
-}
-
 // --- base/crc32c.cpp -----------------------------------------------------------------------------
 
 void cinnabar_before_checksum(const void* bytes, size_t length) {
     if (may_touch(bytes, length)) [[unlikely]]
-        report(Access::checksum, bytes, length, BEHIND);
+        report(Access::checksum, bytes, length, CNB_HOOK_BEHIND);
 }
 
 }  // extern "C"

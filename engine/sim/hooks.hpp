@@ -4,22 +4,26 @@
 //
 // How. gcc's -fsanitize=thread puts a call before each load and store that it compiles. Hooked
 // objects are compiled with it and linked not with libtsan but with hook_runtime.cpp, which
-// compares the address and reports. Small memcpy and their like are expanded after that pass and
-// would be unseen, so hooked_calls.hpp, included into every hooked source, makes real calls of
-// them, to functions of the runtime. In CMake: cinnabar_hooks (flags and runtime), cinnabar_hooked
-// (the engine compiled so), cinnabar_hooked_test. Not together with another sanitizer; gcc alone.
+// compares the address and reports. What the C library's functions store would be unseen, and small
+// memcpy and their like are expanded after that pass; so hooked_calls.hpp, included into every
+// hooked source, makes calls of the runtime of them (hooked_calls.cpp). In CMake: cinnabar_hooks
+// (flags and runtime), cinnabar_hooked (the engine compiled so), cinnabar_hooked_test. Not together
+// with another sanitizer; gcc alone.
 //
 // Seen: every load and store of C++ code, as one or more reports that cover its bytes; struct
 // copies, bit fields, std::bit_cast, vptr, plain vector loads and stores (_mm512_loadu_si512),
 // std::atomic; memcpy, memmove, memset and memcmp, by whatever name (std::copy, std::equal, ...);
-// inline code of the standard library, std::string and std::vector too. A read-modify-write is a
-// load and a store, a compare-exchange too where it fails. memcmp counts as loading all of both.
-// A report comes before the access: what the watcher then writes there is what is loaded.
+// the other functions of <string.h> and <strings.h> that copy bytes or text, such as strncpy, also
+// with _FORTIFY_SOURCE, and what sprintf and its like store (not what they load for %s); inline
+// code of the standard library, std::string and std::vector too. A read-modify-write is a load and
+// a store, a compare-exchange too where it fails. memcmp counts as loading all of both. A report
+// comes before the access: what the watcher then writes there is what is loaded.
 //
 // Not seen: inline assembly; vector instructions that the compiler has no plain form for
-// (_mm_stream_*, masked loads and stores); other functions of the C library (strlen, strnlen,
-// memchr, read(2)); code inside other libraries, the compiled part of libstdc++ among them; what
-// clwb writes back, which is no store. The checksums and the CrashMedium say so otherwise:
+// (_mm_stream_*, masked loads and stores); other functions of the C library (strlen, strcmp,
+// memchr, wmemcpy, read(2)); code inside other libraries, the compiled part of libstdc++ among
+// them; what clwb writes back, which is no store. The checksums and the CrashMedium say so
+// otherwise:
 //   - crc32c() and crc32c_with_hole() make one before_checksum report, of the range, and none for
 //     their loads. What the engine first loads into an object of its own and then sums (registers,
 //     segment headers, link payloads) is reported as those loads, and the sum not at all.

@@ -21,6 +21,7 @@ using crash::ViolationKind;
 
 constexpr uint64_t kTriesMax = 200;          // of a reduction, in each direction
 constexpr unsigned kSecondsForAnImage = 30;  // recovered and checked, on a busy machine too
+constexpr unsigned kSecondsForAPage = 60;    // in which recovery is asked of its lines
 constexpr unsigned kSecondsForAll = 300;     // of one violation, by the clock
 
 std::string name_in_words(Site site) {
@@ -102,6 +103,7 @@ class Explainer {
                 },
             .outcome = [&] { return std::string(judge(trial, crash).wrong); },
             .tries_max = first.kind == ViolationKind::hung ? 0 : kTriesMax,
+            .page_time_max = std::chrono::seconds(kSecondsForAPage),
             .name = name_in_words,
             .workload = number_of(run_),
             .until = [&](const explain::Finding::Store& lost) -> std::string {
@@ -111,7 +113,7 @@ class Explainer {
         finding = explain::explain(failure, violation);
         if (!run_.traced) return;
         trace = crash.life.trace();
-        keep_for_page(finding, failure, trace);
+        keep_for_page(finding, failure, trace, violation);
     }
 
     const ScenarioRun& run_;

@@ -4,12 +4,15 @@
 
 #include <gtest/gtest.h>
 #include <immintrin.h>
+#include <strings.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
 #include <chrono>
+#include <cstdarg>
+#include <cstdio>
 #include <cstring>
 #include <iostream>
 #include <memory>
@@ -130,6 +133,14 @@ const LoadForm kLoads[] = {
     {"BuiltinMemcpy64", 64, [](auto from, auto out) { __builtin_memcpy(out, from, 64); }},
     {"Memmove", 48, [](auto from, auto out) { std::memmove(out, from, 48); }},
     {"BuiltinMemmove", 48, [](auto from, auto out) { __builtin_memmove(out, from, 48); }},
+    {"Mempcpy", 48, [](auto from, auto out) { mempcpy(out, from, 48); }},
+    {"Memccpy", 40, [](auto from, auto out) { memccpy(out, from, 0, 40); }},
+    {"Bcopy", 40, [](auto from, auto out) { bcopy(from, out, 40); }},
+    {"Strncpy", 40,
+     [](auto from, auto out) { std::strncpy(as<char>(out), as<char>(from), forty); }},
+    {"Stpncpy", 40, [](auto from, auto out) { stpncpy(as<char>(out), as<char>(from), forty); }},
+    {"Strncat", 40,
+     [](auto from, auto out) { std::strncat(as<char>(out), as<char>(from), forty); }},
     {"StdCopy", 40, [](auto from, auto out) { std::copy(from, from + 40, out); }},
     {"StdCopyN", 24,
      [](auto from, auto out) { std::copy_n(as<uint64_t>(from), 3, as<uint64_t>(out)); }},
@@ -272,6 +283,17 @@ constexpr StoreForm scalar_store(const char* name) {
     return {name, sizeof(T), [](auto to, auto from) { *as<T>(to) = *as<T>(from); }};
 }
 
+// The forms of the library that take a list.
+void formatted(char* to, size_t size, const char* format, ...) {
+    va_list values;
+    va_start(values, format);
+    if (size == SIZE_MAX)
+        std::vsprintf(to, format, values);
+    else
+        std::vsnprintf(to, size, format, values);
+    va_end(values);
+}
+
 const StoreForm kStores[] = {
     scalar_store<uint8_t>("Byte"),
     scalar_store<uint16_t>("Word16"),
@@ -290,6 +312,24 @@ const StoreForm kStores[] = {
     {"Memmove", 48, [](auto to, auto from) { std::memmove(to, from, 48); }},
     {"Memset", 64, [](auto to, auto) { std::memset(to, 0, 64); }},
     {"BuiltinMemset", 32, [](auto to, auto) { __builtin_memset(to, 0, 32); }},
+    {"Mempcpy", 48, [](auto to, auto from) { mempcpy(to, from, 48); }},
+    {"Memccpy", 3, [](auto to, auto) { memccpy(to, "a word", 'w', 40); }},
+    {"MemccpyWithoutIt", 5, [](auto to, auto) { memccpy(to, "a word", 'x', 5); }},
+    {"Bcopy", 40, [](auto to, auto from) { bcopy(from, to, 40); }},
+    {"Bzero", 40, [](auto to, auto) { bzero(to, 40); }},
+    {"ExplicitBzero", 40, [](auto to, auto) { explicit_bzero(to, 40); }},
+    {"Strcpy", 7, [](auto to, auto) { std::strcpy(as<char>(to), "a word"); }},
+    {"Stpcpy", 7, [](auto to, auto) { stpcpy(as<char>(to), "a word"); }},
+    {"Strncpy", 40, [](auto to, auto) { std::strncpy(as<char>(to), "a word", 40); }},
+    {"StrncpyOfAPart", 4, [](auto to, auto) { std::strncpy(as<char>(to), "a word", forty / 10); }},
+    {"Stpncpy", 40, [](auto to, auto) { stpncpy(as<char>(to), "a word", 40); }},
+    {"Strcat", 1, [](auto to, auto) { std::strcat(as<char>(to), ""); }, true},
+    {"Strncat", 1, [](auto to, auto) { std::strncat(as<char>(to), "a word", 0); }, true},
+    {"Sprintf", 7, [](auto to, auto) { std::sprintf(as<char>(to), "%s", "a word"); }},
+    {"Snprintf", 7, [](auto to, auto) { std::snprintf(as<char>(to), forty, "%s", "a word"); }},
+    {"SnprintfOfAPart", 4, [](auto to, auto) { std::snprintf(as<char>(to), 4, "a%zu", forty); }},
+    {"Vsprintf", 3, [](auto to, auto) { formatted(as<char>(to), SIZE_MAX, "%d", 40); }},
+    {"Vsnprintf", 2, [](auto to, auto) { formatted(as<char>(to), 2, "%d", 40); }},
     {"StdCopy", 40, [](auto to, auto from) { std::copy(from, from + 40, to); }},
     {"StdFill", 40, [](auto to, auto) { std::fill(to, to + 40, std::byte{7}); }},
     {"StdFillN", 24, [](auto to, auto) { std::fill_n(as<uint64_t>(to), 3, 7); }},
@@ -336,6 +376,65 @@ TEST_P(Store, IsReported) {
 
 INSTANTIATE_TEST_SUITE_P(All, Store, testing::ValuesIn(kStores),
                          [](const auto& form) { return form.param.name; });
+
+// The functions of the C library still do what they are for.
+TEST(Hooks, TextsAndBytesAreWhatTheLibraryMakesOfThem) {
+    char text[32];
+    EXPECT_EQ(std::strcpy(text, "one"), text);
+    EXPECT_EQ(std::strcat(text, " two"), text);
+    EXPECT_EQ(std::strncat(text, " three", forty / 13), text);
+    EXPECT_STREQ(text, "one two th");
+    EXPECT_EQ(stpcpy(text + 8, "four"), text + 12);
+    EXPECT_STREQ(text, "one two four");
+    EXPECT_EQ(std::strncpy(text, "one and all", forty / 13), text);
+    EXPECT_STREQ(text, "one two four");
+    EXPECT_EQ(stpncpy(text, "1", 4), text + 1);
+    EXPECT_EQ(text[3], 0);
+    EXPECT_EQ(text[4], 't');
+    EXPECT_EQ(std::sprintf(text, "%d and %s", 7, "five"), 10);
+    EXPECT_STREQ(text, "7 and five");
+    EXPECT_EQ(std::snprintf(text, forty / 10, "%d", 12345), 5);
+    EXPECT_STREQ(text, "123");
+    EXPECT_EQ(mempcpy(text, "xyz", 2), text + 2);
+    EXPECT_STREQ(text, "xy3");
+    EXPECT_EQ(memccpy(text, "a:b", ':', 8), text + 2);
+    EXPECT_EQ(memccpy(text, "abc", ':', 2), nullptr);
+    EXPECT_STREQ(text, "ab3");
+    bcopy(text, text + 1, 4);
+    EXPECT_STREQ(text, "aab3");
+    bzero(text, 1);
+    EXPECT_STREQ(text, "");
+}
+
+// What an append loads is all that tells where it begins.
+TEST(Hooks, AppendingToATextLoadsIt) {
+    const auto region = std::make_unique<Region>();
+    auto* text = as<char>(region->at());
+    std::strcpy(text, "ab");
+    Recorder recorder(region->bytes());
+    std::strcat(text, "cd");
+    EXPECT_EQ(Recorder::touched(recorder.loads, 1), numbers(kAt, 3));
+    EXPECT_EQ(recorder.stores, std::vector<Recorder::Range>({{kAt + 2, 3}}));
+}
+
+// Whether a text that begins ahead of the region ends there is the region's to say.
+TEST(Hooks, ATextThatReachesIntoTheRegionIsLoadedThere) {
+    const auto region = std::make_unique<Region>();
+    std::byte* const begin = region->bytes().data();
+    std::memset(begin - 2, 'a', 4);
+    std::array<char, 8> out;
+    {
+        Recorder recorder(region->bytes());
+        std::strcpy(out.data(), as<char>(begin - 2));
+        EXPECT_EQ(recorder.loads, std::vector<Recorder::Range>({{0, 1}, {1, 1}, {2, 1}}));
+    }
+    *begin = std::byte{0};
+    Recorder recorder(region->bytes());
+    std::strcpy(out.data(), as<char>(begin - 2));
+    EXPECT_EQ(recorder.loads, std::vector<Recorder::Range>({{0, 1}}));
+    std::strncpy(out.data(), as<char>(begin - 2), 2);
+    EXPECT_EQ(recorder.loads.size(), 1u);
+}
 
 // The operations still do what they are for.
 template <class T>

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,48 @@ TEST(Cause, InTwoPlacesIsTwo) {
     for (const crash::Violation& one : report.violations) EXPECT_EQ(one.crash_points, 3u);
 }
 
+// Recovery trusts a count that was stored before its notes: whatever it does about that, it is one
+// mistake.
+TEST(Cause, OfARecoveryThatHangsIsToldOnce) {
+    auto region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.recover = [](std::span<std::byte> image) {
+        const Notebook& book = *reinterpret_cast<const Notebook*>(image.data());
+        for (volatile uint64_t left = book.count; left != 0;) continue;
+        return std::string();
+    };
+    const crash::Options options{.recovery_time_max = std::chrono::milliseconds(300),
+                                 .violations_max = 5};
+    const auto report = crash::run(region, test, options).value();
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    EXPECT_EQ(report.violations[0].kind, crash::ViolationKind::hung);
+    EXPECT_GE(report.violations[0].images, 5u);
+    EXPECT_GE(report.violations[0].crash_points, 2u);
+}
+
+// The ready oracles quote a record, which is another one each time.
+TEST(Cause, OfARecordThatIsThereTwiceIsToldOnce) {
+    auto region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::nothing);
+    test.recover = [recover = test.recover](std::span<std::byte> image) {
+        const std::string found = recover(image);
+        if (found.empty()) return found;
+        const size_t last = found.rfind('\n', found.size() - 2);
+        return found + found.substr(last == found.npos ? 0 : last + 1);
+    };
+    test.workload = [&](crash::History& history) {
+        for (const char* text : {"ten tons", "of it", "that's all"}) {
+            const size_t note = history.begin(text);
+            NotebookWriter(region, Wrong::nothing).add(text);
+            history.acknowledge(note);
+        }
+    };
+    const auto report = crash::run(region, test, {.violations_max = 10'000}).value();
+    // By itself, and where a note is not acknowledged yet.
+    ASSERT_EQ(report.violations.size(), 2u) << report.text();
+    EXPECT_GE(report.violations[1].crash_points, 6u);
+}
+
 crash::Violation violation(const std::string& what, const std::string& order) {
     crash::Violation one;
     one.what = what;
@@ -126,8 +169,20 @@ TEST(Cause, IsToldByTheCallsAndTheWords) {
         EXPECT_TRUE(are_same("note 2 is gone"));
         EXPECT_FALSE(are_same("other words"));
     }
-    // What is not reduced has no order, and is told each time.
+    // What is quoted is data; an apostrophe quotes nothing.
+    const std::string other_offset = with("offset 64", "offset 128");
+    EXPECT_TRUE(cinnabar::explain::is_same_cause(violation("'one' isn't 'here'", order),
+                                                 violation("'that's' isn't ''", other_offset)));
+    EXPECT_FALSE(
+        cinnabar::explain::is_same_cause(violation("it isn't a, and can't b", order),
+                                         violation("it isn't b, and can't b", other_offset)));
+    // What is not reduced has no order, and is told each time, but for hangs.
     EXPECT_FALSE(cinnabar::explain::is_same_cause(violation("gone", ""), violation("gone", "")));
+    crash::Violation hung = violation("did not end in 10 ms", ""), elsewhere = hung;
+    hung.kind = elsewhere.kind = crash::ViolationKind::hung;
+    EXPECT_TRUE(cinnabar::explain::is_same_cause(hung, elsewhere));
+    elsewhere.what = "a second recovery did not end in 10 ms";
+    EXPECT_FALSE(cinnabar::explain::is_same_cause(hung, elsewhere));
 }
 
 }  // namespace

@@ -99,6 +99,9 @@ class Page(unittest.TestCase):
         self.assertEqual(page.count("operation"), 2)
         self.assertEqual([text.count(f"printed: {number}<") for number in (1, 2, 3)], [1, 1, 0])
         self.assertIn(">printed</text>", text)
+        # On the first two entries, which stand; not on the third, nor on how many there are.
+        self.assertEqual((page.count("deciding"), page.count("same")), (2, 2))
+        self.assertIn("<dt>Since</dt><dd>crash point ", text)
         marks = re.findall('class="(operation|store|flush)"', text[:text.index('"legend"')])
         entry = ["store", "flush"] * 2  # the count, and then it
         self.assertEqual(marks, entry + ["operation"] + entry + ["operation"] + entry)
@@ -138,7 +141,8 @@ class Page(unittest.TestCase):
         self.assertEqual(page.count("lost"), 2, "one word, as a box and a cross")
         self.assertEqual(page.count("operation"), 4, "three begin, and one is acknowledged")
         # All but the second line of the record that is lost: it does not verify anyway.
-        self.assertEqual(page.count("deciding"), 9)
+        self.assertEqual((page.count("deciding"), page.count("same")), (9, 1))
+        self.assertIn("<dt>Since</dt><dd>append 3 (crash point ", text)
         picture = os.path.join(os.environ.get("CINNABAR_PICTURES", self.folder), "log.png")
         self.open(path, "--screenshot=" + picture)
         self.assertGreater(os.path.getsize(picture), 20000)

@@ -1,5 +1,5 @@
 // What a violation says of itself: the smallest image, the calls to blame, the fix that was tried,
-// the replay line, the image and the page that are kept.
+// the replay line, and the image that is kept.
 #include <gtest/gtest.h>
 #include <regex.h>
 #include <sys/stat.h>
@@ -14,18 +14,13 @@
 
 #include "kit/folder.hpp"
 #include "kit/notebook.hpp"
+#include "kit/record.hpp"
 
 namespace kit_test {
 namespace {
 
 namespace crash = cinnabar::crash;
 using cinnabar::Domain;
-
-constexpr size_t kBytes = 1 << 20;
-
-crash::Region new_region(Domain domain = Domain::cache_line) {
-    return crash::Region::create(kBytes, domain).value();
-}
 
 // Where the pattern first fits. POSIX's, since gcc 12 warns of std::regex under sanitizers.
 std::optional<std::pair<size_t, size_t>> find(const std::string& text, const std::string& pattern) {
@@ -40,18 +35,6 @@ std::optional<std::pair<size_t, size_t>> find(const std::string& text, const std
 
 bool matches(const std::string& text, const std::string& pattern) {
     return find(text, "^(" + pattern + ")$").has_value();
-}
-
-std::string text_of_file(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-size_t count_of(const std::string& text, const std::string& part) {
-    size_t count = 0;
-    for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
-        ++count;
-    return count;
 }
 
 // The line numbers of the two stores of a notebook, as they are in its source.
@@ -110,10 +93,6 @@ std::string half_of(const uint64_t* words) {
 
 std::string half(std::span<std::byte> image) {
     return half_of(reinterpret_cast<const uint64_t*>(image.data()));
-}
-
-std::string as_digested(std::string_view digest, const crash::History&) {
-    return std::string(digest);
 }
 
 // A store comes before the promise behind it, whatever is called in between.
@@ -207,25 +186,6 @@ TEST(CrashReport, AFixIsSaidToMendOnlyWhatWasTried) {
         "with a flush and a fence behind " + kNote +
         " this is not found, of what was tried, and another is: "))
         << report.text();
-}
-
-// A record of `lines` lines that are each made durable with the count, and not before it.
-crash::Test record_test(crash::Region& region, size_t lines, bool count_first = false) {
-    const auto workload = [&region, lines, count_first](crash::History& history) {
-        auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
-        history.begin("all");
-        if (count_first) region.store(&words[0], uint64_t{lines});
-        for (size_t line = 1; line <= lines; ++line) region.store(&words[line * 8], uint64_t{line});
-        if (!count_first) region.store(&words[0], uint64_t{lines});
-        region.persist(words, (lines + 1) * 64);
-    };
-    const auto recover = [](std::span<std::byte> image) {
-        const auto* words = reinterpret_cast<const uint64_t*>(image.data());
-        for (size_t line = 1; line <= words[0]; ++line)
-            if (words[line * 8] != line) return "line " + std::to_string(line);
-        return std::string(words[0] == 0 ? "" : "all");
-    };
-    return {.workload = workload, .recover = recover, .check = crash::prefix_of_appends()};
 }
 
 TEST(CrashReport, ReducesAnImageOfManyLines) {
@@ -616,7 +576,7 @@ TEST(CrashReport, FixesInEveryDomain) {
                                                            : "a flush and a fence";
         EXPECT_TRUE(
             matches(report.violations[0].fix, "with " + words +
-                                                  " behind store at report_test.cpp:[0-9]+ nothing "
+                                                  " behind store at record.hpp:[0-9]+ nothing "
                                                   "is found"))
             << report.text();
     }
@@ -707,89 +667,6 @@ TEST(CrashReport, AReplayOfOtherRangesIsRefused) {
     const auto image = crash::image_of(region, test, replay);
     ASSERT_FALSE(image.has_value());
     EXPECT_NE(image.error().message.find("stored elsewhere"), std::string::npos);
-}
-
-TEST(CrashReport, APageHasALaneForEachLineThatMatters) {
-    const Folder folder;
-    crash::Region region = new_region();
-    const crash::Options options{.page_folder = folder.path()};
-    crash::Test test = notebook_test(region, Wrong::nothing);
-    test.workload = [&](crash::History& history) {
-        const size_t first = history.begin("right");
-        NotebookWriter(region, Wrong::nothing).add("right");
-        history.acknowledge(first);
-        history.begin("note number 1");
-        NotebookWriter(region, Wrong::count_before_note).add("note number 1");
-    };
-    const auto report = crash::run(region, test, options).value();
-    ASSERT_EQ(report.violations.size(), 2u) << report.text();
-    const std::string page = text_of_file(folder.file("violation-2.html"));
-    const crash::Violation& second = report.violations[1];
-    EXPECT_EQ(count_of(page, "<g class=\"lane\">"), 3u);  // the count and two notes
-    EXPECT_EQ(count_of(page, "<line class=\"fence\""), 3u);
-    EXPECT_EQ(count_of(page, "<line class=\"crash\""), 1u);
-    EXPECT_EQ(count_of(page, "<circle class=\"store\""), 4u + 1u);  // one in the legend
-    EXPECT_EQ(count_of(page, "<rect class=\"dirty\""), 4u + 1u);
-    EXPECT_EQ(count_of(page, "<rect class=\"in_flight\""), 4u + 1u);
-    EXPECT_EQ(count_of(page, "<rect class=\"durable\""), 3u + 1u);
-    EXPECT_EQ(count_of(page, "begin of operation"), 2u);
-    EXPECT_EQ(count_of(page, "acknowledged operation"), 1u);
-    EXPECT_EQ(count_of(page, "class=\"word\""), 8u);
-    EXPECT_NE(page.find(second.replay), std::string::npos);
-    EXPECT_NE(page.find(second.order), std::string::npos);
-    EXPECT_NE(page.find(second.fix), std::string::npos);
-    EXPECT_EQ(page.find("<script"), std::string::npos);
-    EXPECT_NE(page.find("128: 0xd '"), std::string::npos);  // the length that was stored there
-}
-
-// On the count: another one, and nothing is wrong. Not on the record, which is wrong either way,
-// nor on a line that recovery never reads.
-TEST(CrashReport, APageShowsOnWhichLinesTheOutcomeDepends) {
-    const Folder folder;
-    crash::Region region = new_region();
-    crash::Test test = record_test(region, 1, true);
-    const auto workload = test.workload;
-    test.workload = [&, workload](crash::History& history) {
-        auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
-        region.store(&words[80], uint64_t{1});
-        region.persist(&words[80], 8);
-        workload(history);
-    };
-    test.recover = [](std::span<std::byte> image) {
-        const auto* words = reinterpret_cast<const uint64_t*>(image.data());
-        return std::string(words[0] == 1 && words[8] != 1 ? "half" : "");
-    };
-    test.check = as_digested;
-    (void)crash::run(region, test, {.violations_max = 1, .page_folder = folder.path()}).value();
-    const std::string page = text_of_file(folder.file("violation-1.html"));
-    EXPECT_EQ(count_of(page, "<g class=\"lane\">"), 3u);
-    EXPECT_EQ(count_of(page, "<path class=\"deciding\""), 1u + 1u);  // one in the legend
-    const size_t lane = page.find("offset 0</text>");
-    EXPECT_LT(page.find("class=\"deciding\"", lane), page.find("<g class=\"lane\">", lane));
-}
-
-TEST(CrashReport, APageIsBounded) {
-    const Folder folder;
-    crash::Region region = new_region();
-    const crash::Options options{
-        .images_per_crash_point_max = 40, .violations_max = 1, .page_folder = folder.path()};
-    (void)crash::run(region, record_test(region, 200), options).value();
-    const std::string page = text_of_file(folder.file("violation-1.html"));
-    EXPECT_EQ(count_of(page, "<g class=\"lane\">"), 40u);
-    EXPECT_LT(page.size(), size_t{200'000});
-}
-
-TEST(CrashReport, WhatAWorkloadSaysIsNoMarkup) {
-    const Folder folder;
-    crash::Region region = new_region();
-    crash::Test test = record_test(region, 1);
-    test.check = [](std::string_view, const crash::History&) {
-        return std::string("<script>alert('&')</script>");
-    };
-    (void)crash::run(region, test, {.page_folder = folder.path()}).value();
-    const std::string page = text_of_file(folder.file("violation-1.html"));
-    EXPECT_EQ(page.find("<script"), std::string::npos);
-    EXPECT_NE(page.find("&lt;script&gt;alert('&amp;')"), std::string::npos);
 }
 
 }  // namespace

@@ -215,7 +215,7 @@ struct Options {
     // Where set, a folder that is there: a page for the browser of each violation lies in it then
     // ("violation-N.html"). The run remembers all that the workload does, in memory, and recovers
     // the image once more for each line that the page shows, to see whether the outcome depends on
-    // it.
+    // it: for one page so long as three recoveries may take.
     std::string page_folder = {};
 };
 
@@ -247,8 +247,8 @@ struct Violation {
     uint64_t operations = 0;  // of the history, begun by then: the fewest with which it was found
     std::string since;        // from which operation on, and what is known of crash points before
     uint64_t images = 1;      // that were tried and come to this one when reduced
-    // At which it was found: by the same calls, in words that differ in numbers alone. The first
-    // one is told.
+    // At which it was found: by the same calls, in words that differ alone in numbers and in what
+    // they quote ('...'); of recoveries that hang, in such words. The first one is told.
     uint64_t crash_points = 1;
     // The smallest image that was found to fail so at this crash point, for image_of.
     std::string replay;
@@ -261,7 +261,8 @@ struct Violation {
     // What a run came to in which a flush and a fence followed the first of them.
     std::string fix;
     // Where a folder for them is set: the file of the smallest image, and of the page. A file that
-    // cannot be written is not named, and why stands below.
+    // cannot be written is not named, and why stands below; so does what the page does not say
+    // because recovery took too long.
     std::string image_file;
     std::string page_file;
     std::string not_written;
