@@ -265,14 +265,15 @@ class Preloaded {
         Foreign::watch(foreign_.get());
     }
 
-    bool is_of_this_process() const { return ::getpid() == process_; }
+    bool is_of_this_process() const { return is_of(::getpid()); }
+    bool is_of(pid_t process) const { return process == process_; }
+    bool has_found() const { return foreign_ && foreign_->found(); }
 
     // A program that the workload starts, and that maps no such file, has nothing to report.
     void finish() {
         if (!is_of_this_process() || !foreign_) return;
         std::fflush(stdout);
-        if (heard_ == 0 && bytes_of(acknowledged_) != 0)
-            (void)write_file(options_.image_folder + "/late.txt", "");
+        const bool is_late = heard_ == 0;
         if (foreign_->active()) run_.at_end();
         Foreign::watch(nullptr);
         if (!replay_.empty()) return write_replayed();
@@ -284,6 +285,7 @@ class Preloaded {
             return;
         }
         (void)write_file(options_.image_folder + "/again.json", further);
+        if (is_late) (void)write_file(options_.image_folder + "/late.txt", "");
         if (run_.fix_was_made()) (void)write_file(options_.image_folder + "/fixed.txt", "");
     }
 
@@ -399,6 +401,18 @@ class Preloaded {
 };
 
 Preloaded* the_preloaded = nullptr;
+pid_t forked_from = 0;
+
+// A program becomes a daemon as a child of itself: where it has not mapped the file before, who
+// maps it may be the child. What was begun for the parent stays the parent's. (A process for
+// recoveries forks too, and is none that this was begun for.)
+void begin_in_child() {
+    if (the_preloaded == nullptr || !the_preloaded->is_of(forked_from) ||
+        the_preloaded->has_found())
+        return;
+    the_preloaded = new Preloaded;
+    the_preloaded->start();
+}
 
 [[gnu::constructor]] void begin() {
     if (setting("FILE").empty()) return;
@@ -407,6 +421,7 @@ Preloaded* the_preloaded = nullptr;
     std::setvbuf(stdout, nullptr, _IOLBF, 0);
     the_preloaded = new Preloaded;
     the_preloaded->start();
+    ::pthread_atfork([] { forked_from = ::getpid(); }, nullptr, begin_in_child);
 }
 
 [[gnu::destructor]] void end() {

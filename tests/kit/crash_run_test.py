@@ -329,22 +329,94 @@ class CrashRun(unittest.TestCase):
                          r"recoveries not counted\n")
         self.assert_sleep_ends()
 
-    def test_a_further_run_that_is_interrupted(self):
-        """The workload ends too; and what has stayed of it goes at the next start."""
+    def interrupted(self, by, workload, command, *options):
+        """The signal comes once somebody has written his number into "pid"; and what was said.
+        Nothing that it has started is left, and no file or folder of a moment."""
         pid = self.images + "/pid"
         with subprocess.Popen([PROGRAM, "crash", "run", "--file", self.file, "--image-dir",
-                               self.images, "--recover-cmd", f"{LEDGER} check right", "--",
-                               *self.hanging()], stderr=subprocess.DEVNULL,
-                              stdout=subprocess.DEVNULL) as running:
+                               self.images, "--recover-cmd", command, *options, "--", *workload],
+                              stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
             self.wait_until(lambda: os.path.exists(pid) and os.path.getsize(pid) > 0)
-            running.terminate()
-            self.assertEqual(running.wait(timeout=60), -signal.SIGTERM)
-        self.assert_sleep_ends()
+            running.send_signal(by)
+            said = running.communicate(timeout=60)
+            self.assertEqual(running.returncode, -by)
+        with open(pid, encoding="utf-8") as file:
+            for number in file.read().split():
+                self.assertFalse(os.path.exists(f"/proc/{number}"), "it has ended before")
+        os.remove(pid)
+        self.assertEqual(self.folders(), [])
+        for name in "held_back", "so_far.json.next":
+            self.assertFalse(os.path.exists(f"{self.images}/{name}"))
+        return said
 
-        self.assertEqual(len(self.folders()), 1)
-        os.mkdir(self.images + "/again.backup")
+    def test_interrupted(self):
+        """In each phase; and what was found by then is told."""
+        told = "this command was told to end "
+        sleeps = f"{{ setsid sleep 100 & echo $! > {self.images}/pid; wait; }}"
+        for by in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
+            out, _ = self.interrupted(by, ["sh", "-c", f"{LEDGER} write {self.file} count_first; "
+                                           + sleeps], f"{LEDGER} check right")
+            self.assertIn("violation (wrong): not written: entry 1\n", out)
+            self.assertIn(f" violations, and {told}({signal.strsignal(by)})", out)
+            os.remove(self.file)
+        # A recovery command is running, of an image or of what is to be held back.
+        once = f"test ! -e {self.images}/once || {sleeps}; touch {self.images}/once;"
+        self.interrupted(signal.SIGTERM, [LEDGER, "write", self.file, "right"],
+                         once + f"{LEDGER} check right")
+        os.remove(self.file)
+        once = f"test ! -e {self.images}/held_back || {sleeps}; "
+        self.interrupted(signal.SIGTERM, [LEDGER, "write", self.file, "no_flush_last"],
+                         once + f"{LEDGER} check right")
+        os.remove(self.file)
+
+    def test_a_further_run_that_is_interrupted(self):
+        """The workload ends too, and the first one's report is told."""
+        out, _ = self.interrupted(signal.SIGTERM, self.hanging(), f"{LEDGER} check right")
+        self.assertIn(" does not run again: this command was told to end (Terminated)\n", out)
+
+    def test_what_a_command_that_was_killed_has_left(self):
+        """Goes at the next start; other folders do not."""
+        for name in "cinnabar-again.123456", "again.backup":
+            os.mkdir(f"{self.images}/{name}")
         self.ledger(OK)
         self.assertEqual(self.folders(), ["again.backup"])
+
+    def test_a_replay_that_is_interrupted(self):
+        done = self.ledger(VIOLATION, "count_first", "right", "--json", "-", "--fixes", "0")
+        line = json.loads(done.stdout)["violations"][0]["replay"]
+        hangs = f"echo $$ > {self.images}/pid; exec sleep 100"
+        said = self.interrupted(signal.SIGINT, ["sh", "-c", hangs], "true", "--replay", line,
+                                "--image", self.images + "/again")[1]
+        self.assertIn("this command was told to end (Interrupt), and there is no report", said)
+
+    def test_who_ignores_signals(self):
+        """As under nohup: so does the command."""
+        write = f"kill -HUP $PPID; {LEDGER} write {self.file} right"
+        self.run_crash(OK, ["sh", "-c", write], f"{LEDGER} check right", restore_signals=False,
+                       preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+
+    def test_a_workload_whose_first_process_ends_before(self):
+        """The shell's, or one that becomes a daemon as a child of itself."""
+        write = f"{LEDGER} write {self.file} count_first"
+        check = f"{LEDGER} check right"
+        for workload in (["sh", "-c", f"{write} &"], ["sh", "-c", f"(sleep 0.5; {write}) &"],
+                         ["sh", "-c", f"setsid sh -c '{write} &' &"], (write + "+daemon").split()):
+            done = self.run_crash(VIOLATION, workload, check, "--json", self.images + "/j")
+            self.assertIn("violation (wrong): not written: entry 1\n", done.stdout)
+            with open(self.images + "/j", encoding="utf-8") as file:
+                report = json.load(file)
+            self.assertEqual((report["crash_points"], report["workload_end"]), (7, ""))
+            with open(self.images + "/acknowledged", encoding="utf-8") as file:
+                self.assertEqual(len(file.readlines()), 6)
+            self.assertIn("  tried: ", done.stdout, "and it has ended when it runs again")
+            os.remove(self.file)
+        done = self.run_crash(VIOLATION, ["sh", "-c", f"{write}+dies &"], check)
+        self.assertIn("what maps the file died, or left by _exit", done.stdout)
+        os.remove(self.file)
+        done = self.run_crash(VIOLATION, ["sh", "-c", f"{write}+hangs &"], check,
+                              "--workload-seconds", "1")
+        self.assertIn(" violations, and what the workload has started did not end within 1 s",
+                      done.stdout)
 
     def test_each_violation_names_its_files(self):
         done = self.ledger(VIOLATION, "count_first", "right", "--page", self.images, "--json",
@@ -497,6 +569,9 @@ class CrashRun(unittest.TestCase):
         self.assertIn("the workload printed nothing", done.stderr)
         os.remove(self.file)
         self.assertNotIn("printed", self.ledger(OK).stderr)
+        os.remove(self.file)
+        in_time = self.run_crash(OK, ["sh", "-c", f"{LEDGER} write {self.file} right; true"], "true")
+        self.assertNotIn("printed", in_time.stderr, "the shell has heard of nothing")
 
     def test_workloads_that_end_badly(self):
         behind = "; what it has stored since its last crash point was not tried"
@@ -559,6 +634,12 @@ class CrashRun(unittest.TestCase):
         done = self.run_crash(IO, ["sh", "-c", write], f"kill -9 $(cat {self.images}/pid)",
                               "--workload-seconds", "1")
         self.assertIn("did not end within 1 s", done.stdout)
+        # What the recovery has left behind ends with it, and nothing waits for that.
+        os.remove(self.file)
+        write = f"echo $$ > {self.images}/pid; exec {LEDGER} write {self.file} right"
+        done = self.run_crash(IO, ["sh", "-c", write],
+                              f"sleep 100 & kill -9 $(cat {self.images}/pid)")
+        self.assertIn("the workload died: Killed", done.stdout)
 
     def test_a_workload_that_hangs_in_a_full_folder(self):
         """What was found is lost then, and that is said; the time ends it all the same."""

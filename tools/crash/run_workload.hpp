@@ -55,10 +55,10 @@ struct Further {
     std::chrono::milliseconds time_max = {};
 };
 
-// Nothing, or how the workload ended otherwise than it should: "the workload died: Killed". Where
-// it takes too long, recoveries not counted, it is killed with all that it has started; so is a
-// further run where this program is told to end. Of a further run nobody sees the standard error:
-// it has been read once. Errors: io.
+// Until the workload has ended, with all that it has started. Nothing, or how it ended otherwise
+// than it should: "the workload died: Killed". Where it takes too long, recoveries not counted, or
+// this program is told to end, all of it is killed. Of a further run nobody sees the standard
+// error: it has been read once. Errors: io.
 Result<std::string> run_workload(const RunRequest& request, const std::string& preload,
                                  const std::optional<Further>& further = {});
 

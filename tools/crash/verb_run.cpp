@@ -10,6 +10,7 @@
 #include "crash/file_before.hpp"
 #include "crash_verbs.hpp"
 #include "folder.hpp"
+#include "interruption.hpp"
 #include "option_checks.hpp"
 #include "output.hpp"
 #include "pool_options.hpp"
@@ -56,6 +57,7 @@ Error no_report(const RunRequest& verb, const std::string& wrong) {
 // The image that --replay names is there, or why it is not.
 ExitCode deliver_replayed(const RunRequest& verb, const std::string& wrong) {
     const std::string path = verb.in_folder("refused.txt");
+    if (Interruption::has_come()) return end_with(no_report(verb, wrong), false);
     if (text_of_file(verb.in_folder("replayed.txt"))) {
         say("the image is in '" + verb.replayed_file + "'");
         return ExitCode::ok;
@@ -153,6 +155,7 @@ ExitCode deliver(const RunRequest& verb, const crash::Report& report) {
 }
 
 ExitCode crash_run(const RunRequest& verb) {
+    const Interruption interruption;
     if (const auto valid = check(verb); !valid) return end_with(valid.error(), false);
     if (const auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
     const auto preload = find_preload();
@@ -169,7 +172,7 @@ ExitCode crash_run(const RunRequest& verb) {
     auto report = report_left(verb, *wrong);
     if (!report) return end_with(report.error(), false);
     if (const auto failed = command_failed(*report)) return no_verdict(verb, *failed);
-    if (first) {
+    if (first && !Interruption::has_come()) {
         first->time = std::chrono::duration_cast<std::chrono::milliseconds>(
             std::chrono::steady_clock::now() - begin);
         first->lines_printed = lines_printed(verb);
@@ -187,12 +190,14 @@ constexpr const char* kMore =
     "1: a violation, and its output says what; 2: refused, which is right until something\n"
     "is acknowledged. A signal, another exit code or no end in time are violations.\n"
     "The workload makes durable by libpmem's functions or msync, has one thread that stores,\n"
-    "is not linked statically and ends by exit. One that dies, leaves by _exit or takes too\n"
-    "long is told with what was found until then. Of the programs that it starts one maps\n"
-    "the file: a second one is an error. Where images fail the workload runs again, over the\n"
-    "file as it was, for crash points before and for each fix that is tried; with the same\n"
-    "standard input, if that is a file, and otherwise an empty one. The file is left as the\n"
-    "workload leaves it: make it again what it was before the next run.";
+    "is not linked statically and ends by exit. It has ended when all that it has started\n"
+    "has. One that dies, leaves by _exit or takes too long is told with what was found until\n"
+    "then, as where a signal ends this command: then all that it has started ends before. Of\n"
+    "the programs that it starts one maps the file: a second one is an error. Where images\n"
+    "fail the workload runs again, over the file as it was, for crash points before and for\n"
+    "each fix that is tried; with the same standard input, if that is a file, and otherwise an\n"
+    "empty one. The file is left as the workload leaves it: make it again what it was before\n"
+    "the next run.";
 
 }  // namespace
 
