@@ -20,11 +20,13 @@
 // In the folder: "acknowledged" holds what the workload has printed so far and is the command's
 // standard input, unless "held_back" is there: less of the same, for a moment; "so_far.json" is
 // what the report would be by now, for a workload that dies, and which process recovers images, if
-// one does; "report.json" is written when the workload ends, and "again.json": what further runs
+// one does, and "so_far.json.lost" is there where a later one could not be written; "report.json"
+// is written when the workload ends, and "again.json": what further runs
 // may show. A report that is there stays: what a later program has to say, that maps the file too,
 // is in "second.txt"; that two did so at once "together.txt" says, and who maps it holds a lock of
 // "mapped". For a replay "replayed.txt" says that the image is there, and "refused.txt" why it is
-// not; "late.txt" that all acknowledgements came after the last crash point but the end, and
+// not, "failed.txt" why a workload could not be
+// looked at; "late.txt" that all acknowledgements came after the last crash point but the end, and
 // "fixed.txt" that the call was made behind which a fix stands.
 #include <fcntl.h>
 #include <poll.h>
@@ -277,6 +279,7 @@ class Preloaded {
         if (foreign_->active()) run_.at_end();
         Foreign::watch(nullptr);
         if (!replay_.empty()) return write_replayed();
+        if (foreign_->failed()) return write_error("failed.txt", *foreign_->failed());
         const std::string further = further_runs(run_);
         const Report report = run_.finish();
         if (!foreign_->found() && report.clean()) return;
@@ -284,6 +287,7 @@ class Preloaded {
             (void)write_file(options_.image_folder + "/second.txt", report.text());
             return;
         }
+        if (bytes_of(report_) == 0) return;  // what was noted last counts
         (void)write_file(options_.image_folder + "/again.json", further);
         if (is_late) (void)write_file(options_.image_folder + "/late.txt", "");
         if (run_.fix_was_made()) (void)write_file(options_.image_folder + "/fixed.txt", "");
@@ -312,23 +316,42 @@ class Preloaded {
         const auto process = static_cast<uint64_t>(recovering ? process_ : 0);
         const auto json =
             explain::JsonObject().add("recovering", process).raw("report", run_.so_far().json());
-        // On a full disk it is empty: the one before may say that images are recovered still.
-        if (write_file(next, json.text())) (void)::rename(next.c_str(), so_far_.c_str());
+        const std::string text = json.text();
+        if (!write_file(next, text)) return;
+        const bool is_whole = bytes_of(next) == text.size();
+        (void)::rename(next.c_str(), (is_whole ? so_far_ : lost_).c_str());
+        if (is_whole) ::unlink(lost_.c_str());
+        if (!is_whole) tell_violations();
+        told_violations_ = noted_violations_;
+    }
+
+    // On a full disk: those that are neither told so far nor in what was written last.
+    void tell_violations() const {
+        const Report report = run_.so_far();
+        for (size_t i = told_violations_; i < report.violations.size(); ++i)
+            std::fputs(explain::text_of(report.violations[i]).c_str(), stderr);
     }
 
     // The number of the error, and its words: those of the program that maps the file, rather than
     // of one that starts it.
     void refuse(const Error& error) const {
         if (foreign_) ::unlink((options_.image_folder + "/refused.txt").c_str());
-        (void)write_file(options_.image_folder + "/refused.txt",
+        write_error("refused.txt", error);
+    }
+
+    void write_error(const std::string& name, const Error& error) const {
+        (void)write_file(options_.image_folder + "/" + name,
                          std::to_string(static_cast<int>(error.code)) + " " + error.message);
     }
 
     // A program that the workload starts, and that maps no such file, has no image either.
     void write_replayed() {
-        if (!foreign_->found()) return;
+        if (foreign_->failed()) return refuse(*foreign_->failed());
+        const auto misuse = run_.misuse();
+        if (!foreign_->found() && !misuse) return;
         const auto image = run_.found();
-        if (!image) return refuse(image.error());
+        if (!image)
+            return refuse(misuse ? Error{Errc::invalid_argument, *misuse, {}, {}} : image.error());
         if (const auto written = explain::write_image(setting("IMAGE"), *image); !written)
             return refuse(written.error());
         (void)write_file(options_.image_folder + "/replayed.txt", "");
@@ -389,6 +412,7 @@ class Preloaded {
     const std::string replay_ = setting("REPLAY");
     const std::string report_ = options_.image_folder + "/report.json";
     const std::string so_far_ = options_.image_folder + "/so_far.json";
+    const std::string lost_ = so_far_ + ".lost";
     // A program before has left what it has to say.
     const bool is_second_ =
         ::access(report_.c_str(), F_OK) == 0 || ::access(so_far_.c_str(), F_OK) == 0;
@@ -398,6 +422,7 @@ class Preloaded {
     uint64_t heard_ = 0;  // bytes of what was printed
     std::chrono::steady_clock::time_point note_at_ = {};
     size_t noted_violations_ = 0;
+    size_t told_violations_ = 0;  // to who reads the file, or the standard error
 };
 
 Preloaded* the_preloaded = nullptr;

@@ -153,17 +153,19 @@ void Run::crash_point(const std::string& where) {
     if (is_done() || std::exchange(come_then_, come) == come) return;
     report_.stopped = has_enough();  // an image is left here, that in which nothing survives
     if (report_.stopped) return;
+    ++number_;
+    tried_ = 0;
+    is_exploring_ = true;
     if (look_) look_(true);
     const auto begin = Clock::now();
     explore(where);
+    is_exploring_ = false;
     report_.seconds += std::chrono::duration<double>(Clock::now() - begin).count();
     if (look_) look_(false);
 }
 
 void Run::explore(const std::string& where) {
-    ++number_;
     if (wanted_) return wanted_->crash_point == number_ ? capture() : void();
-    tried_ = 0;
     verdicts_.clear();
     known_.clear();
     Budget budget = earlier_ ? Budget({options_.images_per_crash_point_max},
@@ -292,13 +294,18 @@ Report Run::finish() {
 
 Report Run::so_far() const {
     Report report = report_;
+    sim::Explored explored = explored_;
+    if (is_exploring_)  // of this crash point, what was tried by now
+        explored.add({.crash_points = 1,
+                      .images = tried_,
+                      .states_log10 = sim::states_log10(recorder_->medium().pending())});
     if (recorder_ != nullptr) report.remarks = recorder_->remarks();
     report.remarks.insert(report.remarks.end(), remarks_inside_.begin(), remarks_inside_.end());
     report.operations = history_.operations().size();
-    report.crash_points = explored_.crash_points;
-    report.images_repeated = explored_.repeated;
-    report.states_log10 = explored_.states_log10;
-    report.not_tried_log10 = explored_.not_tried_log10();
+    report.crash_points = explored.crash_points;
+    report.images_repeated = explored.repeated;
+    report.states_log10 = explored.states_log10;
+    report.not_tried_log10 = explored.not_tried_log10();
     report.recoveries += workers_->recoveries();
     report.stopped = report.stopped || bad_inside_ >= options_.violations_max;
     report.recovery_crash_points = inside_.crash_points;

@@ -67,6 +67,8 @@ class Run {
     // A crash may happen here: "fence at file:line".
     void crash_point(const std::string& where);
     void add(ViolationKind kind, std::string what);
+    // What of that kind was added first.
+    std::optional<std::string> misuse() const;
     // After the workload: `repeat` runs it once more, from where it began, under another run, which
     // it finishes; nothing where that cannot be.
     using Repeat = std::function<Result<Report>(Run&)>;
@@ -161,6 +163,7 @@ class Run {
     sim::Explored explored_;
     // Of the crash point that is explored.
     uint64_t number_ = 0;
+    bool is_exploring_ = false;
     uint64_t tried_ = 0;                       // of the images that the explorer shows
     std::map<std::string, Verdict> verdicts_;  // by digest
     std::map<std::pair<ViolationKind, std::string>, size_t> known_;  // numbers of violations

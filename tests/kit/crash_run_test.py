@@ -5,6 +5,7 @@ import ctypes.util
 import json
 import os
 import pty
+import re
 import resource
 import signal
 import subprocess
@@ -260,6 +261,12 @@ class CrashRun(unittest.TestCase):
                        "printf %04000d 0 | tr 0 '\\001'; exit 1\n")
         return "sh " + script
 
+    def assert_told_once(self, text):
+        """Each of the two violations of a count before its entry."""
+        self.assertEqual(text.count("violation (wrong): not written: entry 1\n"), 2)
+        self.assertEqual(len(set(re.findall("  replay: .*\n", text))), 2)
+        self.assertEqual(text.count("  replay: "), 2)
+
     def test_a_folder_that_is_full(self):
         """In the place of a disk: no file may be larger than 16 KiB, as the ledger is."""
         limit = "{ trap '' XFSZ; ulimit -f 32; }"
@@ -268,6 +275,7 @@ class CrashRun(unittest.TestCase):
         whole = "report.json' was not written whole: is the folder full?"
         done = self.run_crash(IO, ["sh", "-c", f"{limit}; {write}"], check, images=2)
         self.assertIn(f"'{self.images}/{whole}", done.stderr)
+        self.assert_told_once(done.stderr)
         os.remove(self.file)
         os.remove(self.images + "/once")
         again = f"test -e {self.images}/once && {limit}; {write}"
@@ -432,15 +440,85 @@ class CrashRun(unittest.TestCase):
             self.assertTrue(os.path.exists(name + ".image") and os.path.exists(name + ".html"))
             self.assertIn(f"\n  image: {name}.image\n  page: {name}.html\n", text)
             self.assertIn(f" --replay '{one['replay']}' --image violation-{number}.image -- ", text)
-        # As it is said, pasted into a shell.
-        command = said[0].split("replay: ")[1].split("\n")[0]
-        os.remove(self.file)
+
+    def paste(self, text, code):
+        """The first replay line that is told, as it is, into a shell; and what is said then."""
+        command = text.split("replay: ")[1].split("\n")[0]
         done = subprocess.run(command.replace("cinnabar", PROGRAM, 1), shell=True, cwd=self.images +
                               "/..", capture_output=True, text=True, timeout=60)
-        self.assertEqual(done.returncode, OK, done.stderr)
-        with open(self.images + "/../violation-1.image", "rb") as again, \
-                open(self.images + "/violation-1.image", "rb") as kept:
-            self.assertEqual(again.read(), kept.read())
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stderr
+
+    def test_a_replay_line_is_pasted_at_once(self):
+        """Over what the workload has left: the file is made again what it was before."""
+        for before in None, bytes(16384), b"\1" * 20480:
+            if before is not None:
+                with open(self.file, "wb") as file:
+                    file.write(before)
+            for fixes in "0", "3":
+                told = self.ledger(VIOLATION, "count_first", "right", "--fixes", fixes).stdout
+                for _ in range(2):
+                    self.paste(told, OK)
+                    with open(self.images + "/../violation-1.image", "rb") as again, \
+                            open(self.images + "/violation-1.image", "rb") as kept:
+                        self.assertEqual(again.read(), kept.read())
+                os.remove(self.file)
+                if before is not None:
+                    with open(self.file, "wb") as file:
+                        file.write(before)
+        # Another file stays as it is.
+        other = self.file[:-6] + "other"
+        with open(other, "wb") as file:
+            file.truncate(16384)
+        self.assertIn("began over other bytes",
+                      self.paste(told.replace(self.file + " ", other + " "), USAGE))
+        # Where nobody knows what it was before, the likeliest cause comes first.
+        os.remove(self.images + "/before.txt")
+        with open(self.file, "wb") as file:
+            file.truncate(16384)
+        self.assertIn("' is of another run: this workload began over other bytes (make them again "
+                      "what they were before that run), or ", self.paste(told, USAGE))
+        # Nor is it found out over a folder that holds the file already, and why is said.
+        command = told.replace(f"--file {self.file}", f"--file {os.path.dirname(self.file)}")
+        self.assertIn("was in the folder before the workload", self.paste(command, USAGE))
+        self.ledger(OK)
+        self.assertEqual([name for name in os.listdir(self.images) if name.startswith("before")],
+                         [])
+
+    def test_the_file_as_it_was_cannot_be_kept(self):
+        os.mkdir(self.images + "/before.txt")
+        done = self.ledger(VIOLATION, "count_first", "right", "--fixes", "0")
+        self.assertIn(f"/before.txt' cannot be written: Is a directory; before a replay make "
+                      f"'{self.file}' again what it was before this run\n", done.stderr)
+
+    def test_misuse_alone(self):
+        """Is no verdict on the recovery: what is wrong is how the run is made."""
+        folder = os.path.join(os.path.dirname(self.file), "pool")
+        os.mkdir(folder)
+        self.file = folder + "/ledger"
+        with open(self.file, "wb") as file:
+            file.truncate(16384)
+        words = ["--file", folder, "--image-dir", self.images, "--recover-cmd",
+                 f"{LEDGER} check right"]
+        write = ["--", LEDGER, "write", self.file, "count_first"]
+        done = self.run_words(*words, "--json", "-", *write)
+        self.assertEqual(done.returncode, USAGE, done.stdout + done.stderr)
+        self.assertEqual([one["kind"] for one in json.loads(done.stdout)["violations"]], ["misuse"])
+        self.assertIn("no verdict on the recovery: the workload does what is not seen, or not "
+                      "modelled\n", done.stderr)
+        # Beside a violation it is one.
+        os.remove(self.file)
+        done = self.ledger(VIOLATION, "count_first+grows")
+        self.assertIn("violation (misuse): the file's size has changed", done.stdout)
+        self.assertIn("violation (wrong): not written: entry 1\n", done.stdout)
+
+    def test_what_the_system_refuses(self):
+        """Is neither a violation nor misuse."""
+        with open(self.file, "wb") as file:
+            file.truncate(16384)
+        write = f"{{ trap '' XFSZ; ulimit -f 16; }}; {LEDGER} write {self.file} count_first"
+        done = self.run_crash(IO, ["sh", "-c", write], "true")
+        self.assertEqual(done.stderr, "cinnabar: no memory for images: File too large\n")
 
     def test_files_that_cannot_be_written(self):
         for ending in "image", "html":
@@ -633,7 +711,9 @@ class CrashRun(unittest.TestCase):
         write = f"{LEDGER} write {self.file} right & echo $! > {self.images}/pid; exec sleep 100"
         done = self.run_crash(IO, ["sh", "-c", write], f"kill -9 $(cat {self.images}/pid)",
                               "--workload-seconds", "1")
-        self.assertIn("did not end within 1 s", done.stdout)
+        self.assertRegex(done.stdout, "^1 crash point, 0 images of 4 possible; not tried: 4\nno "
+                         "violation, but the workload did not end within 1 s.*; of its last crash "
+                         "point not all was tried\n$")
         # What the recovery has left behind ends with it, and nothing waits for that.
         os.remove(self.file)
         write = f"echo $$ > {self.images}/pid; exec {LEDGER} write {self.file} right"
@@ -641,13 +721,23 @@ class CrashRun(unittest.TestCase):
                               f"sleep 100 & kill -9 $(cat {self.images}/pid)")
         self.assertIn("the workload died: Killed", done.stdout)
 
-    def test_a_workload_that_hangs_in_a_full_folder(self):
-        """What was found is lost then, and that is said; the time ends it all the same."""
-        write = (f"{{ trap '' XFSZ; ulimit -f 32; }}; {LEDGER} write {self.file} "
-                 "count_first+hangs")
-        done = self.run_crash(IO, ["sh", "-c", write], self.long_check(), "--fixes", "0",
-                              "--workload-seconds", "1", images=2)
-        self.assertIn("was not written whole: is the folder full?", done.stderr)
+    def test_a_workload_that_hangs_or_dies_in_a_full_folder(self):
+        """What was found is told at once then; and the time ends it all the same."""
+        for how in "hangs", "dies":
+            write = (f"{{ trap '' XFSZ; ulimit -f 32; }}; exec {LEDGER} write {self.file} "
+                     f"count_first+{how}")
+            done = self.run_crash(IO, ["sh", "-c", write], self.long_check(), "--fixes", "0",
+                                  "--workload-seconds", "1", images=2)
+            self.assert_told_once(done.stderr)
+            self.assertIn("did not end within" if how == "hangs" else "died: Killed", done.stdout)
+            self.assertIn("; what was found later could not be written into the folder, which is "
+                          "full: the violations alone are told, on the standard error", done.stdout)
+            os.remove(self.file)
+        # Where there was room for the first one.
+        write = write.replace("32", "64")
+        done = self.run_crash(VIOLATION, ["sh", "-c", write], self.long_check(), images=2)
+        self.assertEqual(done.stdout.count("violation (wrong): not written: entry 1\n"), 1)
+        self.assert_told_once(done.stdout + done.stderr)
 
     def test_who_was_there_before_is_not_killed(self):
         words = [PROGRAM, "crash", "run", "--file", self.file, "--image-dir", self.images,

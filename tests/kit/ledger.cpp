@@ -6,9 +6,9 @@
 //
 // HOW of write: right, count_first, third_count_first, no_flush_last, interrupted, dies, aborts,
 // leaves, hangs, backwards, other_words, talks, promises_first, exits_3, forks, elsewhere, msync,
-// msync_async, by_instruction, daemon, or two of these with a '+' between them; amidst_others,
-// before_others, as_told (by its standard input). Of check: right, hangs, crashes, refuses,
-// exits_9, takes_memory, silent, amidst_others, before_others.
+// msync_async, by_instruction, daemon, grows, or two of these with a '+' between them;
+// amidst_others, before_others, as_told (by its standard input). Of check: right, hangs, crashes,
+// refuses, exits_9, takes_memory, silent, amidst_others, before_others.
 #include <fcntl.h>
 #include <libpmem.h>
 #include <sys/mman.h>
@@ -187,6 +187,7 @@ int write(const char* path, const std::string& how) {
         if (is(how, "dies") && number == 3) std::raise(SIGKILL);
         if (is(how, "aborts") && number == 3) std::abort();
         if (is(how, "leaves") && number == 3) ::_exit(0);
+        if (is(how, "grows") && number == 3 && ::truncate(path, 2 * kFileBytes) != 0) return 2;
         if (is(how, "hangs") && number == 3) ::pause();
         if (is(how, "forks") && number == 3) {
             const pid_t child = ::fork();

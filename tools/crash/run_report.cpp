@@ -106,7 +106,7 @@ Result<std::optional<SoFar>> so_far_of(const std::string& path) {
     if (!text) return std::nullopt;
     try {
         const Json json = Json::parse(*text);
-        return SoFar{json["recovering"], report_of(json["report"])};
+        return SoFar{json["recovering"], !text_of_file(path + ".lost"), report_of(json["report"])};
     } catch (const Json::exception&) {
         return fail(not_whole(path));
     }

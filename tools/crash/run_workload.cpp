@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "crash/file_before.hpp"
 #include "descendants.hpp"
 #include "explain/image_file.hpp"
 #include "explain/violation.hpp"
@@ -81,13 +82,14 @@ void remove_unfinished(const RunRequest& request) {
 
 // The files of a first run. What a run that was killed has left of its further ones goes too.
 void remove_reports(const RunRequest& request) {
-    for (const char* name :
-         {"report.json", "so_far.json", "again.json", "second.txt", "refused.txt", "replayed.txt",
-          "late.txt", "fixed.txt", "together.txt", "mapped"})
+    for (const char* name : {"report.json", "so_far.json", "so_far.json.lost", "again.json",
+                             "failed.txt", "second.txt", "refused.txt", "replayed.txt", "late.txt",
+                             "fixed.txt", "together.txt", "mapped"})
         ::unlink(request.in_folder(name).c_str());
     remove_unfinished(request);
     explain::remove_folders(request.image_folder, kAgainFolders);
     if (!request.replay.empty()) return;
+    crash::FileBefore::forget(request.image_folder);
     explain::remove_violations(request.image_folder, ".image");
     explain::remove_violations(request.page_folder, ".html");
 }
@@ -110,7 +112,8 @@ bool is_alive(pid_t process) {
 
 // Whether images are recovered at this moment: then it is not the workload that takes its time.
 bool is_recovering(const SoFar& so_far) {
-    return so_far.recovering != 0 && is_alive(so_far.recovering);  // or it died over that
+    return so_far.recovering != 0 && so_far.is_last &&
+           is_alive(so_far.recovering);  // or it died over that
 }
 
 std::string text_of(const crash::Report& report, std::chrono::steady_clock::duration time) {
