@@ -60,11 +60,10 @@ Result<void> Run::check(const Test& test, const Options& options) {
     return {};
 }
 
-Result<void> Run::start() {
-    for (const std::string& folder : {options_.image_folder, options_.page_folder})
+void Run::remove_left(const Options& options) {
+    for (const std::string& folder : {options.image_folder, options.page_folder})
         for (const char* beginning : {kEarlierFolders, kInsideFolders})
             if (!folder.empty()) explain::remove_folders(folder, beginning);
-    return workers_->start();
 }
 
 Result<void> Run::look_for(std::string_view replay) {
@@ -74,7 +73,9 @@ Result<void> Run::look_for(std::string_view replay) {
     wanted_ = *parsed;
     if (then == replay.npos) return {};
     wanted_inside_ = replay.substr(then + kThen.size());
-    if (const auto inside = explain::parse_replay(wanted_inside_); !inside)
+    // One of another program's it is to judge by itself.
+    if (const auto inside = explain::parse_replay(wanted_inside_);
+        !inside && !workers_->crashes_elsewhere())
         return fail(inside.error());
     if (!workers_->can_crash_recovery())
         return invalid("does not know what its recovery stores, and '" + std::string(replay) +
@@ -335,6 +336,7 @@ void Run::lend(Region& region, Run& run, Recorder& recorder) {
 
 Result<Report> Run::on(Region& region, const Test& test, const Options& options) {
     if (const auto valid = check(test, options); !valid) return fail(valid.error());
+    remove_left(options);
     Run run(test, options);
     if (const auto started = run.start(); !started) return fail(started.error());
     Recorder recorder(region.bytes(), region.bytes(), region.domain());

@@ -32,14 +32,16 @@ inline constexpr const char* kEarlierFolders = "cinnabar-earlier.";
 
 class Run {
   public:
-    // Both outlive it. Where recovery is of a file, power fails inside of it if it can be watched.
-    Run(const Test& test, const Options& options, const WatchFile& watch_file = {})
-        : Run(test, options, std::make_shared<Workers>(test, options, watch_file)) {}
+    // Both outlive it. Where recovery is of a file, power fails inside of it if that can be had.
+    Run(const Test& test, const Options& options, const FileCrashes& file_crashes = {})
+        : Run(test, options, std::make_shared<Workers>(test, options, file_crashes)) {}
 
     // Errors: invalid_argument.
     static Result<void> check(const Test& test, const Options& options);
+    // What runs that were killed have left in the folders. Not while one is running.
+    static void remove_left(const Options& options);
     // Processes for recoveries; before the workload has done anything. Errors: io.
-    Result<void> start();
+    Result<void> start() { return workers_->start(); }
     // Instead of recovering images, keeps the one that the line names, and looks at no other. To be
     // called before the workload has done anything. Errors: invalid_argument (no such line; it is
     // of another build), io.

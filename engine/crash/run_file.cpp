@@ -42,7 +42,8 @@ Result<void> run_watched(const std::string& path, Foreign& foreign, Run& run) {
 
 Result<Report> run_file(const std::string& path, const Test& test, const Options& options) {
     if (const auto valid = Run::check(test, options); !valid) return fail(valid.error());
-    Run run(test, options, watch_recovery);
+    Run::remove_left(options);
+    Run run(test, options, {.watch = watch_recovery, .elsewhere = {}});
     if (const auto started = run.start(); !started) return fail(started.error());
     Foreign foreign(path, run);
     std::optional<FileBefore> before;
@@ -65,7 +66,7 @@ Result<std::vector<std::byte>> image_of_file(const std::string& path, const Test
                                              std::string_view replay) {
     const Options options;
     if (const auto valid = Run::check(test, options); !valid) return fail(valid.error());
-    Run run(test, options, watch_recovery);
+    Run run(test, options, {.watch = watch_recovery, .elsewhere = {}});
     if (const auto known = run.look_for(replay); !known) return fail(known.error());
     Foreign foreign(path, run);
     if (const auto watched = run_watched(path, foreign, run); !watched)

@@ -171,7 +171,9 @@ Result<std::vector<std::byte>> Run::found_inside(std::vector<std::byte> image) {
     const auto memory = workers_->image(image.size());
     if (!memory) return fail(memory.error());
     std::memcpy(memory->data(), image.data(), image.size());
+    const InsideFolder folder(options_);
     InsideRequest request;
+    request.image_folder = folder.path();
     request.domain = domain_;
     request.replay = wanted_inside_;
     const auto wrong = workers_->inside(request.bytes(), [](const std::string&) { return ""; });

@@ -108,7 +108,7 @@ void Workers::be_zygote() {
             ::setpgid(0, 0);
             ::sigaction(SIGTERM, &handler_before, nullptr);
             ::sigprocmask(SIG_SETMASK, &blocked_before, nullptr);
-            if (order == kInside) be_inside(*desk_, image_, test_, options_, watch_file_);
+            if (order == kInside) be_inside(*desk_, image_, test_, options_, file_crashes_);
             be_worker(*desk_, image_, test_, options_);
         }
         desk_->worker = worker;

@@ -13,6 +13,7 @@
 #include <iterator>
 
 #include "crash/file_before.hpp"
+#include "crash/inside.hpp"
 #include "descendants.hpp"
 #include "explain/image_file.hpp"
 #include "explain/violation.hpp"
@@ -58,6 +59,7 @@ void set_further(const Further& further) {
     set("MILLISECONDS", std::to_string(request.milliseconds));
     set("MEMORY", std::to_string(request.memory_bytes));
     set("VIOLATIONS", std::to_string(request.violations));
+    set("RECOVERY_CRASHES", std::to_string(further ? 0 : request.recovery_crashes));
     if (further) set_further(*further);
     const char* others = std::getenv("LD_PRELOAD");
     ::setenv("LD_PRELOAD", (preload + (others == nullptr ? "" : ":" + std::string(others))).c_str(),
@@ -78,6 +80,8 @@ void set_further(const Further& further) {
 void remove_unfinished(const RunRequest& request) {
     for (const char* name : {"so_far.json.next", "held_back"})
         ::unlink(request.in_folder(name).c_str());
+    for (const std::string& folder : {request.image_folder, request.page_folder})
+        if (!folder.empty()) explain::remove_folders(folder, crash::kInsideFolders);
 }
 
 // The files of a first run. What a run that was killed has left of its further ones goes too.

@@ -31,6 +31,7 @@ struct RunRequest {
     uint64_t milliseconds = 10'000;
     uint64_t memory_bytes = uint64_t{1} << 30;
     uint64_t violations = 10;
+    uint64_t recovery_crashes = 40;
     uint64_t fixes = 3;
     uint64_t workload_seconds = 600;
     std::vector<std::string> workload;

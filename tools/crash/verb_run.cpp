@@ -235,7 +235,8 @@ constexpr const char* kMore =
     "standard input: what is printed counts as acknowledged (print it at once: other\n"
     "languages than C keep it back, as Python does without -u). CMD ends with 0: right;\n"
     "1: a violation, and its output says what; 2: refused, which is right until something\n"
-    "is acknowledged. A signal, another exit code or no end in time are violations.\n"
+    "is acknowledged. A signal, another exit code or no end in time are violations. Where it\n"
+    "stores to its image, by libpmem or msync, power fails inside of it too.\n"
     "The workload makes durable by libpmem's functions or msync, has one thread that stores,\n"
     "is not linked statically and ends by exit. It has ended when all that it has started\n"
     "has. One that dies, leaves by _exit or takes too long is told with what was found until\n"
@@ -280,6 +281,9 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
     app->add_option("--violations", verb->violations,
                     "After so many images that fail nothing is tried [10]")
         ->check(number_from(1));
+    app->add_option("--recovery-crashes", verb->recovery_crashes,
+                    "Recoveries inside of which power fails again [40]")
+        ->check(number_from(0));
     app->add_option("--fixes", verb->fixes,
                     "Fixes that are tried, a further run each; 0: no further run at all [3]")
         ->check(number_from(0));
