@@ -65,8 +65,8 @@ bool is_same_cause(const crash::Violation& one, const crash::Violation& other) {
     const auto is_inside = [](const crash::Violation& violation) {
         return violation.recovery_crash_point != 0;
     };
-    if (one.kind != other.kind || one.order.empty() || is_inside(one) != is_inside(other))
-        return false;
+    if (one.kind != other.kind || is_inside(one) != is_inside(other)) return false;
+    if (one.crash_point == 0 || other.crash_point == 0) return false;  // no image is to blame
     if (one.order == other.order && names_two_calls(one.order)) return true;
     // Other numbers in an order are parts of the calls' names.
     const auto calls = [](const crash::Violation& violation) {

@@ -17,7 +17,7 @@ void note_file(const Result<void>& written, const std::string& path,
                std::string crash::Violation::*file, crash::Violation& violation);
 
 // Whether they are one cause, seen twice: of the same kind, by the same two calls, and where those
-// stored elsewhere, in words that differ in numbers alone.
+// stored elsewhere, or where no calls are known, in words that differ in numbers alone.
 bool is_same_cause(const crash::Violation& one, const crash::Violation& other);
 
 // What a digest holds need not be UTF-8, as JSON must be: every byte that is not ASCII is escaped,

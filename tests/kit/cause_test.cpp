@@ -85,6 +85,7 @@ crash::Violation violation(const std::string& what, const std::string& order) {
     crash::Violation one;
     one.what = what;
     one.order = order;
+    one.crash_point = 1;
     return one;
 }
 
@@ -126,8 +127,14 @@ TEST(Cause, IsToldByTheCallsAndTheWords) {
         EXPECT_TRUE(are_same("note 2 is gone"));
         EXPECT_FALSE(are_same("other words"));
     }
-    // What is not reduced has no order, and is told each time.
-    EXPECT_FALSE(cinnabar::explain::is_same_cause(violation("gone", ""), violation("gone", "")));
+    // What is not reduced has no order: there are its words alone, or no image at all.
+    const crash::Violation hung = violation("no end within 50 ms", "");
+    EXPECT_TRUE(cinnabar::explain::is_same_cause(hung, hung));
+    EXPECT_FALSE(cinnabar::explain::is_same_cause(hung, violation("other words", "")));
+    EXPECT_FALSE(cinnabar::explain::is_same_cause(hung, violation("no end within 50 ms", order)));
+    crash::Violation misuse = hung;
+    misuse.crash_point = 0;
+    EXPECT_FALSE(cinnabar::explain::is_same_cause(misuse, misuse));
 }
 
 }  // namespace
