@@ -129,6 +129,13 @@ class End(CrashRun):
                               "--workload-seconds", "1")
         self.assertIn(" violations, and what the workload has started did not end within 1 s",
                       done.stdout)
+        os.remove(self.file)
+        # A helper that it leaves behind: that is waited for, and said after a while.
+        waits = "cinnabar: the workload's first process has ended; waits for what it has started\n"
+        self.assertNotIn(waits, done.stderr)
+        done = self.run_crash(OK, ["sh", "-c", f"{LEDGER} write {self.file} right; sleep 7 &"],
+                              check)
+        self.assertEqual(done.stderr, waits)
 
     def test_misuse_alone(self):
         """Is no verdict on the recovery: what is wrong is how the run is made."""

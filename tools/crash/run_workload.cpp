@@ -19,6 +19,7 @@
 #include "explain/violation.hpp"
 #include "force/force_bench.hpp"
 #include "interruption.hpp"
+#include "output.hpp"
 #include "run_report.hpp"
 
 namespace cinnabar::tool {
@@ -133,8 +134,10 @@ std::string wait_for(Descendants& workload, const std::string& so_far_path,
                      std::chrono::milliseconds time_max, const char* option) {
     using Clock = std::chrono::steady_clock;
     constexpr std::chrono::milliseconds looked_every(200);
+    constexpr int looks_in_silence = 25;  // that is five seconds
     bench::TerminalProgress progress;
     Clock::duration taken = {};
+    int looks_behind = 0;  // behind the end of the first process, while nothing is recovered
     const auto begin = Clock::now();
     for (auto looked = begin; !workload.have_ended(); ::usleep(2000)) {
         if (Interruption::has_come()) {
@@ -148,6 +151,10 @@ std::string wait_for(Descendants& workload, const std::string& so_far_path,
         const bool is_known = so_far && *so_far;
         if (is_known) progress.by_now(text_of((*so_far)->report, looked - begin));
         if (is_known && is_recovering(**so_far)) continue;
+        if (workload.status() && ++looks_behind == looks_in_silence) {
+            progress.by_now("");
+            say("the workload's first process has ended; waits for what it has started");
+        }
         taken += since;
         if (taken < time_max) continue;
         workload.kill();
