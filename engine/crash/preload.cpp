@@ -290,10 +290,10 @@ class Preloaded {
     std::optional<std::string> hold_back(size_t lines) const {
         ::unlink(held_back_.c_str());
         const std::string text = bytes_in(acknowledged_);
-        size_t begin = text.size(), end = begin;
+        size_t begin = text.size();
         for (size_t i = 0; i < lines; ++i) {
             if (begin == 0) return std::nullopt;
-            end = begin;
+            const size_t end = begin;
             begin = end < 2 ? 0 : text.rfind('\n', end - 2) + 1;  // 0 where there is none
         }
         if (lines == 0 || !write_file(held_back_, text.substr(0, begin))) return std::nullopt;

@@ -130,9 +130,9 @@ ExitCode no_violation(const RunRequest& verb, const std::string& wrong) {
 
 // What is missing of what was known of a workload that came to no report.
 std::string not_tried(const SoFar& so_far) {
-    const std::string rest = so_far.recovering != 0
-                                 ? "; of its last crash point not all was tried"
-                                 : "; what it has stored since its last crash point was not tried";
+    std::string rest = so_far.recovering != 0
+                           ? "; of its last crash point not all was tried"
+                           : "; what it has stored since its last crash point was not tried";
     if (so_far.is_last) return rest;
     return "; what was found later could not be written into the folder, which is full: the "
            "violations alone are told, on the standard error";
@@ -218,13 +218,13 @@ ExitCode crash_run(const RunRequest& verb) {
     auto report = report_left(verb, *wrong);
     if (!report) return end_with(report.error(), false);
     if (const auto failed = command_failed(*report)) return no_verdict(verb, *failed);
-    keep_file(verb, first.before, *report);
     if (verb.fixes > 0 && !Interruption::has_come()) {
         first.time = std::chrono::duration_cast<std::chrono::milliseconds>(
             std::chrono::steady_clock::now() - begin);
         first.lines_printed = lines_printed(verb);
         run_again(verb, first, *report);
     }
+    keep_file(verb, first.before, *report);
     return deliver(verb, *report);
 }
 
