@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <filesystem>
+#include <span>
 #include <string_view>
 
 #include "explain/image_file.hpp"
@@ -16,6 +17,18 @@ namespace cinnabar::crash {
 namespace {
 
 constexpr size_t kChunkBytes = 4096;
+
+// In a folder: the copy, if there was a file; and of which file it is.
+std::string copy_in(const std::string& folder) {
+    return folder + "/before";
+}
+std::string note_in(const std::string& folder) {
+    return folder + "/before.txt";
+}
+
+Result<void> write_bytes(const std::string& path, const std::string& bytes) {
+    return explain::write_image(path, std::as_bytes(std::span(bytes)));
+}
 
 // All of the file, or nothing.
 std::optional<std::string> read_all(const std::string& path, size_t length) {
@@ -82,6 +95,27 @@ Result<void> FileBefore::put_back() const {
     std::filesystem::remove(path_, error);
     if (error) return fail(Errc::io, "'" + path_ + "' cannot be removed: " + error.message());
     return {};
+}
+
+Result<void> FileBefore::keep_in(const std::string& folder) const {
+    forget(folder);
+    if (!can_be_put_back_) return {};
+    if (bytes_)
+        if (auto written = write_bytes(copy_in(folder), *bytes_); !written) return written;
+    return write_bytes(note_in(folder), path_);
+}
+
+Result<std::optional<FileBefore>> FileBefore::kept_in(const std::string& folder,
+                                                      const std::string& path) {
+    if (FileBefore(note_in(folder)).bytes_ != path) return std::nullopt;
+    FileBefore kept(copy_in(folder));  // where there is no copy: that there was no file
+    if (!kept.can_be_put_back_) return fail(Errc::io, "'" + kept.path_ + "' cannot be read");
+    kept.path_ = path;
+    return kept;
+}
+
+void FileBefore::forget(const std::string& folder) {
+    for (const std::string& path : {copy_in(folder), note_in(folder)}) ::unlink(path.c_str());
 }
 
 }  // namespace cinnabar::crash

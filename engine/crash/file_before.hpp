@@ -18,8 +18,16 @@ class FileBefore {
     // could not be read), io.
     Result<void> put_back() const;
 
+    // For another process: in this folder a note of which file it is ("before.txt"), and a copy
+    // ("before") if there was one. Nothing where it cannot be put back. Errors: io.
+    Result<void> keep_in(const std::string& folder) const;
+    // What was kept there of that file; nothing: nothing was. Errors: io (it cannot be read).
+    static Result<std::optional<FileBefore>> kept_in(const std::string& folder,
+                                                     const std::string& path);
+    static void forget(const std::string& folder);
+
   private:
-    const std::string path_;
+    std::string path_;
     std::optional<std::string> bytes_;  // nothing: there was no file
     bool can_be_put_back_ = false;
 };

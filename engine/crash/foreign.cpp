@@ -110,10 +110,9 @@ bool Foreign::attach(const Mapping& mapping) {
     }
     file_ = ::open(openable(mapping.path).c_str(), O_RDONLY | O_CLOEXEC);
     struct stat status = {};
-    if (file_ < 0 || ::fstat(file_, &status) != 0) {
-        give_up("'" + mapping.path + "' does not open: " + std::strerror(errno));
-        return false;
-    }
+    if (file_ < 0 || ::fstat(file_, &status) != 0)
+        return fail(
+            {Errc::io, "'" + mapping.path + "' does not open: " + std::strerror(errno), {}, {}});
     const size_t bytes = static_cast<size_t>(status.st_size);
     if (bytes == 0 || bytes % 4096 != 0) {
         give_up("'" + mapping.path + "' has " + std::to_string(bytes) +
@@ -121,10 +120,9 @@ bool Foreign::attach(const Mapping& mapping) {
         return false;
     }
     void* view = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file_, 0);
-    if (view == MAP_FAILED) {
-        give_up("'" + mapping.path + "' cannot be mapped: " + std::strerror(errno));
-        return false;
-    }
+    if (view == MAP_FAILED)
+        return fail(
+            {Errc::io, "'" + mapping.path + "' cannot be mapped: " + std::strerror(errno), {}, {}});
     view_ = {static_cast<std::byte*>(view), bytes};
     std::string before = before_.value_or("");
     before.resize(bytes);  // what was added to the file since is zeros
@@ -134,10 +132,7 @@ bool Foreign::attach(const Mapping& mapping) {
         "was stored counts as not forced; what a program flushes by instruction is not seen: have "
         "it call pmem_persist instead");
     recorder_->read_while([this] { return active() && usable(); });
-    if (const auto watched = run_.watch(*recorder_); !watched) {
-        give_up(watched.error().message);
-        return false;
-    }
+    if (const auto watched = run_.watch(*recorder_); !watched) return fail(watched.error());
     return true;
 }
 
@@ -148,6 +143,12 @@ bool Foreign::usable() {
     if (::fstat(file_, &status) != 0 || static_cast<size_t>(status.st_size) != view_.size())
         give_up("the file's size has changed under the workload, which is not modelled");
     return !given_up_;
+}
+
+bool Foreign::fail(Error error) {
+    given_up_ = true;
+    failed_ = std::move(error);
+    return false;
 }
 
 void Foreign::give_up(const std::string& why) {

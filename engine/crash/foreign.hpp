@@ -49,6 +49,8 @@ class Foreign {
     bool holds(const void* address);
     bool found() const { return recorder_.has_value(); }
     bool active() const { return found() && !given_up_; }
+    // Why the file cannot be recorded, where the system has failed a call for that.
+    const std::optional<Error>& failed() const { return failed_; }
 
     // `at`, here and below, was found by holds(). For a range behind the file's end nothing is
     // done.
@@ -81,6 +83,7 @@ class Foreign {
     bool attach(const Mapping& mapping);
     bool usable();
     void give_up(const std::string& why);
+    bool fail(Error error);
     Site place(const Call& call);
     uint64_t offset_of(const void* at) const;
     size_t within(const void* at, size_t length) const;
@@ -103,6 +106,7 @@ class Foreign {
     std::span<std::byte> view_;       // our own mapping of it, whatever the workload unmaps
     int file_ = -1;
     bool given_up_ = false;
+    std::optional<Error> failed_;
     std::map<std::vector<void*>, std::string> callers_;
 };
 

@@ -39,16 +39,19 @@ std::span<std::byte> map_shared(int file) {
 class Inside {
   public:
     Inside(Desk& desk, int shared_image, const Test& test, const Options& options,
-           const WatchFile& watch_file)
+           const FileCrashes& file_crashes)
         : desk_(desk),
           request_(InsideRequest::of({desk.text, desk.length})),
           shared_(map_shared(shared_image)),
           test_(test),
           recovery_(shared_image, test, options.image_folder),
           options_(inner(options)),
-          watch_file_(watch_file) {}
+          file_crashes_(file_crashes) {}
 
-    std::string reply() { return request_.replay.empty() ? bytes_of(report()) : replayed(); }
+    std::string reply() {
+        if (file_crashes_.elsewhere) return reply_from_elsewhere();
+        return request_.replay.empty() ? bytes_of(report()) : replayed();
+    }
 
   private:
     Options inner(Options options) const {
@@ -80,10 +83,22 @@ class Inside {
         return answer.what;
     }
 
+    std::string reply_from_elsewhere() {
+        recovery_.renew();
+        const auto reply = file_crashes_.elsewhere(request_, options_, recovery_.file()->path(),
+                                                   [this] { desk_.begin(Phase::inside); });
+        if (request_.replay.empty())
+            return reply ? *reply : throw std::runtime_error(reply.error().message);
+        if (!reply) return reply.error().message;
+        if (reply->size() != shared_.size()) return "the image cannot be read";
+        std::memcpy(shared_.data(), reply->data(), shared_.size());
+        return "";
+    }
+
     // The recovery of the image as the crash left it, under this run.
     std::shared_ptr<void> run_recovery(Run& run) {
         recovery_.renew();
-        if (recovery_.file()) return watch_file_(recovery_.file()->path(), run);
+        if (recovery_.file()) return file_crashes_.watch(recovery_.file()->path(), run);
         auto image = std::make_shared<RecoveredImage>(recovery_.memory()->bytes(), shared_,
                                                       request_.domain, run);
         image->run_workload();
@@ -124,7 +139,7 @@ class Inside {
     const Test& test_;
     Recovery recovery_;
     const Options options_;
-    const WatchFile& watch_file_;
+    const FileCrashes& file_crashes_;
 };
 
 // The fields of a violation, to be added to a message or to be taken from one.
@@ -219,12 +234,12 @@ Report report_of(std::string_view bytes) {
 }
 
 void be_inside(Desk& desk, int shared_image, const Test& test, const Options& options,
-               const WatchFile& watch_file) {
+               const FileCrashes& file_crashes) {
     leave_nothing_behind();
     desk.wait_for(kRequest);
     std::string reply;
     const auto thrown =
-        thrown_by([&] { reply = Inside(desk, shared_image, test, options, watch_file).reply(); });
+        thrown_by([&] { reply = Inside(desk, shared_image, test, options, file_crashes).reply(); });
     desk.recovered = !thrown;
     if (!desk.put(thrown ? *thrown : reply)) {
         desk.recovered = false;

@@ -53,6 +53,6 @@ Report report_of(std::string_view bytes);
 // ... and of a replay: what went wrong with it, or nothing.
 
 [[noreturn]] void be_inside(Desk& desk, int shared_image, const Test& test, const Options& options,
-                            const WatchFile& watch_file);
+                            const FileCrashes& file_crashes);
 
 }  // namespace cinnabar::crash

@@ -14,68 +14,56 @@
 //                                tried first; or nothing
 //   CINNABAR_CRASH_EARLIER_LINES, _BEFORE   images of these lines alone are looked at, before this
 //                                crash point; or nothing
-//   CINNABAR_CRASH_SEED, _IMAGES, _RANDOM, _MILLISECONDS, _MEMORY, _VIOLATIONS
+//   CINNABAR_CRASH_INSIDE, _ACKNOWLEDGED   the workload is a recovery command inside of which power
+//                                fails, as the first file says (crashed_command.hpp), and what is
+//                                acknowledged stands in the second; or nothing
+//   CINNABAR_CRASH_SEED, _IMAGES, _RANDOM, _MILLISECONDS, _MEMORY, _VIOLATIONS, _RECOVERY_CRASHES
 //                                the members of crash::Options, as numbers
 //
 // In the folder: "acknowledged" holds what the workload has printed so far and is the command's
 // standard input, unless "held_back" is there: less of the same, for a moment; "so_far.json" is
 // what the report would be by now, for a workload that dies, and which process recovers images, if
-// one does; "report.json" is written when the workload ends, and "again.json": what further runs
+// one does, and "so_far.json.lost" is there where a later one could not be written; "report.json"
+// is written when the workload ends, and "again.json": what further runs
 // may show. A report that is there stays: what a later program has to say, that maps the file too,
 // is in "second.txt"; that two did so at once "together.txt" says, and who maps it holds a lock of
 // "mapped". For a replay "replayed.txt" says that the image is there, and "refused.txt" why it is
-// not; "late.txt" that all acknowledgements came after the last crash point but the end, and
+// not, "failed.txt" why a workload could not be
+// looked at; "late.txt" that all acknowledgements came after the last crash point but the end, and
 // "fixed.txt" that the call was made behind which a fix stands.
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
 #include <sstream>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "crash/crashed_command.hpp"
 #include "crash/foreign.hpp"
 #include "crash/printable.hpp"
+#include "crash/recovery_command.hpp"
 #include "crash/run.hpp"
+#include "crash/settings.hpp"
 #include "explain/image_file.hpp"
 #include "explain/violation.hpp"
 
 namespace cinnabar::crash {
 namespace {
 
-constexpr size_t kSaidMax = 4096;  // of a command's output
 constexpr size_t kHeardMax = 400;  // of what a workload prints between two of its calls
 constexpr std::chrono::milliseconds kNotedEvery(200);  // while images are recovered
-
-std::string setting(const char* name) {
-    const char* value = std::getenv((std::string("CINNABAR_CRASH_") + name).c_str());
-    return value == nullptr ? "" : value;
-}
-
-void set_number(const char* name, uint64_t& number) {
-    if (const std::string value = setting(name); !value.empty())
-        number = std::strtoull(value.c_str(), nullptr, 10);
-}
 
 Options options_of_environment() {
     Options options;
@@ -86,99 +74,12 @@ Options options_of_environment() {
     set_number("RANDOM", options.random_images);
     set_number("MEMORY", options.recovery_memory_bytes_max);
     set_number("VIOLATIONS", options.violations_max);
+    set_number("RECOVERY_CRASHES", options.recovery_crashes_max);
     uint64_t milliseconds = static_cast<uint64_t>(options.recovery_time_max.count());
     set_number("MILLISECONDS", milliseconds);
     options.recovery_time_max =
         std::chrono::milliseconds(std::min<uint64_t>(milliseconds, INT64_MAX));
     return options;
-}
-
-// The child: what has been acknowledged as its input, what it says into the pipe.
-[[noreturn]] void become_command(const std::string& command, const std::string& image,
-                                 const std::string& acknowledged, int said) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // with the worker, where that one is killed
-    const int input = ::open(acknowledged.c_str(), O_RDONLY);
-    ::dup2(input, STDIN_FILENO);
-    ::dup2(said, STDOUT_FILENO);
-    ::dup2(said, STDERR_FILENO);
-    ::unsetenv("LD_PRELOAD");
-    if (::chdir(setting("HERE").c_str()) != 0) ::_exit(126);
-    const std::string line = command + " \"$1\"";
-    ::execl("/bin/sh", "sh", "-c", line.c_str(), "sh", image.c_str(), nullptr);
-    ::_exit(127);
-}
-
-// Once; how many bytes.
-ssize_t read_into(std::string& text, int file, size_t bytes_max) {
-    std::array<char, 4096> bytes = {};
-    const ssize_t length =
-        TEMP_FAILURE_RETRY(::read(file, bytes.data(), std::min(bytes.size(), bytes_max)));
-    if (length > 0 && text.size() < kSaidMax)
-        text.append(bytes.data(), static_cast<size_t>(length));
-    return length;
-}
-
-// The first words of what it says; the rest is read, so that it does not wait for us. Once it has
-// ended, what has been said by then: a process that it leaves behind may hold its output open.
-std::string said_by(pid_t command, int file) {
-    std::string text;
-    const int end = static_cast<int>(::syscall(SYS_pidfd_open, command, 0));
-    std::array<pollfd, 2> both{{{file, POLLIN, 0}, {end, POLLIN, 0}}};
-    bool is_open = true;
-    while (is_open && both[1].revents == 0) {
-        TEMP_FAILURE_RETRY(::poll(both.data(), both.size(), -1));
-        if (both[0].revents != 0) is_open = read_into(text, file, SIZE_MAX) > 0;
-    }
-    int there = 0;
-    if (::ioctl(file, FIONREAD, &there) != 0) there = 0;
-    for (ssize_t length = 1; there > 0 && length > 0; there -= static_cast<int>(length))
-        length = read_into(text, file, static_cast<size_t>(there));
-    ::close(end);
-    while (text.ends_with('\n')) text.pop_back();
-    return text;
-}
-
-// "exit 0", "exit 1: what it said", "signal 11".
-std::string run_command(const std::string& command, const std::string& image,
-                        const std::string& acknowledged) {
-    int said[2] = {};
-    if (::pipe2(said, O_CLOEXEC) != 0) throw std::runtime_error("no pipe to the command");
-    const pid_t child = ::fork();
-    if (child == 0) become_command(command, image, acknowledged, said[1]);
-    ::close(said[1]);
-    if (child < 0) throw std::runtime_error("no process for the command");
-    const std::string text = said_by(child, said[0]);
-    ::close(said[0]);
-    int status = 0;
-    if (::waitpid(child, &status, 0) != child)
-        throw std::runtime_error("no process for the command");
-    if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
-    const int code = WEXITSTATUS(status);
-    if (code > 128) return "signal " + std::to_string(code - 128);  // as the shell says it
-    // What it says beside a verdict of 0 or 2 may differ from run to run.
-    const bool told = code == 1 || code == 126 || code == 127;
-    return "exit " + std::to_string(code) + (told && !text.empty() ? ": " + text : "");
-}
-
-uint64_t bytes_of(const std::string& path) {
-    struct stat status = {};
-    return ::stat(path.c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
-}
-
-std::string verdict_on(std::string_view end, const std::string& acknowledged,
-                       uint64_t memory_bytes) {
-    if (end == "exit 0") return {};
-    if (end.starts_with("exit 1: ")) return std::string(end.substr(8));
-    if (end == "exit 1") return "the recovery command found a violation, and said nothing";
-    if (end == "exit 2") {
-        if (bytes_of(acknowledged) == 0) return {};
-        return "the recovery command refused the image, and something is acknowledged already";
-    }
-    for (const std::string_view code : {"exit 126", "exit 127"})  // the shell's own
-        if (end.starts_with(code))
-            return "the recovery command cannot be run" + std::string(end.substr(code.size()));
-    return "the recovery command ended by " + std::string(end) + "; it may use " +
-           size_text(memory_bytes) + " of memory (--memory)";
 }
 
 // The fix that this run is to try.
@@ -226,6 +127,11 @@ std::string further_runs(const Run& run) {
            "\n";
 }
 
+std::string bytes_in(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
 // Never over a file that is there: false. One that cannot be written whole is left empty, which
 // says so to its reader.
 bool write_file(const std::string& path, std::string_view text) {
@@ -240,9 +146,7 @@ bool write_file(const std::string& path, std::string_view text) {
 class Preloaded {
   public:
     Preloaded()
-        : options_(options_of_environment()),
-          acknowledged_(options_.image_folder + "/acknowledged"),
-          test_(test()) {}
+        : options_(options_of_environment()), acknowledged_(acknowledged()), test_(test()) {}
 
     void start() {
         if (!replay_.empty()) {
@@ -252,8 +156,13 @@ class Preloaded {
         }
         if (const auto fix = fix_of_environment()) run_.insert(*fix);
         if (const auto earlier = earlier_of_environment()) run_.look_only_at(*earlier);
-        run_.listen_to([this] { return printed_since(); },
-                       [this](size_t lines) { return hold_back(lines); });
+        if (!inside_.empty()) {
+            run_.is_inside(InsideRequest::of(bytes_in(inside_)));
+            run_.on_recovery([this] { say_that_it_lives(inside_); });
+        } else {
+            run_.listen_to([this] { return printed_since(); },
+                           [this](size_t lines) { return hold_back(lines); });
+        }
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
         if (is_second_)
             foreign_->refuse(
@@ -265,25 +174,31 @@ class Preloaded {
         Foreign::watch(foreign_.get());
     }
 
-    bool is_of_this_process() const { return ::getpid() == process_; }
+    bool is_of_this_process() const { return is_of(::getpid()); }
+    bool is_of(pid_t process) const { return process == process_; }
+    bool has_found() const { return foreign_ && foreign_->found(); }
 
     // A program that the workload starts, and that maps no such file, has nothing to report.
     void finish() {
         if (!is_of_this_process() || !foreign_) return;
         std::fflush(stdout);
-        if (heard_ == 0 && bytes_of(acknowledged_) != 0)
-            (void)write_file(options_.image_folder + "/late.txt", "");
+        const bool is_late = heard_ == 0;
         if (foreign_->active()) run_.at_end();
         Foreign::watch(nullptr);
         if (!replay_.empty()) return write_replayed();
+        if (foreign_->failed()) return write_error("failed.txt", *foreign_->failed());
         const std::string further = further_runs(run_);
         const Report report = run_.finish();
         if (!foreign_->found() && report.clean()) return;
-        if (is_second_ || !write_file(report_, report.json())) {
+        if (is_second_ ||
+            !write_file(report_, inside_.empty() ? report.json() : bytes_of(report))) {
             (void)write_file(options_.image_folder + "/second.txt", report.text());
             return;
         }
+        if (bytes_of_file(report_) == 0) return;  // what was noted last counts
+        if (!inside_.empty()) return;
         (void)write_file(options_.image_folder + "/again.json", further);
+        if (is_late) (void)write_file(options_.image_folder + "/late.txt", "");
         if (run_.fix_was_made()) (void)write_file(options_.image_folder + "/fixed.txt", "");
     }
 
@@ -310,23 +225,42 @@ class Preloaded {
         const auto process = static_cast<uint64_t>(recovering ? process_ : 0);
         const auto json =
             explain::JsonObject().add("recovering", process).raw("report", run_.so_far().json());
-        // On a full disk it is empty: the one before may say that images are recovered still.
-        if (write_file(next, json.text())) (void)::rename(next.c_str(), so_far_.c_str());
+        const std::string text = json.text();
+        if (!write_file(next, text)) return;
+        const bool is_whole = bytes_of_file(next) == text.size();
+        (void)::rename(next.c_str(), (is_whole ? so_far_ : lost_).c_str());
+        if (is_whole) ::unlink(lost_.c_str());
+        if (!is_whole) tell_violations();
+        told_violations_ = noted_violations_;
+    }
+
+    // On a full disk: those that are neither told so far nor in what was written last.
+    void tell_violations() const {
+        const Report report = run_.so_far();
+        for (size_t i = told_violations_; i < report.violations.size(); ++i)
+            std::fputs(explain::text_of(report.violations[i]).c_str(), stderr);
     }
 
     // The number of the error, and its words: those of the program that maps the file, rather than
     // of one that starts it.
     void refuse(const Error& error) const {
         if (foreign_) ::unlink((options_.image_folder + "/refused.txt").c_str());
-        (void)write_file(options_.image_folder + "/refused.txt",
+        write_error("refused.txt", error);
+    }
+
+    void write_error(const std::string& name, const Error& error) const {
+        (void)write_file(options_.image_folder + "/" + name,
                          std::to_string(static_cast<int>(error.code)) + " " + error.message);
     }
 
     // A program that the workload starts, and that maps no such file, has no image either.
     void write_replayed() {
-        if (!foreign_->found()) return;
+        if (foreign_->failed()) return refuse(*foreign_->failed());
+        const auto misuse = run_.misuse();
+        if (!foreign_->found() && !misuse) return;
         const auto image = run_.found();
-        if (!image) return refuse(image.error());
+        if (!image)
+            return refuse(misuse ? Error{Errc::invalid_argument, *misuse, {}, {}} : image.error());
         if (const auto written = explain::write_image(setting("IMAGE"), *image); !written)
             return refuse(written.error());
         (void)write_file(options_.image_folder + "/replayed.txt", "");
@@ -334,7 +268,7 @@ class Preloaded {
 
     // Line by line as a terminal bears it; of very much the end.
     std::string printed_since() {
-        const uint64_t end = bytes_of(acknowledged_);
+        const uint64_t end = bytes_of_file(acknowledged_);
         if (end == heard_) return {};
         const uint64_t begin = std::exchange(heard_, end);
         std::string bytes(std::min<uint64_t>(end - std::min(begin, end), kHeardMax), '\0');
@@ -355,24 +289,35 @@ class Preloaded {
 
     std::optional<std::string> hold_back(size_t lines) const {
         ::unlink(held_back_.c_str());
-        std::ifstream file(acknowledged_, std::ios::binary);
-        const std::string text(std::istreambuf_iterator<char>(file), {});
-        size_t begin = text.size(), end = begin;
+        const std::string text = bytes_in(acknowledged_);
+        size_t begin = text.size();
         for (size_t i = 0; i < lines; ++i) {
             if (begin == 0) return std::nullopt;
-            end = begin;
+            const size_t end = begin;
             begin = end < 2 ? 0 : text.rfind('\n', end - 2) + 1;  // 0 where there is none
         }
         if (lines == 0 || !write_file(held_back_, text.substr(0, begin))) return std::nullopt;
         return printable(text.substr(begin, text.find('\n', begin) - begin));
     }
 
+    // Of a recovery command nothing is acknowledged but what the workload has.
+    std::string acknowledged() const {
+        return inside_.empty() ? options_.image_folder + "/acknowledged" : setting("ACKNOWLEDGED");
+    }
+
+    FileCrashes file_crashes() const {
+        return {.watch = {},
+                .elsewhere = [this](const InsideRequest& request, const Options& options,
+                                    const std::string& image, const std::function<void()>& lives) {
+                    return crash_recovery_command(request, options, image, promised(), lives);
+                }};
+    }
+
     Test test() const {
-        const std::string command = setting("RECOVER");
         Test test;
         test.workload = [](History&) {};
-        test.recover_file = [this, command](const std::string& image) {
-            return run_command(command, image, promised());
+        test.recover_file = [this](const std::string& image) {
+            return run_recovery_command(image, promised());
         };
         test.check = [this](std::string_view digest, const History&) {
             return crash::verdict_on(digest, promised(), options_.recovery_memory_bytes_max);
@@ -381,24 +326,40 @@ class Preloaded {
     }
 
     const pid_t process_ = ::getpid();
+    const std::string inside_ = setting("INSIDE");
     const Options options_;
     const std::string acknowledged_;
     const std::string held_back_ = options_.image_folder + "/held_back";
     const std::string replay_ = setting("REPLAY");
-    const std::string report_ = options_.image_folder + "/report.json";
+    const std::string report_ =
+        options_.image_folder + (inside_.empty() ? "/report.json" : kInsideReply);
     const std::string so_far_ = options_.image_folder + "/so_far.json";
+    const std::string lost_ = so_far_ + ".lost";
     // A program before has left what it has to say.
     const bool is_second_ =
         ::access(report_.c_str(), F_OK) == 0 || ::access(so_far_.c_str(), F_OK) == 0;
     const Test test_;
-    Run run_{test_, options_};
+    Run run_{test_, options_, file_crashes()};
     std::unique_ptr<Foreign> foreign_;
     uint64_t heard_ = 0;  // bytes of what was printed
     std::chrono::steady_clock::time_point note_at_ = {};
     size_t noted_violations_ = 0;
+    size_t told_violations_ = 0;  // to who reads the file, or the standard error
 };
 
 Preloaded* the_preloaded = nullptr;
+pid_t forked_from = 0;
+
+// A program becomes a daemon as a child of itself: where it has not mapped the file before, who
+// maps it may be the child. What was begun for the parent stays the parent's. (A process for
+// recoveries forks too, and is none that this was begun for.)
+void begin_in_child() {
+    if (the_preloaded == nullptr || !the_preloaded->is_of(forked_from) ||
+        the_preloaded->has_found())
+        return;
+    the_preloaded = new Preloaded;
+    the_preloaded->start();
+}
 
 [[gnu::constructor]] void begin() {
     if (setting("FILE").empty()) return;
@@ -407,6 +368,7 @@ Preloaded* the_preloaded = nullptr;
     std::setvbuf(stdout, nullptr, _IOLBF, 0);
     the_preloaded = new Preloaded;
     the_preloaded->start();
+    ::pthread_atfork([] { forked_from = ::getpid(); }, nullptr, begin_in_child);
 }
 
 [[gnu::destructor]] void end() {

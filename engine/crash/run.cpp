@@ -60,11 +60,10 @@ Result<void> Run::check(const Test& test, const Options& options) {
     return {};
 }
 
-Result<void> Run::start() {
-    for (const std::string& folder : {options_.image_folder, options_.page_folder})
+void Run::remove_left(const Options& options) {
+    for (const std::string& folder : {options.image_folder, options.page_folder})
         for (const char* beginning : {kEarlierFolders, kInsideFolders})
             if (!folder.empty()) explain::remove_folders(folder, beginning);
-    return workers_->start();
 }
 
 Result<void> Run::look_for(std::string_view replay) {
@@ -74,7 +73,9 @@ Result<void> Run::look_for(std::string_view replay) {
     wanted_ = *parsed;
     if (then == replay.npos) return {};
     wanted_inside_ = replay.substr(then + kThen.size());
-    if (const auto inside = explain::parse_replay(wanted_inside_); !inside)
+    // One of another program's it is to judge by itself.
+    if (const auto inside = explain::parse_replay(wanted_inside_);
+        !inside && !workers_->crashes_elsewhere())
         return fail(inside.error());
     if (!workers_->can_crash_recovery())
         return invalid("does not know what its recovery stores, and '" + std::string(replay) +
@@ -153,17 +154,19 @@ void Run::crash_point(const std::string& where) {
     if (is_done() || std::exchange(come_then_, come) == come) return;
     report_.stopped = has_enough();  // an image is left here, that in which nothing survives
     if (report_.stopped) return;
+    ++number_;
+    tried_ = 0;
+    is_exploring_ = true;
     if (look_) look_(true);
     const auto begin = Clock::now();
     explore(where);
+    is_exploring_ = false;
     report_.seconds += std::chrono::duration<double>(Clock::now() - begin).count();
     if (look_) look_(false);
 }
 
 void Run::explore(const std::string& where) {
-    ++number_;
     if (wanted_) return wanted_->crash_point == number_ ? capture() : void();
-    tried_ = 0;
     verdicts_.clear();
     known_.clear();
     Budget budget = earlier_ ? Budget({options_.images_per_crash_point_max},
@@ -292,13 +295,18 @@ Report Run::finish() {
 
 Report Run::so_far() const {
     Report report = report_;
+    sim::Explored explored = explored_;
+    if (is_exploring_)  // of this crash point, what was tried by now
+        explored.add({.crash_points = 1,
+                      .images = tried_,
+                      .states_log10 = sim::states_log10(recorder_->medium().pending())});
     if (recorder_ != nullptr) report.remarks = recorder_->remarks();
     report.remarks.insert(report.remarks.end(), remarks_inside_.begin(), remarks_inside_.end());
     report.operations = history_.operations().size();
-    report.crash_points = explored_.crash_points;
-    report.images_repeated = explored_.repeated;
-    report.states_log10 = explored_.states_log10;
-    report.not_tried_log10 = explored_.not_tried_log10();
+    report.crash_points = explored.crash_points;
+    report.images_repeated = explored.repeated;
+    report.states_log10 = explored.states_log10;
+    report.not_tried_log10 = explored.not_tried_log10();
     report.recoveries += workers_->recoveries();
     report.stopped = report.stopped || bad_inside_ >= options_.violations_max;
     report.recovery_crash_points = inside_.crash_points;
@@ -328,6 +336,7 @@ void Run::lend(Region& region, Run& run, Recorder& recorder) {
 
 Result<Report> Run::on(Region& region, const Test& test, const Options& options) {
     if (const auto valid = check(test, options); !valid) return fail(valid.error());
+    remove_left(options);
     Run run(test, options);
     if (const auto started = run.start(); !started) return fail(started.error());
     Recorder recorder(region.bytes(), region.bytes(), region.domain());

@@ -32,14 +32,16 @@ inline constexpr const char* kEarlierFolders = "cinnabar-earlier.";
 
 class Run {
   public:
-    // Both outlive it. Where recovery is of a file, power fails inside of it if it can be watched.
-    Run(const Test& test, const Options& options, const WatchFile& watch_file = {})
-        : Run(test, options, std::make_shared<Workers>(test, options, watch_file)) {}
+    // Both outlive it. Where recovery is of a file, power fails inside of it if that can be had.
+    Run(const Test& test, const Options& options, const FileCrashes& file_crashes = {})
+        : Run(test, options, std::make_shared<Workers>(test, options, file_crashes)) {}
 
     // Errors: invalid_argument.
     static Result<void> check(const Test& test, const Options& options);
+    // What runs that were killed have left in the folders. Not while one is running.
+    static void remove_left(const Options& options);
     // Processes for recoveries; before the workload has done anything. Errors: io.
-    Result<void> start();
+    Result<void> start() { return workers_->start(); }
     // Instead of recovering images, keeps the one that the line names, and looks at no other. To be
     // called before the workload has done anything. Errors: invalid_argument (no such line; it is
     // of another build), io.
@@ -67,6 +69,8 @@ class Run {
     // A crash may happen here: "fence at file:line".
     void crash_point(const std::string& where);
     void add(ViolationKind kind, std::string what);
+    // What of that kind was added first.
+    std::optional<std::string> misuse() const;
     // After the workload: `repeat` runs it once more, from where it began, under another run, which
     // it finishes; nothing where that cannot be.
     using Repeat = std::function<Result<Report>(Run&)>;
@@ -161,6 +165,7 @@ class Run {
     sim::Explored explored_;
     // Of the crash point that is explored.
     uint64_t number_ = 0;
+    bool is_exploring_ = false;
     uint64_t tried_ = 0;                       // of the images that the explorer shows
     std::map<std::string, Verdict> verdicts_;  // by digest
     std::map<std::pair<ViolationKind, std::string>, size_t> known_;  // numbers of violations

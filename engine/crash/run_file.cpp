@@ -24,31 +24,37 @@ void run_workload(Foreign& foreign, Run& run) {
 std::shared_ptr<void> watch_recovery(const std::string& path, Run& run) {
     auto foreign = std::make_shared<Foreign>(path, run);
     run_workload(*foreign, run);
+    if (foreign->failed()) run.add(ViolationKind::misuse, foreign->failed()->message);
     return foreign;
 }
 
-void run_watched(const std::string& path, Foreign& foreign, Run& run) {
+Result<void> run_watched(const std::string& path, Foreign& foreign, Run& run) {
     run_workload(foreign, run);
+    if (foreign.failed()) return fail(*foreign.failed());
     if (!foreign.found())
         run.add(ViolationKind::misuse,
                 "the workload called no function of libpmem, nor msync, with an address in '" +
                     path + "'");
+    return {};
 }
 
 }  // namespace
 
 Result<Report> run_file(const std::string& path, const Test& test, const Options& options) {
     if (const auto valid = Run::check(test, options); !valid) return fail(valid.error());
-    Run run(test, options, watch_recovery);
+    Run::remove_left(options);
+    Run run(test, options, {.watch = watch_recovery, .elsewhere = {}});
     if (const auto started = run.start(); !started) return fail(started.error());
     Foreign foreign(path, run);
     std::optional<FileBefore> before;
     if (options.fixes_max > 0) before.emplace(path);
-    run_watched(path, foreign, run);
+    if (const auto watched = run_watched(path, foreign, run); !watched)
+        return fail(watched.error());
     const auto repeat = [&](Run& again) -> Result<Report> {
         if (const auto back = before->put_back(); !back) return fail(back.error());
         Foreign another(path, again);
-        run_watched(path, another, again);
+        if (const auto watched = run_watched(path, another, again); !watched)
+            return fail(watched.error());
         return again.finish();
     };
     run.look_earlier(repeat);
@@ -60,10 +66,11 @@ Result<std::vector<std::byte>> image_of_file(const std::string& path, const Test
                                              std::string_view replay) {
     const Options options;
     if (const auto valid = Run::check(test, options); !valid) return fail(valid.error());
-    Run run(test, options, watch_recovery);
+    Run run(test, options, {.watch = watch_recovery, .elsewhere = {}});
     if (const auto known = run.look_for(replay); !known) return fail(known.error());
     Foreign foreign(path, run);
-    run_watched(path, foreign, run);
+    if (const auto watched = run_watched(path, foreign, run); !watched)
+        return fail(watched.error());
     return run.found();
 }
 

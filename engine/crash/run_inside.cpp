@@ -134,14 +134,11 @@ void Run::remark(const std::string& rule) {
         ++same->times;
 }
 
-// Of one order of calls, or of one place where none is known, the first.
+// Of one cause the first.
 void Run::take_violation(Violation violation) {
     bad_inside_ += violation.images;
     const auto same = std::ranges::find_if(report_.violations, [&](const Violation& other) {
-        if (!violation.order.empty()) return explain::is_same_cause(other, violation);
-        const bool both_inside =
-            (other.recovery_crash_point != 0) == (violation.recovery_crash_point != 0);
-        return both_inside && other.kind == violation.kind && other.what == violation.what;
+        return explain::is_same_cause(other, violation);
     });
     if (same != report_.violations.end()) {
         same->images += violation.images;
@@ -171,7 +168,9 @@ Result<std::vector<std::byte>> Run::found_inside(std::vector<std::byte> image) {
     const auto memory = workers_->image(image.size());
     if (!memory) return fail(memory.error());
     std::memcpy(memory->data(), image.data(), image.size());
+    const InsideFolder folder(options_);
     InsideRequest request;
+    request.image_folder = folder.path();
     request.domain = domain_;
     request.replay = wanted_inside_;
     const auto wrong = workers_->inside(request.bytes(), [](const std::string&) { return ""; });

@@ -32,6 +32,13 @@ void Run::add(ViolationKind kind, std::string what) {
     report_.violations.push_back(std::move(violation));
 }
 
+std::optional<std::string> Run::misuse() const {
+    const auto first =
+        std::ranges::find(report_.violations, ViolationKind::misuse, &Violation::kind);
+    if (first == report_.violations.end()) return std::nullopt;
+    return first->what;
+}
+
 // Nothing where the workload has no history.
 std::string Run::begun_by_now() const {
     const size_t operations = history_.operations().size();

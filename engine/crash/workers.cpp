@@ -29,6 +29,15 @@ constexpr std::chrono::hours kForever(24 * 365);  // more milliseconds are as ma
 // What the zygote is to fork.
 constexpr char kWorker = 'w', kInside = 'i';
 
+// Of a zygote, whose parent has ended, or that is told to end: with it goes what its worker has
+// started, which nobody else knows of.
+Desk* desk_of_zygote = nullptr;
+
+void end_with_worker(int) {
+    if (const pid_t worker = desk_of_zygote->worker.load(); worker > 0) ::kill(-worker, SIGKILL);
+    ::_exit(0);
+}
+
 tl::unexpected<Error> failed(const std::string& what) {
     return fail(Errc::io, what + ": " + std::strerror(errno));
 }
@@ -80,7 +89,13 @@ Result<void> Workers::set_up() {
 // Forks a process for each byte that it reads, and says how that one ended. It takes the dead
 // process's number back only with the next order: until then nobody else can have it.
 void Workers::be_zygote() {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    desk_of_zygote = desk_;
+    struct sigaction handler = {}, handler_before = {};
+    handler.sa_handler = end_with_worker;
+    ::sigaction(SIGTERM, &handler, &handler_before);
+    sigset_t none = {}, blocked_before = {};
+    ::sigprocmask(SIG_SETMASK, &none, &blocked_before);
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     ::signal(SIGCHLD, SIG_DFL);  // where it is ignored nobody learns how a child ended
     ::close(orders_);
     char order = 0;
@@ -91,7 +106,9 @@ void Workers::be_zygote() {
         const pid_t worker = ::fork();
         if (worker == 0) {
             ::setpgid(0, 0);
-            if (order == kInside) be_inside(*desk_, image_, test_, options_, watch_file_);
+            ::sigaction(SIGTERM, &handler_before, nullptr);
+            ::sigprocmask(SIG_SETMASK, &blocked_before, nullptr);
+            if (order == kInside) be_inside(*desk_, image_, test_, options_, file_crashes_);
             be_worker(*desk_, image_, test_, options_);
         }
         desk_->worker = worker;

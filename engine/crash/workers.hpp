@@ -28,6 +28,20 @@ class Run;
 // recorded, which the run needs until its end.
 using WatchFile = std::function<std::shared_ptr<void>(const std::string& path, Run& run)>;
 
+// Has power fail inside of the recovery of the file where that happens in another process, as the
+// request says: the reply to it, or for a replay line the image. `lives` is to be called while it
+// goes on. Errors: invalid_argument (of a replay line), io.
+struct InsideRequest;
+using CrashElsewhere =
+    std::function<Result<std::string>(const InsideRequest& request, const Options& options,
+                                      const std::string& path, const std::function<void()>& lives)>;
+
+// What can be had of power failures inside of recoveries of files: nothing, or one of these.
+struct FileCrashes {
+    WatchFile watch = {};
+    CrashElsewhere elsewhere = {};
+};
+
 // A recovery's digest, or what became of it instead.
 struct Outcome {
     bool recovered = true;
@@ -42,8 +56,8 @@ Outcome differs(ViolationKind kind, const std::string& first, const std::string&
 class Workers {
   public:
     // Forks the zygote. Aborts nothing and throws nothing: see start().
-    Workers(const Test& test, const Options& options, WatchFile watch_file)
-        : test_(test), options_(options), watch_file_(std::move(watch_file)) {}
+    Workers(const Test& test, const Options& options, FileCrashes file_crashes)
+        : test_(test), options_(options), file_crashes_(std::move(file_crashes)) {}
     Workers(const Workers&) = delete;
     Workers& operator=(const Workers&) = delete;
     ~Workers();
@@ -63,7 +77,10 @@ class Workers {
     void on_recovery(std::function<void()> call) { on_recovery_ = std::move(call); }
 
     // Somebody can see what a recovery stores, and where it makes that durable.
-    bool can_crash_recovery() const { return test_.recover || watch_file_; }
+    bool can_crash_recovery() const {
+        return test_.recover || file_crashes_.watch || crashes_elsewhere();
+    }
+    bool crashes_elsewhere() const { return file_crashes_.elsewhere != nullptr; }
     // A process that does what the request says about the image (inside.hpp), and is gone then: its
     // reply. What it asks meanwhile is answered. Errors: io (it died, or does not end).
     using Answer = std::function<std::string(const std::string& question)>;
@@ -83,7 +100,7 @@ class Workers {
 
     const Test& test_;
     const Options& options_;
-    const WatchFile watch_file_;
+    const FileCrashes file_crashes_;
     std::function<void()> on_recovery_;
     int image_ = -1;  // a memory file
     int orders_ = -1;

@@ -258,8 +258,9 @@ Result<void> put_replayed(const Replay& replay, uint32_t workload, std::span<con
     const auto lines = replay.lines_of(pending);
     if (replay.workload != workload || !lines)
         return invalid("the replay line '" + replay.text() +
-                       "' is of another workload: up to that crash point this one has stored "
-                       "elsewhere, or from elsewhere, or began over other bytes");
+                       "' is of another run: this workload began over other bytes (make them "
+                       "again what they were before that run), or up to that crash point it has "
+                       "stored elsewhere, or from elsewhere");
     image.begin(live, pending);
     Reducer(pending, image, {}, 0).put(replay.all_survives, *lines);
     if (sum_of(image.image()) != replay.sum)

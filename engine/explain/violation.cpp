@@ -83,9 +83,7 @@ bool is_same_cause(const crash::Violation& one, const crash::Violation& other) {
         return violation.recovery_crash_point != 0;
     };
     if (one.kind != other.kind || is_inside(one) != is_inside(other)) return false;
-    // No calls are known of it, and nothing else that tells one hang from another.
-    if (one.kind == crash::ViolationKind::hung) return words_of(one) == words_of(other);
-    if (one.order.empty()) return false;
+    if (one.crash_point == 0 || other.crash_point == 0) return false;  // no image is to blame
     if (one.order == other.order && names_two_calls(one.order)) return true;
     // Other numbers in an order are parts of the calls' names.
     const auto calls = [](const crash::Violation& violation) {

@@ -20,8 +20,8 @@ void note_file(const Result<void>& written, const std::string& path,
 void note(const std::string& not_written, crash::Violation& violation);
 
 // Whether they are one cause, seen twice: of the same kind, by the same two calls, and where those
-// stored elsewhere, in words that differ alone in numbers and in what they quote. Of recoveries
-// that hang there are the words alone.
+// stored elsewhere, or where no calls are known, in words that differ alone in numbers and in what
+// they quote; never where no image is to blame.
 bool is_same_cause(const crash::Violation& one, const crash::Violation& other);
 
 // What a digest holds need not be UTF-8, as JSON must be: every byte that is not ASCII is escaped,

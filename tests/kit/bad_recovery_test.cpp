@@ -45,6 +45,22 @@ TEST(BadRecovery, ARecoveryThatHangs) {
     EXPECT_GT(report.images_distinct, 3u);  // those before were recovered
 }
 
+// Which is not reduced, so that no calls are known by which it could be the same.
+TEST(BadRecovery, ARecoveryThatAlwaysHangsIsToldOnce) {
+    const crash::Options options{.recovery_time_max = std::chrono::milliseconds(50),
+                                 .violations_max = 6};
+    const crash::Report report = report_of(
+        [](std::span<std::byte>) -> std::string {
+            for (;;) ::pause();
+        },
+        options);
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    EXPECT_EQ(report.violations[0].what, "recovery did not end within 50 ms");
+    EXPECT_EQ(report.violations[0].crash_point, 1u);
+    EXPECT_EQ(report.violations[0].images, 6u);
+    EXPECT_GT(report.violations[0].crash_points, 1u);
+}
+
 // Three recoveries of one image, of which each ends in time.
 TEST(BadRecovery, EachRecoveryHasItsOwnTime) {
     const crash::Options options{.recovery_time_max = std::chrono::seconds(2)};

@@ -128,6 +128,7 @@ crash::Violation violation(const std::string& what, const std::string& order) {
     crash::Violation one;
     one.what = what;
     one.order = order;
+    one.crash_point = 1;
     return one;
 }
 
@@ -176,13 +177,14 @@ TEST(Cause, IsToldByTheCallsAndTheWords) {
     EXPECT_FALSE(
         cinnabar::explain::is_same_cause(violation("it isn't a, and can't b", order),
                                          violation("it isn't b, and can't b", other_offset)));
-    // What is not reduced has no order, and is told each time, but for hangs.
-    EXPECT_FALSE(cinnabar::explain::is_same_cause(violation("gone", ""), violation("gone", "")));
-    crash::Violation hung = violation("did not end in 10 ms", ""), elsewhere = hung;
-    hung.kind = elsewhere.kind = crash::ViolationKind::hung;
-    EXPECT_TRUE(cinnabar::explain::is_same_cause(hung, elsewhere));
-    elsewhere.what = "a second recovery did not end in 10 ms";
-    EXPECT_FALSE(cinnabar::explain::is_same_cause(hung, elsewhere));
+    // What is not reduced has no order: there are its words alone, or no image at all.
+    const crash::Violation hung = violation("no end within 50 ms", "");
+    EXPECT_TRUE(cinnabar::explain::is_same_cause(hung, hung));
+    EXPECT_FALSE(cinnabar::explain::is_same_cause(hung, violation("other words", "")));
+    EXPECT_FALSE(cinnabar::explain::is_same_cause(hung, violation("no end within 50 ms", order)));
+    crash::Violation misuse = hung;
+    misuse.crash_point = 0;
+    EXPECT_FALSE(cinnabar::explain::is_same_cause(misuse, misuse));
 }
 
 }  // namespace

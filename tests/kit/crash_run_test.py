@@ -6,45 +6,14 @@ import json
 import os
 import pty
 import resource
-import signal
 import subprocess
 import sys
-import tempfile
-import time
 import unittest
 
-PROGRAM = os.environ["CINNABAR_PROGRAM"]
-LEDGER = os.environ["LEDGER"]
-OK, USAGE, IO, VIOLATION = 0, 1, 2, 8
+from crash_run import CrashRun, IO, LEDGER, OK, PROGRAM, USAGE, VIOLATION
 
 
-class CrashRun(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="cinnabar-crash-run.", dir="/dev/shm")
-        self.addCleanup(folder.cleanup)
-        self.file = os.path.join(folder.name, "ledger")
-        self.images = os.path.join(folder.name, "images")
-        os.mkdir(self.images)
-
-    def run_words(self, *words, **how):
-        return subprocess.run([PROGRAM, "crash", "run", *words], capture_output=True, text=True,
-                              timeout=60, **how)
-
-    def run_crash(self, code, workload, command, *options, images=15, **how):
-        done = self.run_words("--file", self.file, "--image-dir", self.images, "--recover-cmd",
-                              command, "--images", str(images), "--random", "3", *options, "--",
-                              *workload, **how)
-        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        return done
-
-    def ledger(self, code, write="right", check="right", *options):
-        return self.run_crash(code, [LEDGER, "write", self.file, write],
-                              f"{LEDGER} check {check}", *options)
-
-    def folders(self):
-        """Those beside the images: of further runs, or somebody's own."""
-        return [entry.name for entry in os.scandir(self.images) if entry.is_dir()]
-
+class Run(CrashRun):
     def test_right(self):
         done = self.ledger(OK, "right", "right", "--json", "-")
         report = json.loads(done.stdout)
@@ -252,30 +221,6 @@ class CrashRun(unittest.TestCase):
                          fix + ", and other values stored this time, nothing is found$")
         self.assertRegex(tried("right"), fix + " nothing is found$")
 
-    def long_check(self):
-        """A command that says much of what is wrong: some 24 KiB of JSON."""
-        script = os.path.join(self.images, "check.sh")
-        with open(script, "w", encoding="utf-8") as file:
-            file.write(f"touch {self.images}/once\n{LEDGER} check right $1 && exit\n"
-                       "printf %04000d 0 | tr 0 '\\001'; exit 1\n")
-        return "sh " + script
-
-    def test_a_folder_that_is_full(self):
-        """In the place of a disk: no file may be larger than 16 KiB, as the ledger is."""
-        limit = "{ trap '' XFSZ; ulimit -f 32; }"
-        write = f"{LEDGER} write {self.file} count_first"
-        check = self.long_check()
-        whole = "report.json' was not written whole: is the folder full?"
-        done = self.run_crash(IO, ["sh", "-c", f"{limit}; {write}"], check, images=2)
-        self.assertIn(f"'{self.images}/{whole}", done.stderr)
-        os.remove(self.file)
-        os.remove(self.images + "/once")
-        again = f"test -e {self.images}/once && {limit}; {write}"
-        done = self.run_crash(VIOLATION, ["sh", "-c", again], check, images=2)
-        self.assertRegex(done.stdout, "  tried: .* does not run again: '" + self.images +
-                         r"/cinnabar-again\.\w+/" + whole.replace("?", r"\?"))
-        self.assertEqual(self.folders(), [])
-
     def test_a_replay_of_what_a_shell_starts(self):
         """The shell is another program than that of the line, which maps the file."""
         def run(code, how, *options):
@@ -305,47 +250,6 @@ class CrashRun(unittest.TestCase):
                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
         self.assertIn("refused.txt' was not written whole: is the folder full?", done.stderr)
 
-    def hanging(self):
-        """A workload that does not end when it is run again, nor does what it starts."""
-        return ["sh", "-c", f"{LEDGER} write {self.file} no_flush_last; test -e "
-                f"{self.images}/once && {{ sleep 100 & echo $! > {self.images}/pid; wait; }}; "
-                f"touch {self.images}/once"]
-
-    def wait_until(self, true):
-        end = time.monotonic() + 50
-        while not true():
-            self.assertLess(time.monotonic(), end)
-            time.sleep(0.01)
-
-    def assert_sleep_ends(self):
-        with open(self.images + "/pid", encoding="utf-8") as file:
-            pid = int(file.read())
-        self.wait_until(lambda: not os.path.exists(f"/proc/{pid}"))
-
-    def test_a_workload_that_does_not_end_again(self):
-        done = self.run_crash(VIOLATION, self.hanging(), f"{LEDGER} check right")
-        self.assertRegex(done.stdout,
-                         r"  tried: .* does not run again: the workload did not end within \d+ s, "
-                         r"recoveries not counted\n")
-        self.assert_sleep_ends()
-
-    def test_a_further_run_that_is_interrupted(self):
-        """The workload ends too; and what has stayed of it goes at the next start."""
-        pid = self.images + "/pid"
-        with subprocess.Popen([PROGRAM, "crash", "run", "--file", self.file, "--image-dir",
-                               self.images, "--recover-cmd", f"{LEDGER} check right", "--",
-                               *self.hanging()], stderr=subprocess.DEVNULL,
-                              stdout=subprocess.DEVNULL) as running:
-            self.wait_until(lambda: os.path.exists(pid) and os.path.getsize(pid) > 0)
-            running.terminate()
-            self.assertEqual(running.wait(timeout=60), -signal.SIGTERM)
-        self.assert_sleep_ends()
-
-        self.assertEqual(len(self.folders()), 1)
-        os.mkdir(self.images + "/again.backup")
-        self.ledger(OK)
-        self.assertEqual(self.folders(), ["again.backup"])
-
     def test_each_violation_names_its_files(self):
         done = self.ledger(VIOLATION, "count_first", "right", "--page", self.images, "--json",
                            self.images + "/j")
@@ -360,15 +264,48 @@ class CrashRun(unittest.TestCase):
             self.assertTrue(os.path.exists(name + ".image") and os.path.exists(name + ".html"))
             self.assertIn(f"\n  image: {name}.image\n  page: {name}.html\n", text)
             self.assertIn(f" --replay '{one['replay']}' --image violation-{number}.image -- ", text)
-        # As it is said, pasted into a shell.
-        command = said[0].split("replay: ")[1].split("\n")[0]
-        os.remove(self.file)
-        done = subprocess.run(command.replace("cinnabar", PROGRAM, 1), shell=True, cwd=self.images +
-                              "/..", capture_output=True, text=True, timeout=60)
-        self.assertEqual(done.returncode, OK, done.stderr)
-        with open(self.images + "/../violation-1.image", "rb") as again, \
-                open(self.images + "/violation-1.image", "rb") as kept:
-            self.assertEqual(again.read(), kept.read())
+
+    def test_a_replay_line_is_pasted_at_once(self):
+        """Over what the workload has left: the file is made again what it was before."""
+        for before in None, bytes(16384), b"\1" * 20480:
+            if before is not None:
+                with open(self.file, "wb") as file:
+                    file.write(before)
+            for fixes in "0", "3":
+                told = self.ledger(VIOLATION, "count_first", "right", "--fixes", fixes).stdout
+                for _ in range(2):
+                    self.paste(told, OK)
+                    with open(self.images + "/../violation-1.image", "rb") as again, \
+                            open(self.images + "/violation-1.image", "rb") as kept:
+                        self.assertEqual(again.read(), kept.read())
+                os.remove(self.file)
+                if before is not None:
+                    with open(self.file, "wb") as file:
+                        file.write(before)
+        # Another file stays as it is.
+        other = self.file[:-6] + "other"
+        with open(other, "wb") as file:
+            file.truncate(16384)
+        self.assertIn("began over other bytes",
+                      self.paste(told.replace(self.file + " ", other + " "), USAGE))
+        # Where nobody knows what it was before, the likeliest cause comes first.
+        os.remove(self.images + "/before.txt")
+        with open(self.file, "wb") as file:
+            file.truncate(16384)
+        self.assertIn("' is of another run: this workload began over other bytes (make them again "
+                      "what they were before that run), or ", self.paste(told, USAGE))
+        # Nor is it found out over a folder that holds the file already, and why is said.
+        command = told.replace(f"--file {self.file}", f"--file {os.path.dirname(self.file)}")
+        self.assertIn("was in the folder before the workload", self.paste(command, USAGE))
+        self.ledger(OK)
+        self.assertEqual([name for name in os.listdir(self.images) if name.startswith("before")],
+                         [])
+
+    def test_the_file_as_it_was_cannot_be_kept(self):
+        os.mkdir(self.images + "/before.txt")
+        done = self.ledger(VIOLATION, "count_first", "right", "--fixes", "0")
+        self.assertIn(f"/before.txt' cannot be written: Is a directory; before a replay make "
+                      f"'{self.file}' again what it was before this run\n", done.stderr)
 
     def test_files_that_cannot_be_written(self):
         for ending in "image", "html":
@@ -425,56 +362,6 @@ class CrashRun(unittest.TestCase):
                       "promises is stored\n", done.stdout)
         self.assertIn("\n2 violations", done.stdout)
 
-    def test_recovery_that_hangs_or_dies(self):
-        done = self.ledger(VIOLATION, "right", "hangs", "--milliseconds", "2000",
-                           "--violations", "1")
-        self.assertIn("violation (hung): recovery did not end within 2000 ms", done.stdout)
-        self.assertIn("stopped", done.stdout)
-        done = self.ledger(VIOLATION, "right", "crashes")
-        self.assertIn("the recovery command ended by signal 6; it may use 1 GiB of memory "
-                      "(--memory)\n", done.stdout)
-        done = self.ledger(VIOLATION, "right", "takes_memory", "--memory", "64M")
-        self.assertIn("the recovery command ended by signal 6; it may use 64 MiB of memory "
-                      "(--memory)\n", done.stdout)
-        self.ledger(OK, "right", "takes_memory")
-        self.assertIn("exit 9", self.ledger(VIOLATION, "right", "exits_9").stdout)
-        self.assertIn("said nothing", self.ledger(VIOLATION, "right", "silent").stdout)
-
-    def test_recovery_that_leaves_something_behind(self):
-        """It has ended, though its output is open still; what it said counts."""
-        command = f"sleep 50 & echo $! > {self.images}/pid; {LEDGER} check right"
-        self.run_crash(OK, [LEDGER, "write", self.file, "right"], command, images=2)
-        self.assert_sleep_ends()
-        os.remove(self.file)
-        done = self.run_crash(VIOLATION, [LEDGER, "write", self.file, "count_first"], command,
-                              images=2)
-        self.assertIn("violation (wrong): not written: entry 1\n", done.stdout)
-        # More than a pipe holds, of which the first words count.
-        os.remove(self.file)
-        much = "seq 100000; false #"
-        done = self.run_crash(VIOLATION, [LEDGER, "write", self.file, "right"], much, images=2)
-        self.assertIn("violation (wrong): 1\n2\n3\n", done.stdout)
-
-    def test_refusing_is_right_until_something_is_acknowledged(self):
-        done = self.ledger(VIOLATION, "right", "refuses", "--json", os.path.join(self.images, "j"))
-        with open(os.path.join(self.images, "j"), encoding="utf-8") as file:
-            report = json.load(file)
-        self.assertIn("refused the image", report["violations"][0]["what"])
-        self.assertGreater(report["violations"][0]["crash_point"], 5)
-        self.assertIn("a crash can leave", done.stderr)
-
-    def test_recovery_command_that_is_not_there(self):
-        for command in "no-such-command", self.images:
-            done = self.run_crash(USAGE, [LEDGER, "write", self.file, "right"], command)
-            self.assertIn(f"--recover-cmd '{command}': the recovery command cannot be run: ",
-                          done.stderr)
-            self.assertEqual(done.stdout, "", "nothing was judged")
-            os.remove(self.file)
-        # Of images alone that fail, with calls to blame: nothing is tried even so.
-        self.assertNotIn("runs the workload again", self.run_crash(
-            USAGE, [LEDGER, "write", self.file, "no_flush_last"],
-            f"f() {{ {LEDGER} check right $1 || exit 127; }}; f").stderr)
-
     def test_names_without_a_folder(self):
         """Of a file that is not there yet; and where the workload goes elsewhere."""
         folder = os.path.dirname(self.file)
@@ -497,90 +384,10 @@ class CrashRun(unittest.TestCase):
         self.assertIn("the workload printed nothing", done.stderr)
         os.remove(self.file)
         self.assertNotIn("printed", self.ledger(OK).stderr)
-
-    def test_workloads_that_end_badly(self):
-        behind = "; what it has stored since its last crash point was not tried"
-        for how, said in (("dies", "the workload died: Killed" + behind),
-                          ("aborts", "the workload died: Aborted" + behind),
-                          ("leaves", "what maps the file died, or left by _exit" + behind),
-                          ("exits_3", "the workload ended with exit code 3")):
-            done = self.ledger(IO, how)
-            self.assertTrue(done.stdout.endswith(f"\nno violation, but {said}\n"), done.stdout)
-            self.assertEqual(done.stderr, f"cinnabar: {said}\n")
-            os.remove(self.file)
-        self.ledger(OK, "forks")
-        done = self.run_crash(IO, ["sh", "-c", "kill -9 $$"], "true")
-        self.assertIn("the workload died: Killed, and there is no report", done.stderr)
-        done = self.ledger(IO, "elsewhere")
-        self.assertIn("called no function of libpmem, nor msync, with an address in", done.stderr)
-        done = self.run_crash(IO, ["/no/such/program"], "true")
-        self.assertIn("'/no/such/program' cannot be run", done.stderr)
-
-    def test_what_was_found_before_the_workload_died(self):
-        """Is told as ever, in text, JSON and pages; also where a shell goes on behind it."""
-        for how, end in (("dies", "died: Killed"), ("aborts", "died: Aborted"), ("leaves", "")):
-            words = LEDGER, "write", self.file, "count_first+" + how
-            for workload in words, ("sh", "-c", " ".join(words) + "; true"):
-                done = self.run_crash(VIOLATION, workload, f"{LEDGER} check right", "--json",
-                                      self.images + "/j", "--page", self.images)
-                self.assertIn("violation (wrong): not written: entry 1\n", done.stdout)
-                self.assertIn("no fix is tried: the workload did not come to its end", done.stderr)
-                with open(self.images + "/j", encoding="utf-8") as file:
-                    report = json.load(file)
-                self.assertIn(end if workload is words else "what maps the file died",
-                              report["workload_end"])
-                self.assertEqual(report["crash_points"], 6)
-                for violation in report["violations"]:
-                    self.assertTrue(os.path.exists(violation["image"]))
-                    with open(violation["page"], encoding="utf-8") as file:
-                        self.assertIn(violation["replay"], file.read())
-                os.remove(self.file)
-
-    def test_a_workload_that_hangs(self):
-        """What was found is told; and all that it has started ends with it."""
-        end = "the workload did not end within 1 s, recoveries not counted (--workload-seconds); " \
-              "what it has stored since its last crash point was not tried"
-        done = self.run_crash(VIOLATION, [LEDGER, "write", self.file, "count_first+hangs"],
-                              f"{LEDGER} check right", "--workload-seconds", "1")
-        self.assertIn("violation (wrong): not written: entry 1\n", done.stdout)
-        self.assertIn(f" violations, and {end}", done.stdout)
         os.remove(self.file)
-        hangs = f"setsid {LEDGER} write {self.file} hangs & echo $! > {self.images}/pid; wait"
-        done = self.run_crash(IO, ["sh", "-c", hangs], f"{LEDGER} check right",
-                              "--workload-seconds", "1")
-        self.assertTrue(done.stdout.endswith(f"\nno violation, but {end}\n"), done.stdout)
-        self.assert_sleep_ends()
-        done = self.run_crash(IO, ["sleep", "100"], "true", "--workload-seconds", "1")
-        self.assertIn("(--workload-seconds), and there is no report", done.stderr)
-
-    def test_a_workload_that_dies_amidst_a_recovery(self):
-        """Whoever started it hangs, and has not waited for it."""
-        write = f"{LEDGER} write {self.file} right & echo $! > {self.images}/pid; exec sleep 100"
-        done = self.run_crash(IO, ["sh", "-c", write], f"kill -9 $(cat {self.images}/pid)",
-                              "--workload-seconds", "1")
-        self.assertIn("did not end within 1 s", done.stdout)
-
-    def test_a_workload_that_hangs_in_a_full_folder(self):
-        """What was found is lost then, and that is said; the time ends it all the same."""
-        write = (f"{{ trap '' XFSZ; ulimit -f 32; }}; {LEDGER} write {self.file} "
-                 "count_first+hangs")
-        done = self.run_crash(IO, ["sh", "-c", write], self.long_check(), "--fixes", "0",
-                              "--workload-seconds", "1", images=2)
-        self.assertIn("was not written whole: is the folder full?", done.stderr)
-
-    def test_who_was_there_before_is_not_killed(self):
-        words = [PROGRAM, "crash", "run", "--file", self.file, "--image-dir", self.images,
-                 "--recover-cmd", "true", "--workload-seconds", "1", "--", "sleep", "100"]
-        done = subprocess.run(["sh", "-c", 'sleep 60 >&- 2>&- & echo $!; exec "$@"', "sh", *words],
-                              capture_output=True, text=True, timeout=60)
-        self.assertIn("did not end within 1 s", done.stderr)
-        os.kill(int(done.stdout), signal.SIGTERM)  # an error where there is none
-
-    def test_recoveries_take_no_time_of_the_workload(self):
-        begun = time.monotonic()
-        self.run_crash(OK, [LEDGER, "write", self.file, "right"],
-                       f"sleep 0.1; {LEDGER} check right", "--workload-seconds", "1", images=2)
-        self.assertGreater(time.monotonic() - begun, 2)
+        in_time = f"{LEDGER} write {self.file} right; true"
+        in_time = self.run_crash(OK, ["sh", "-c", in_time], "true")
+        self.assertNotIn("printed", in_time.stderr, "the shell has heard of nothing")
 
     def test_how_far_it_is(self):
         """On a terminal, and nowhere else."""
@@ -607,17 +414,6 @@ class CrashRun(unittest.TestCase):
         self.assertTrue(said.endswith(b"\r\033[K"), "the line is gone at the end")
         os.remove(self.file)
         self.assertEqual(self.run_words(*words).stderr, "")
-
-    def test_a_second_program_behind_one_that_died(self):
-        """Is not looked at, and does not hide what the first one did."""
-        write = f"{LEDGER} write {self.file}"
-        both = f"{write} count_first+dies; {write} right"
-        done = self.run_crash(VIOLATION, ["sh", "-c", both], f"{LEDGER} check right")
-        self.assertIn("not written: entry", done.stdout)
-        os.remove(self.file)
-        both = f"{write} dies; {write} count_first"
-        done = self.run_crash(USAGE, ["sh", "-c", both], f"{LEDGER} check right")
-        self.assertIn("two programs of the workload map", done.stderr)
 
     def test_a_workload_with_a_timer(self):
         """The same report as without: no call of ours is lost to a signal of the workload's."""

@@ -6,9 +6,9 @@
 //
 // HOW of write: right, count_first, third_count_first, no_flush_last, interrupted, dies, aborts,
 // leaves, hangs, backwards, other_words, talks, promises_first, exits_3, forks, elsewhere, msync,
-// msync_async, by_instruction, or two of these with a '+' between them; amidst_others,
-// before_others, as_told (by its standard input). Of check: right, hangs, crashes, refuses,
-// exits_9, takes_memory, silent, amidst_others, before_others.
+// msync_async, by_instruction, daemon, grows, or two of these with a '+' between them;
+// amidst_others, before_others, as_told (by its standard input). Of check: right, hangs, crashes,
+// refuses, exits_9, takes_memory, silent, amidst_others, before_others.
 #include <fcntl.h>
 #include <libpmem.h>
 #include <sys/mman.h>
@@ -176,6 +176,7 @@ int write(const char* path, const std::string& how) {
     if (how == "as_told") return write_as_told(*map(path));
     if (how == "amidst_others") return write_amidst_others(*reinterpret_cast<Others*>(map(path)));
     if (is(how, "interrupted")) interrupt_calls();
+    if (is(how, "daemon") && ::daemon(1, 1) != 0) return 2;
     if (is(how, "elsewhere")) return write((std::string(path) + ".other").c_str(), "right");
     Ledger& ledger = is(how, "msync") ? *map_plainly(path) : *map(path);
     for (uint64_t number = 1; number <= kEntries; ++number) {
@@ -186,6 +187,7 @@ int write(const char* path, const std::string& how) {
         if (is(how, "dies") && number == 3) std::raise(SIGKILL);
         if (is(how, "aborts") && number == 3) std::abort();
         if (is(how, "leaves") && number == 3) ::_exit(0);
+        if (is(how, "grows") && number == 3 && ::truncate(path, 2 * kFileBytes) != 0) return 2;
         if (is(how, "hangs") && number == 3) ::pause();
         if (is(how, "forks") && number == 3) {
             const pid_t child = ::fork();

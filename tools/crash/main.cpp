@@ -9,8 +9,9 @@ namespace cinnabar::tool {
 namespace {
 
 constexpr const char* kFooter =
-    "Exit codes: 0 done; 1 usage; 2 not found, or the system failed a call; 8 a violation was\n"
-    "found.\n";
+    "Exit codes: 0 done; 1 usage, or a workload that cannot be followed (misuse); 2 not found, or "
+    "the\n"
+    "system failed a call; 8 a violation was found.\n";
 
 int run(int argc, char** argv) {
     CLI::App program("Test that recovery survives every crash", "cinnabar crash");

@@ -38,6 +38,7 @@ crash::Violation violation_of(const Json& json) {
     violation.kind = kind_of(json["kind"]);
     violation.what = bytes_of(json["what"]);
     violation.crash_point = json["crash_point"];
+    violation.recovery_crash_point = json["recovery_crash_point"];
     violation.where = bytes_of(json["where"]);
     violation.operations = json["operations"];
     violation.since = bytes_of(json["since"]);
@@ -62,6 +63,11 @@ crash::Report report_of(const Json& json) {
     report.images_distinct = json["images_distinct"];
     report.images_repeated = json["images_repeated"];
     report.recoveries = json["recoveries"];
+    report.recoveries_crashed = json["recoveries_crashed"];
+    report.recovery_crash_points = json["recovery_crash_points"];
+    report.recovery_images = json["recovery_images"];
+    report.recovery_not_tried_log10 = json["recovery_not_tried_log10"];
+    report.recovery_seconds = json["recovery_seconds"];
     report.states_log10 = json["states_represented_log10"];
     report.not_tried_log10 = json["not_tried_log10"];
     report.seconds = json["seconds"];
@@ -106,7 +112,7 @@ Result<std::optional<SoFar>> so_far_of(const std::string& path) {
     if (!text) return std::nullopt;
     try {
         const Json json = Json::parse(*text);
-        return SoFar{json["recovering"], report_of(json["report"])};
+        return SoFar{json["recovering"], !text_of_file(path + ".lost"), report_of(json["report"])};
     } catch (const Json::exception&) {
         return fail(not_whole(path));
     }

@@ -25,6 +25,7 @@ Result<crash::Report> report_of(const std::string& text, const std::string& path
 // What is known of a workload that has not ended, or that died ("so_far.json").
 struct SoFar {
     pid_t recovering = 0;  // the process that has images recovered; 0: none does
+    bool is_last = true;   // or what came later could not be written
     crash::Report report;
 };
 // Nothing where there is no such file: it has come to no crash point. Errors: io (a part of it is

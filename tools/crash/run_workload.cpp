@@ -1,23 +1,25 @@
 #include "run_workload.hpp"
 
 #include <fcntl.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
+#include "crash/file_before.hpp"
+#include "crash/inside.hpp"
+#include "descendants.hpp"
 #include "explain/image_file.hpp"
 #include "explain/violation.hpp"
 #include "force/force_bench.hpp"
+#include "interruption.hpp"
+#include "output.hpp"
 #include "run_report.hpp"
 
 namespace cinnabar::tool {
@@ -58,8 +60,8 @@ void set_further(const Further& further) {
     set("MILLISECONDS", std::to_string(request.milliseconds));
     set("MEMORY", std::to_string(request.memory_bytes));
     set("VIOLATIONS", std::to_string(request.violations));
+    set("RECOVERY_CRASHES", std::to_string(further ? 0 : request.recovery_crashes));
     if (further) set_further(*further);
-    if (further) ::setpgid(0, 0);
     const char* others = std::getenv("LD_PRELOAD");
     ::setenv("LD_PRELOAD", (preload + (others == nullptr ? "" : ":" + std::string(others))).c_str(),
              1);
@@ -75,14 +77,24 @@ void set_further(const Further& further) {
     ::_exit(127);
 }
 
+// What a process leaves that is killed over it.
+void remove_unfinished(const RunRequest& request) {
+    for (const char* name : {"so_far.json.next", "held_back"})
+        ::unlink(request.in_folder(name).c_str());
+    for (const std::string& folder : {request.image_folder, request.page_folder})
+        if (!folder.empty()) explain::remove_folders(folder, crash::kInsideFolders);
+}
+
 // The files of a first run. What a run that was killed has left of its further ones goes too.
 void remove_reports(const RunRequest& request) {
-    for (const char* name : {"report.json", "so_far.json", "so_far.json.next", "again.json",
-                             "second.txt", "refused.txt", "replayed.txt", "late.txt", "fixed.txt",
-                             "together.txt", "mapped", "held_back"})
+    for (const char* name : {"report.json", "so_far.json", "so_far.json.lost", "again.json",
+                             "failed.txt", "second.txt", "refused.txt", "replayed.txt", "late.txt",
+                             "fixed.txt", "together.txt", "mapped"})
         ::unlink(request.in_folder(name).c_str());
+    remove_unfinished(request);
     explain::remove_folders(request.image_folder, kAgainFolders);
     if (!request.replay.empty()) return;
+    crash::FileBefore::forget(request.image_folder);
     explain::remove_violations(request.image_folder, ".image");
     explain::remove_violations(request.page_folder, ".html");
 }
@@ -92,53 +104,6 @@ std::string wrong_end(int status) {
         return std::string("the workload died: ") + ::strsignal(WTERMSIG(status));
     if (WEXITSTATUS(status) == 0) return {};
     return "the workload ended with exit code " + std::to_string(WEXITSTATUS(status));
-}
-
-// Kills what a further run has started, when this program is to end.
-class EndsWithUs {
-  public:
-    explicit EndsWithUs(pid_t group) {
-        group_ = group;
-        struct sigaction handler = {};
-        handler.sa_handler = [](int number) {
-            ::kill(-group_, SIGKILL);
-            ::signal(number, SIG_DFL);
-            ::raise(number);
-        };
-        for (size_t i = 0; i < kSignals.size(); ++i) {
-            ::sigaction(kSignals[i], nullptr, &before_[i]);
-            if (before_[i].sa_handler != SIG_IGN) ::sigaction(kSignals[i], &handler, nullptr);
-        }
-    }
-    ~EndsWithUs() {
-        for (size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &before_[i], nullptr);
-    }
-    EndsWithUs(const EndsWithUs&) = delete;
-    EndsWithUs& operator=(const EndsWithUs&) = delete;
-
-  private:
-    static constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP};
-    static inline volatile pid_t group_ = 0;
-    std::array<struct sigaction, kSignals.size()> before_ = {};
-};
-
-// Our children, and what dead ones of them have left to us.
-std::vector<pid_t> children() {
-    std::ifstream file("/proc/thread-self/children");
-    return {std::istream_iterator<pid_t>(file), std::istream_iterator<pid_t>()};
-}
-
-// The workload, with all that it has started. Not the others: those that were there before.
-void kill_all(pid_t workload, const std::vector<pid_t>& others) {
-    const auto is_other = [&](pid_t child) { return std::ranges::count(others, child) > 0; };
-    for (std::vector<pid_t> left{workload}; !left.empty();) {
-        for (const pid_t child : left) {
-            ::kill(child, SIGKILL);
-            ::waitpid(child, nullptr, __WALL);
-        }
-        left = children();
-        std::erase_if(left, is_other);
-    }
 }
 
 // Not of one that has died and that nobody has waited for.
@@ -152,7 +117,8 @@ bool is_alive(pid_t process) {
 
 // Whether images are recovered at this moment: then it is not the workload that takes its time.
 bool is_recovering(const SoFar& so_far) {
-    return so_far.recovering != 0 && is_alive(so_far.recovering);  // or it died over that
+    return so_far.recovering != 0 && so_far.is_last &&
+           is_alive(so_far.recovering);  // or it died over that
 }
 
 std::string text_of(const crash::Report& report, std::chrono::steady_clock::duration time) {
@@ -164,16 +130,20 @@ std::string text_of(const crash::Report& report, std::chrono::steady_clock::dura
 }
 
 // How the workload ended, if not as it should.
-std::string wait_for(pid_t child, const std::string& so_far_path,
-                     std::chrono::milliseconds time_max, const char* option,
-                     const std::vector<pid_t>& others) {
+std::string wait_for(Descendants& workload, const std::string& so_far_path,
+                     std::chrono::milliseconds time_max, const char* option) {
     using Clock = std::chrono::steady_clock;
     constexpr std::chrono::milliseconds looked_every(200);
+    constexpr int looks_in_silence = 25;  // that is five seconds
     bench::TerminalProgress progress;
     Clock::duration taken = {};
-    int status = 0;
+    int looks_behind = 0;  // behind the end of the first process, while nothing is recovered
     const auto begin = Clock::now();
-    for (auto looked = begin; ::waitpid(child, &status, WNOHANG) == 0; ::usleep(2000)) {
+    for (auto looked = begin; !workload.have_ended(); ::usleep(2000)) {
+        if (Interruption::has_come()) {
+            workload.kill();
+            return Interruption::text();
+        }
         const auto since = Clock::now() - looked;
         if (since < looked_every) continue;
         looked += since;
@@ -181,13 +151,18 @@ std::string wait_for(pid_t child, const std::string& so_far_path,
         const bool is_known = so_far && *so_far;
         if (is_known) progress.by_now(text_of((*so_far)->report, looked - begin));
         if (is_known && is_recovering(**so_far)) continue;
+        if (workload.status() && ++looks_behind == looks_in_silence) {
+            progress.by_now("");
+            say("the workload's first process has ended; waits for what it has started");
+        }
         taken += since;
         if (taken < time_max) continue;
-        kill_all(child, others);
-        return "the workload did not end within " + std::to_string(time_max.count() / 1000) +
+        workload.kill();
+        return (workload.status() ? "what the workload has started" : "the workload") +
+               std::string(" did not end within ") + std::to_string(time_max.count() / 1000) +
                " s, recoveries not counted" + option;
     }
-    return wrong_end(status);
+    return wrong_end(*workload.status());
 }
 
 std::chrono::milliseconds time_max_of(const RunRequest& request) {
@@ -234,27 +209,25 @@ Result<std::string> find_preload() {
 
 Result<std::string> run_workload(const RunRequest& request, const std::string& preload,
                                  const std::optional<Further>& further) {
-    ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // for kill_all
     remove_reports(request);
     const std::string acknowledged = request.in_folder("acknowledged");
     const int output =
         ::open(acknowledged.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
     if (output < 0)
         return fail(Errc::io, "'" + acknowledged + "' cannot be written: " + std::strerror(errno));
-    const std::vector<pid_t> others = children();
+    Descendants processes;
     const pid_t child = ::fork();
     if (child == 0) become_workload(request, preload, further, output);
     const std::string reason = std::strerror(errno);
     ::close(output);
     if (child < 0) return fail(Errc::io, "the workload cannot be started: " + reason);
-    std::optional<EndsWithUs> ends_with_us;
-    if (further) {
-        ::setpgid(child, child);  // whoever of the two comes first
-        ends_with_us.emplace(child);
-    }
+    processes.began_with(child);
     const std::string so_far_path = request.in_folder("so_far.json");
-    if (further) return wait_for(child, so_far_path, further->time_max, "", others);
-    return wait_for(child, so_far_path, time_max_of(request), " (--workload-seconds)", others);
+    std::string wrong =
+        further ? wait_for(processes, so_far_path, further->time_max, "")
+                : wait_for(processes, so_far_path, time_max_of(request), " (--workload-seconds)");
+    remove_unfinished(request);
+    return wrong;
 }
 
 std::optional<std::string> text_of_file(const std::string& path) {

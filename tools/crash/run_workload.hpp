@@ -31,6 +31,7 @@ struct RunRequest {
     uint64_t milliseconds = 10'000;
     uint64_t memory_bytes = uint64_t{1} << 30;
     uint64_t violations = 10;
+    uint64_t recovery_crashes = 40;
     uint64_t fixes = 3;
     uint64_t workload_seconds = 600;
     std::vector<std::string> workload;
@@ -55,10 +56,10 @@ struct Further {
     std::chrono::milliseconds time_max = {};
 };
 
-// Nothing, or how the workload ended otherwise than it should: "the workload died: Killed". Where
-// it takes too long, recoveries not counted, it is killed with all that it has started; so is a
-// further run where this program is told to end. Of a further run nobody sees the standard error:
-// it has been read once. Errors: io.
+// Until the workload has ended, with all that it has started. Nothing, or how it ended otherwise
+// than it should: "the workload died: Killed". Where it takes too long, recoveries not counted, or
+// this program is told to end, all of it is killed. Of a further run nobody sees the standard
+// error: it has been read once. Errors: io.
 Result<std::string> run_workload(const RunRequest& request, const std::string& preload,
                                  const std::optional<Further>& further = {});
 

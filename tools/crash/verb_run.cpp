@@ -2,6 +2,7 @@
 // crash could leave of its file recovered by a command. The crashing happens in the workload's
 // process, in an object that is preloaded there; this program starts it, once more for each fix
 // that is tried, and tells what came out.
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -10,6 +11,7 @@
 #include "crash/file_before.hpp"
 #include "crash_verbs.hpp"
 #include "folder.hpp"
+#include "interruption.hpp"
 #include "option_checks.hpp"
 #include "output.hpp"
 #include "pool_options.hpp"
@@ -53,20 +55,24 @@ Error no_report(const RunRequest& verb, const std::string& wrong) {
             {}};
 }
 
+// An error that the workload's process has written into the folder.
+std::optional<Error> error_left(const RunRequest& verb, const char* name) {
+    const std::string path = verb.in_folder(name);
+    const auto text = text_of_file(path);
+    if (!text) return std::nullopt;
+    if (text->empty()) return not_whole(path);
+    const size_t end = text->find(' ');  // of the error's number
+    return Error{static_cast<Errc>(std::stoi(text->substr(0, end))), text->substr(end + 1), {}, {}};
+}
+
 // The image that --replay names is there, or why it is not.
 ExitCode deliver_replayed(const RunRequest& verb, const std::string& wrong) {
-    const std::string path = verb.in_folder("refused.txt");
+    if (Interruption::has_come()) return end_with(no_report(verb, wrong), false);
     if (text_of_file(verb.in_folder("replayed.txt"))) {
         say("the image is in '" + verb.replayed_file + "'");
         return ExitCode::ok;
     }
-    if (const auto refused = text_of_file(path)) {
-        if (refused->empty()) return end_with(not_whole(path), false);
-        const size_t end = refused->find(' ');  // of the error's number
-        const auto code = static_cast<Errc>(std::stoi(refused->substr(0, end)));
-        return end_with(Error{code, refused->substr(end + 1), {}, {}}, false);
-    }
-    return end_with(no_report(verb, wrong), false);
+    return end_with(error_left(verb, "refused.txt").value_or(no_report(verb, wrong)), false);
 }
 
 // What a clean report does not say of the workload's promises.
@@ -122,22 +128,58 @@ ExitCode no_violation(const RunRequest& verb, const std::string& wrong) {
     return end_with(Error{Errc::io, wrong, {}, {}}, false);
 }
 
+// What is missing of what was known of a workload that came to no report.
+std::string not_tried(const SoFar& so_far) {
+    std::string rest = so_far.recovering != 0
+                           ? "; of its last crash point not all was tried"
+                           : "; what it has stored since its last crash point was not tried";
+    if (so_far.is_last) return rest;
+    return "; what was found later could not be written into the folder, which is full: the "
+           "violations alone are told, on the standard error";
+}
+
 // What the workload has left: a report, or where it died what was known until then. Errors:
-// not_found (neither), io.
-Result<crash::Report> report_left(const RunRequest& verb, const std::string& wrong) {
+// not_found (neither), io, and what kept the workload from being looked at.
+Result<crash::Report> report_left(const RunRequest& verb, std::string wrong) {
+    if (const auto failed = error_left(verb, "failed.txt")) return fail(*failed);
     const std::string path = verb.in_folder("report.json");
-    if (const auto json = text_of_file(path)) {
+    const auto json = text_of_file(path);
+    if (json && !json->empty()) {
         auto report = report_of(*json, path);
         if (report) report->workload_end = wrong;
         return report;
     }
+    if (json) wrong = not_whole(path).message;
     auto so_far = so_far_of(verb.in_folder("so_far.json"));
     if (!so_far) return fail(so_far.error());
-    if (!*so_far) return fail(no_report(verb, wrong));
+    if (!*so_far) return fail(json ? not_whole(path) : no_report(verb, wrong));
     crash::Report& report = (*so_far)->report;
-    report.workload_end = (wrong.empty() ? "what maps the file died, or left by _exit" : wrong) +
-                          "; what it has stored since its last crash point was not tried";
+    report.workload_end =
+        (wrong.empty() ? "what maps the file died, or left by _exit" : wrong) + not_tried(**so_far);
     return std::move(report);
+}
+
+// Its calls alone are wrong: then nothing is said of the recovery.
+bool is_misuse_alone(const crash::Report& report) {
+    return std::ranges::all_of(report.violations, [](const crash::Violation& violation) {
+        return violation.kind == crash::ViolationKind::misuse;
+    });
+}
+
+// For whoever pastes a replay line.
+void keep_file(const RunRequest& verb, const crash::FileBefore& before,
+               const crash::Report& report) {
+    if (report.clean() || is_misuse_alone(report)) return;
+    if (const auto kept = before.keep_in(verb.image_folder); !kept)
+        say(kept.error().message + "; before a replay make '" + verb.file +
+            "' again what it was before this run");
+}
+
+// ... as it was before the run that the line is of, if that is known.
+Result<void> put_file_back(const RunRequest& verb) {
+    const auto kept = crash::FileBefore::kept_in(verb.image_folder, verb.file);
+    if (!kept) return fail(kept.error());
+    return *kept ? (*kept)->put_back() : Result<void>();
 }
 
 // The workload has run.
@@ -148,33 +190,41 @@ ExitCode deliver(const RunRequest& verb, const crash::Report& report) {
         return code;
     if (report.clean()) return no_violation(verb, wrong);
     if (!wrong.empty()) say(wrong);
+    if (is_misuse_alone(report)) {
+        say("no verdict on the recovery: the workload does what is not seen, or not modelled");
+        return end_with(ExitCode::usage, verb.json_file == "-");
+    }
     say("a crash can leave what the recovery does not master");
     return end_with(ExitCode::violation, verb.json_file == "-");
 }
 
 ExitCode crash_run(const RunRequest& verb) {
+    const Interruption interruption;
     if (const auto valid = check(verb); !valid) return end_with(valid.error(), false);
     if (const auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
     const auto preload = find_preload();
     if (!preload) return end_with(preload.error(), false);
-    std::optional<FirstRun> first;
-    if (verb.fixes > 0 && verb.replay.empty())
-        first.emplace(FirstRun{*preload, crash::FileBefore(verb.file), place_of_input()});
+    if (!verb.replay.empty()) {
+        if (const auto back = put_file_back(verb); !back) return end_with(back.error(), false);
+        const auto wrong = run_workload(verb, *preload);
+        return wrong ? deliver_replayed(verb, *wrong) : end_with(wrong.error(), false);
+    }
+    FirstRun first{*preload, crash::FileBefore(verb.file), place_of_input()};
     const auto begin = std::chrono::steady_clock::now();
     const auto wrong = run_workload(verb, *preload);
     if (!wrong) return end_with(wrong.error(), false);
     if (text_of_file(verb.in_folder("together.txt")))
         return two_programs(verb, " at once, and whose stores are whose is not known");
-    if (!verb.replay.empty()) return deliver_replayed(verb, *wrong);
     auto report = report_left(verb, *wrong);
     if (!report) return end_with(report.error(), false);
     if (const auto failed = command_failed(*report)) return no_verdict(verb, *failed);
-    if (first) {
-        first->time = std::chrono::duration_cast<std::chrono::milliseconds>(
+    if (verb.fixes > 0 && !Interruption::has_come()) {
+        first.time = std::chrono::duration_cast<std::chrono::milliseconds>(
             std::chrono::steady_clock::now() - begin);
-        first->lines_printed = lines_printed(verb);
-        run_again(verb, *first, *report);
+        first.lines_printed = lines_printed(verb);
+        run_again(verb, first, *report);
     }
+    keep_file(verb, first.before, *report);
     return deliver(verb, *report);
 }
 
@@ -185,14 +235,18 @@ constexpr const char* kMore =
     "standard input: what is printed counts as acknowledged (print it at once: other\n"
     "languages than C keep it back, as Python does without -u). CMD ends with 0: right;\n"
     "1: a violation, and its output says what; 2: refused, which is right until something\n"
-    "is acknowledged. A signal, another exit code or no end in time are violations.\n"
+    "is acknowledged. A signal, another exit code or no end in time are violations. Where it\n"
+    "stores to its image, by libpmem or msync, power fails inside of it too.\n"
     "The workload makes durable by libpmem's functions or msync, has one thread that stores,\n"
-    "is not linked statically and ends by exit. One that dies, leaves by _exit or takes too\n"
-    "long is told with what was found until then. Of the programs that it starts one maps\n"
-    "the file: a second one is an error. Where images fail the workload runs again, over the\n"
-    "file as it was, for crash points before and for each fix that is tried; with the same\n"
-    "standard input, if that is a file, and otherwise an empty one. The file is left as the\n"
-    "workload leaves it: make it again what it was before the next run.";
+    "is not linked statically and ends by exit. It has ended when all that it has started\n"
+    "has. One that dies, leaves by _exit or takes too long is told with what was found until\n"
+    "then, as where a signal ends this command: then all that it has started ends before. Of\n"
+    "the programs that it starts one maps the file: a second one is an error. Where images\n"
+    "fail the workload runs again, over the file as it was, for crash points before and for\n"
+    "each fix that is tried; with the same standard input, if that is a file, and otherwise an\n"
+    "empty one. The file is left as the workload leaves it: make it again what it was before\n"
+    "the next run. --replay does that by itself, from the copy in the image folder.\n"
+    "A report with nothing but misuse of the workload's is usage: exit code 1.";
 
 }  // namespace
 
@@ -227,6 +281,9 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
     app->add_option("--violations", verb->violations,
                     "After so many images that fail nothing is tried [10]")
         ->check(number_from(1));
+    app->add_option("--recovery-crashes", verb->recovery_crashes,
+                    "Recoveries inside of which power fails again [40]")
+        ->check(number_from(0));
     app->add_option("--fixes", verb->fixes,
                     "Fixes that are tried, a further run each; 0: no further run at all [3]")
         ->check(number_from(0));

@@ -1,0 +1,51 @@
+#include "descendants.hpp"
+
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <fstream>
+#include <iterator>
+
+namespace cinnabar::tool {
+
+namespace {
+
+// With what dead ones of them have left to us.
+std::vector<pid_t> children() {
+    std::ifstream file("/proc/thread-self/children");
+    return {std::istream_iterator<pid_t>(file), std::istream_iterator<pid_t>()};
+}
+
+}  // namespace
+
+Descendants::Descendants() {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    others_ = children();
+}
+
+std::vector<pid_t> Descendants::left() const {
+    std::vector<pid_t> left = children();
+    std::erase_if(left, [&](pid_t child) { return std::ranges::count(others_, child) > 0; });
+    return left;
+}
+
+bool Descendants::have_ended() {
+    if (int status = 0; !status_ && ::waitpid(first_, &status, WNOHANG) == first_) status_ = status;
+    if (!status_) return false;
+    const std::vector<pid_t> left = this->left();
+    for (const pid_t child : left) ::waitpid(child, nullptr, WNOHANG | __WALL);
+    return left.empty();
+}
+
+void Descendants::kill() {
+    for (auto left = this->left(); !left.empty(); left = this->left()) {
+        for (const pid_t child : left) {
+            ::kill(child, SIGKILL);
+            ::waitpid(child, nullptr, __WALL);
+        }
+    }
+}
+
+}  // namespace cinnabar::tool
