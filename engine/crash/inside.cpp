@@ -145,8 +145,9 @@ class Inside {
 // The fields of a violation, to be added to a message or to be taken from one.
 template <class Numbers, class Texts>
 void transfer(Violation& violation, const Numbers& number, const Texts& text) {
-    for (uint64_t Violation::*field : {&Violation::crash_point, &Violation::recovery_crash_point,
-                                       &Violation::operations, &Violation::images})
+    for (uint64_t Violation::*field :
+         {&Violation::crash_point, &Violation::recovery_crash_point, &Violation::operations,
+          &Violation::images, &Violation::crash_points})
         number(violation.*field);
     for (std::string Violation::*field :
          {&Violation::what, &Violation::where, &Violation::since, &Violation::replay,

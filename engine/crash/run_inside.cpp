@@ -142,6 +142,11 @@ void Run::take_violation(Violation violation) {
     });
     if (same != report_.violations.end()) {
         same->images += violation.images;
+        // Each recovery has crash points of its own; what has none in there is at this one again.
+        if (violation.recovery_crash_point != 0)
+            same->crash_points += violation.crash_points;
+        else if (same->crash_point != violation.crash_point)
+            ++same->crash_points;
         return;
     }
     const size_t number = report_.violations.size();

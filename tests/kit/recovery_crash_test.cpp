@@ -121,6 +121,20 @@ TEST(RecoveryCrash, ARecoveryInTheWrongOrderIsFound) {
     }
 }
 
+// One mistake, told once: with all crash points in there at which it was found.
+TEST(RecoveryCrash, EachRecoveryHasCrashPointsOfItsOwn) {
+    const crash::Report report = redo_report(Redo::done_before_redone, {.violations_max = 1000});
+    ASSERT_FALSE(report.clean());
+    for (const crash::Violation& violation : report.violations)
+        EXPECT_LE(violation.crash_points, violation.images) << report.text();
+    EXPECT_GE(report.violations[0].crash_points, 2u) << report.text();
+    EXPECT_LE(report.violations[0].crash_points, report.recovery_crash_points) << report.text();
+    EXPECT_NE(report.text().find(" at " + std::to_string(report.violations[0].crash_points) +
+                                 " crash points"),
+              std::string::npos)
+        << report.text();
+}
+
 // The same calls are wrong in the workload and in recovery: two violations.
 TEST(RecoveryCrash, InThereAndOutHereIsNotTheSame) {
     crash::Region region = new_region();

@@ -247,8 +247,9 @@ struct Violation {
     uint64_t operations = 0;  // of the history, begun by then: the fewest with which it was found
     std::string since;        // from which operation on, and what is known of crash points before
     uint64_t images = 1;      // that were tried and come to this one when reduced
-    // At which it was found: by the same calls, in words that differ alone in numbers and in what
-    // they quote ('...'); of recoveries that hang, in such words. The first one is told.
+    // At which it was found: by the same calls, or where none are known, in words that differ alone
+    // in numbers and in what they quote ('...'). The first one is told. Where power failed inside of
+    // recovery, crash points in there.
     uint64_t crash_points = 1;
     // The smallest image that was found to fail so at this crash point, for image_of.
     std::string replay;
