@@ -247,8 +247,8 @@ struct Violation {
     uint64_t operations = 0;  // of the history, begun by then: the fewest with which it was found
     std::string since;        // from which operation on, and what is known of crash points before
     uint64_t images = 1;      // that were tried and come to this one when reduced
-    // At which it was found: by the same calls, in words that differ in numbers alone. The first
-    // one is told.
+    // At which it was found: by the same calls, or where none are known, in words that differ in
+    // numbers alone. The first one is told.
     uint64_t crash_points = 1;
     // The smallest image that was found to fail so at this crash point, for image_of.
     std::string replay;
@@ -329,7 +329,8 @@ Result<std::vector<std::byte>> image_of(Region& region, const Test& test, std::s
 // zeros; names and sizes of files are not modelled. Stores to a mapping without such calls, and
 // write(2), are seen at the next call; flushes by instruction are not. The domain is cache_line.
 // The file is left as the workload leaves it. Before a further run it becomes again what it was, or
-// is removed; of a folder, or of what cannot be read, no further run is made.
+// is removed; of a folder, or of what cannot be read, no further run is made. Errors: as of run();
+// io also where the file cannot be opened or mapped once more.
 Result<Report> run_file(const std::string& path, const Test& test, const Options& options = {});
 // image_of() of such a run. The file has to be what it was then.
 Result<std::vector<std::byte>> image_of_file(const std::string& path, const Test& test,
