@@ -84,11 +84,6 @@ Result<void> Run::look_for(std::string_view replay) {
 }
 
 Result<void> Run::watch(Recorder& recorder) {
-    recorder_ = &recorder;
-    domain_ = recorder.medium().domain();
-    report_.region_bytes = recorder.size();
-    if (inserted_) recorder.insert(*inserted_);
-    if (!options_.page_folder.empty()) recorder.trace(trace_.emplace());
     if (wanted_) {
         captured_memory_.resize(recorder.size());
         image_.emplace(captured_memory_);
@@ -97,6 +92,11 @@ Result<void> Run::watch(Recorder& recorder) {
         if (!memory) return fail(memory.error());
         image_.emplace(*memory);
     }
+    recorder_ = &recorder;
+    domain_ = recorder.medium().domain();
+    report_.region_bytes = recorder.size();
+    if (inserted_) recorder.insert(*inserted_);
+    if (!options_.page_folder.empty()) recorder.trace(trace_.emplace());
     recorder.on_fence([this](Site place) { crash_point(recorder_->text_of(place)); });
     return {};
 }

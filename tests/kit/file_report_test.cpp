@@ -147,5 +147,30 @@ TEST(FileReport, AFileThatCannotBePutBackIsNotTakenAway) {
     EXPECT_TRUE(bytes_of(path) == left);
 }
 
+// What the system refuses is no violation of the workload's, nor misuse.
+TEST(FileReport, WithoutMemoryForImagesIsAnError) {
+    const Folder folder;
+    const std::string path = folder.file("words");
+    std::ofstream(path) << std::string(kFileBytes, 'x');
+    crash::Test test = file_test(path);
+    struct rlimit before = {};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+    test.workload = [&](crash::History&) {
+        size_t length = 0;
+        void* at = pmem_map_file(path.c_str(), 0, 0, 0, &length, nullptr);
+        const struct rlimit half = {kFileBytes / 2, before.rlim_max};
+        ::setrlimit(RLIMIT_FSIZE, &half);
+        pmem_persist(at, kFileBytes);
+        pmem_unmap(at, length);
+    };
+    const auto handler = ::signal(SIGXFSZ, SIG_IGN);
+    const auto report = crash::run_file(path, test);
+    ::setrlimit(RLIMIT_FSIZE, &before);
+    ::signal(SIGXFSZ, handler);
+    ASSERT_FALSE(report.has_value()) << report->text();
+    EXPECT_EQ(report.error().code, cinnabar::Errc::io);
+    EXPECT_TRUE(report.error().message.starts_with("no memory for images: "));
+}
+
 }  // namespace
 }  // namespace kit_test

@@ -331,7 +331,8 @@ Result<std::vector<std::byte>> image_of(Region& region, const Test& test, std::s
 // zeros; names and sizes of files are not modelled. Stores to a mapping without such calls, and
 // write(2), are seen at the next call; flushes by instruction are not. The domain is cache_line.
 // The file is left as the workload leaves it. Before a further run it becomes again what it was, or
-// is removed; of a folder, or of what cannot be read, no further run is made.
+// is removed; of a folder, or of what cannot be read, no further run is made. Errors: as of run();
+// io also where the file cannot be opened or mapped once more.
 Result<Report> run_file(const std::string& path, const Test& test, const Options& options = {});
 // image_of() of such a run. The file has to be what it was then.
 Result<std::vector<std::byte>> image_of_file(const std::string& path, const Test& test,
