@@ -248,8 +248,8 @@ struct Violation {
     std::string since;        // from which operation on, and what is known of crash points before
     uint64_t images = 1;      // that were tried and come to this one when reduced
     // At which it was found: by the same calls, or where none are known, in words that differ alone
-    // in numbers and in what they quote ('...'). The first one is told. Where power failed inside of
-    // recovery, crash points in there.
+    // in numbers and in what they quote ('...'). The first one is told. Where power failed inside
+    // of recovery, crash points in there.
     uint64_t crash_points = 1;
     // The smallest image that was found to fail so at this crash point, for image_of.
     std::string replay;
