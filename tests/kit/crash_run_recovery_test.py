@@ -77,7 +77,8 @@ class Recovery(CrashRun):
                          self.images + "/j")
         self.assertIn("violation (wrong): counted 1 and 0, and 0 are acknowledged\n", done.stdout)
         self.assertRegex(done.stdout, r"\n  crash at: pmem_persist by redo\S+, then inside of the "
-                                      r"recovery: pmem_persist by redo\S+, \d images at \d crash points\n")
+                                      r"recovery: pmem_persist by redo\S+, \d images "
+                                      r"at \d crash points\n")
         self.assertRegex(done.stdout, r"\n  order: what is stored before pmem_persist by \S+ "
                          r"\(offset 192\) must be durable before what is stored before "
                          r"pmem_persist by \S+ \(offset 64\), which is called first\n")
