@@ -18,13 +18,15 @@ namespace {
 
 constexpr size_t kChunkBytes = 4096;
 
-// In a folder: the copy, if there was a file; and of which file it is.
+// In a folder: the copy, if there was a file; and whether there was, and of which file it is.
 std::string copy_in(const std::string& folder) {
     return folder + "/before";
 }
 std::string note_in(const std::string& folder) {
     return folder + "/before.txt";
 }
+
+constexpr std::string_view kFile = "file ", kNoFile = "no file ";
 
 Result<void> write_bytes(const std::string& path, const std::string& bytes) {
     return explain::write_image(path, std::as_bytes(std::span(bytes)));
@@ -102,14 +104,22 @@ Result<void> FileBefore::keep_in(const std::string& folder) const {
     if (!can_be_put_back_) return {};
     if (bytes_)
         if (auto written = write_bytes(copy_in(folder), *bytes_); !written) return written;
-    return write_bytes(note_in(folder), path_);
+    return write_bytes(note_in(folder), std::string(bytes_ ? kFile : kNoFile) + path_);
 }
 
 Result<std::optional<FileBefore>> FileBefore::kept_in(const std::string& folder,
                                                       const std::string& path) {
-    if (FileBefore(note_in(folder)).bytes_ != path) return std::nullopt;
-    FileBefore kept(copy_in(folder));  // where there is no copy: that there was no file
-    if (!kept.can_be_put_back_) return fail(Errc::io, "'" + kept.path_ + "' cannot be read");
+    const std::optional<std::string> note = FileBefore(note_in(folder)).bytes_;
+    const bool was_there = note == std::string(kFile) + path;
+    if (!was_there && note != std::string(kNoFile) + path) return std::nullopt;
+    FileBefore kept(was_there ? copy_in(folder) : note_in(folder));
+    if (!was_there)
+        kept.bytes_.reset();
+    else if (!kept.bytes_)
+        return fail(Errc::io, "'" + kept.path_ + "', the copy of what '" + path +
+                                  "' was, is gone or cannot be read: make the file again what it "
+                                  "was before that run, and remove '" +
+                                  note_in(folder) + "'");
     kept.path_ = path;
     return kept;
 }

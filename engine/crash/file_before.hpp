@@ -18,10 +18,11 @@ class FileBefore {
     // could not be read), io.
     Result<void> put_back() const;
 
-    // For another process: in this folder a note of which file it is ("before.txt"), and a copy
-    // ("before") if there was one. Nothing where it cannot be put back. Errors: io.
+    // For another process: in this folder a note of which file it is and whether it was there
+    // ("before.txt"), and a copy ("before") if so. Nothing where it cannot be put back. Errors: io.
     Result<void> keep_in(const std::string& folder) const;
-    // What was kept there of that file; nothing: nothing was. Errors: io (it cannot be read).
+    // What was kept there of that file; nothing: nothing was. Errors: io (the copy is gone, or
+    // cannot be read).
     static Result<std::optional<FileBefore>> kept_in(const std::string& folder,
                                                      const std::string& path);
     static void forget(const std::string& folder);

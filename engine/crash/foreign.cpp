@@ -67,7 +67,7 @@ Foreign::~Foreign() {
 
 std::optional<Foreign::Mapping> Foreign::mapping_of(const void* address) {
     const auto wanted = reinterpret_cast<uintptr_t>(address);
-    std::ifstream maps("/proc/self/maps");
+    std::ifstream maps("/proc/thread-self/maps");  // self's are gone with the main thread
     for (std::string line; std::getline(maps, line);) {
         Mapping mapping;
         char access[8] = {}, device[32] = {}, inode[32] = {};

@@ -187,7 +187,10 @@ sim::Explored Run::show(bool pairs, uint64_t random_images, const std::function<
                                       .random_images = random_images,
                                       .seed = options_.seed + number_};
     return sim::explore(recorder_->medium().live(), recorder_->medium().pending(), *image_, options,
-                        visit);
+                        [&] {
+                            workers_->say_that_it_lives();
+                            return visit();
+                        });
 }
 
 // As many images as one crash point may have, at all of them together.

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,7 +64,10 @@ Result<void> Workers::start() {
     auto done = set_up();
     if (!done) return done;
     int orders[2] = {};
-    if (::pipe2(orders, O_CLOEXEC) != 0) return failed("no pipe to a process for recoveries");
+    // No pipe: a workload may close what it has not opened, and open its own file in that place.
+    // That is no socket, and nothing is written to it.
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, orders) != 0)
+        return failed("no socket to a process for recoveries");
     orders_of_zygote_ = orders[0];
     orders_ = orders[1];
     std::fflush(nullptr);  // or a copy of what is buffered could be written twice
@@ -143,7 +147,7 @@ bool Workers::wait_while(uint32_t state, std::chrono::milliseconds time_max) {
 Result<void> Workers::hire(char order) {
     if (desk_->state.load() == kIdle) return {};
     desk_->set(kNobody);
-    if (::write(orders_, &order, 1) != 1 || !wait_while(kNobody, kPatience) ||
+    if (::send(orders_, &order, 1, MSG_NOSIGNAL) != 1 || !wait_while(kNobody, kPatience) ||
         desk_->worker.load() <= 0)
         return fail(Errc::io, "no process for a recovery can be had");
     return {};
@@ -194,7 +198,7 @@ bool Workers::wait_for_reply(std::chrono::milliseconds time_max) {
 }
 
 Outcome Workers::recover_once(bool check, bool tell_written) {
-    if (on_recovery_) on_recovery_();
+    say_that_it_lives();
     const auto hired = hire(kWorker);
     if (!hired) return {false, ViolationKind::crashed, hired.error().message};
     recoveries_ += check ? 3 : 1;

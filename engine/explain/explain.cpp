@@ -241,16 +241,18 @@ void try_fixes(const std::map<size_t, Fix>& fixes, uint64_t fixes_max, Domain do
     }
 }
 
+Result<Replay> read_replay(std::string_view line) {
+    if (auto replay = Replay::parse(line)) return *std::move(replay);
+    return invalid("'" + std::string(line) +
+                   "' is no replay line; that of a violation looks like '" + Replay{}.text() + "'");
+}
+
 Result<Replay> parse_replay(std::string_view line) {
-    const auto replay = Replay::parse(line);
-    if (!replay)
-        return invalid("'" + std::string(line) +
-                       "' is no replay line; that of a violation looks like '" + Replay{}.text() +
-                       "'");
-    if (replay->build != build_of_program())
+    auto replay = read_replay(line);
+    if (replay && replay->build != build_of_program())
         return invalid("the replay line '" + replay->text() +
                        "' is of another build of the program than this one");
-    return *replay;
+    return replay;
 }
 
 Result<void> put_replayed(const Replay& replay, uint32_t workload, std::span<const std::byte> live,

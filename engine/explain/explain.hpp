@@ -80,7 +80,9 @@ using RunAgain = std::function<Result<Tried>(const Fix&)>;
 void try_fixes(const std::map<size_t, Fix>& fixes, uint64_t fixes_max, Domain domain,
                const RunAgain& run_again, std::vector<crash::Violation>& violations);
 
-// A replay line. Errors: invalid_argument (it is none; it is of another build of this program).
+// A replay line of whatever program. Errors: invalid_argument (it is none).
+Result<Replay> read_replay(std::string_view line);
+// One of this program. Errors: also where it is of another build.
 Result<Replay> parse_replay(std::string_view line);
 
 // Puts the image that the replay line names, at its crash point. Errors: invalid_argument (it is of

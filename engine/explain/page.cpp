@@ -38,7 +38,7 @@ constexpr std::string_view kStyle = R"css(
   --clean: #4a4d52; --durable: #3b8fd0; --grain: #16181b; --card: #212429; } }
 body { background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, "DejaVu Sans",
   sans-serif; margin: 2rem auto; max-width: 1280px; padding: 0 1.5rem; }
-h1 { font-size: 1.3rem; line-height: 1.35; margin: 0 0 .3rem; }
+h1 { font-size: 1.3rem; line-height: 1.35; margin: 0 0 .3rem; overflow-wrap: anywhere; }
 p { margin: .2rem 0 1rem; color: var(--faint); }
 .time { overflow-x: auto; }
 svg { display: block; }

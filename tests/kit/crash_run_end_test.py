@@ -107,6 +107,12 @@ class End(CrashRun):
         self.run_crash(OK, ["sh", "-c", write], f"{LEDGER} check right", restore_signals=False,
                        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
 
+    def test_who_ignores_the_ends_of_children(self):
+        done = self.run_crash(OK, [LEDGER, "write", self.file, "right"], f"{LEDGER} check right",
+                              "--workload-seconds", "20", restore_signals=False,
+                              preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        self.assertIn("no violation\n", done.stdout)
+
     def test_a_workload_whose_first_process_ends_before(self):
         """The shell's, or one that becomes a daemon as a child of itself."""
         write = f"{LEDGER} write {self.file} count_first"

@@ -8,6 +8,7 @@ import pty
 import resource
 import subprocess
 import sys
+import time
 import unittest
 
 from crash_run import CrashRun, IO, LEDGER, OK, PROGRAM, USAGE, VIOLATION
@@ -57,7 +58,8 @@ class Run(CrashRun):
 
     def replayed(self, code, line, how="count_first"):
         """The image that the line names, of a new file, and what was said."""
-        os.remove(self.file)
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(self.file)
         image = os.path.join(self.images, "again")
         with open(image, "wb") as file:
             file.write(b"precious")
@@ -288,6 +290,18 @@ class Run(CrashRun):
             file.truncate(16384)
         self.assertIn("began over other bytes",
                       self.paste(told.replace(self.file + " ", other + " "), USAGE))
+        # Nor is it put back for what is no line, or from a copy that is gone.
+        with open(self.file, "wb") as file:
+            file.write(b"mine")
+        line = told.split("--replay '")[1].split("'")[0]
+        for line in ("nonsense", line + " then nonsense"):
+            done = self.run_crash(USAGE, ["true"], "true", "--replay", line, "--image", "again")
+            self.assertIn("'nonsense' is no replay line", done.stderr)
+        os.remove(self.images + "/before")
+        self.assertIn("/before', the copy of what '" + self.file + "' was, is gone or cannot be "
+                      "read: make the file", self.paste(told, IO))
+        with open(self.file, "rb") as file:
+            self.assertEqual(file.read(), b"mine")
         # Where nobody knows what it was before, the likeliest cause comes first.
         os.remove(self.images + "/before.txt")
         with open(self.file, "wb") as file:
@@ -300,6 +314,26 @@ class Run(CrashRun):
         self.ledger(OK)
         self.assertEqual([name for name in os.listdir(self.images) if name.startswith("before")],
                          [])
+
+    def test_the_folder_is_for_images_alone(self):
+        done = self.run_words("--file", self.images + "/before", "--image-dir", self.images,
+                              "--recover-cmd", "true", "--", "true")
+        self.assertEqual(done.returncode, USAGE)
+        self.assertIn("/before' lies in it, and files there are replaced; name a", done.stderr)
+        hangs = subprocess.Popen([PROGRAM, "crash", "run", "--file", self.file, "--image-dir",
+                                  self.images, "--recover-cmd", "true", "--", "sh", "-c",
+                                  f"touch {self.images}/began; exec sleep 100"],
+                                 stderr=subprocess.DEVNULL)
+        while not os.path.exists(self.images + "/began"):
+            time.sleep(0.01)
+        done = self.run_crash(USAGE, ["true"], "true")
+        self.assertIn(f"another crash run uses '{self.images}' now; name another", done.stderr)
+        hangs.terminate()
+        hangs.wait()
+
+    def test_a_file_that_is_not_there(self):
+        done = self.run_crash(IO, ["true"], "true")
+        self.assertIn(f"the workload has left no file '{self.file}', nor mapped one", done.stderr)
 
     def test_the_file_as_it_was_cannot_be_kept(self):
         os.mkdir(self.images + "/before.txt")

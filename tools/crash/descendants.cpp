@@ -22,6 +22,7 @@ std::vector<pid_t> children() {
 
 Descendants::Descendants() {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    std::signal(SIGCHLD, SIG_DFL);  // where it is ignored nobody learns how a child ended
     others_ = children();
 }
 

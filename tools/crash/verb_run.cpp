@@ -2,6 +2,9 @@
 // crash could leave of its file recovered by a command. The crashing happens in the workload's
 // process, in an object that is preloaded there; this program starts it, once more for each fix
 // that is tried, and tells what came out.
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -9,6 +12,7 @@
 #include <optional>
 
 #include "crash/file_before.hpp"
+#include "crash/inside.hpp"
 #include "crash_verbs.hpp"
 #include "folder.hpp"
 #include "interruption.hpp"
@@ -27,6 +31,17 @@ namespace {
 // So the preloaded object says it (preload.cpp).
 constexpr std::string_view kCannotBeRun = "the recovery command cannot be run";
 
+// Before anything is done: the workload's process, which knows its build, comes later.
+Result<void> check_replay(const std::string& line) {
+    const size_t then = line.find(crash::kThen);
+    if (const auto first = explain::read_replay(line.substr(0, then)); !first)
+        return fail(first.error());
+    if (then == line.npos) return {};
+    if (const auto inside = explain::read_replay(line.substr(then + crash::kThen.size())); !inside)
+        return fail(inside.error());
+    return {};
+}
+
 Result<void> check(const RunRequest& verb) {
     if (const auto there =
             check_folder(verb.image_folder, ", best in memory, as in /dev/shm: images lie in it");
@@ -35,16 +50,37 @@ Result<void> check(const RunRequest& verb) {
     if (!verb.page_folder.empty())
         if (const auto there = check_folder(verb.page_folder, ": pages lie in it"); !there)
             return there;
-    if (verb.memory_bytes == 0) return fail(Errc::invalid_argument, "--memory: '0' is below 1");
     std::error_code ignored;
-    if (!verb.replay.empty() && std::filesystem::weakly_canonical(verb.file, ignored) ==
-                                    std::filesystem::weakly_canonical(verb.replayed_file, ignored))
+    const auto resolved = [&](const std::filesystem::path& path) {
+        return std::filesystem::weakly_canonical(path, ignored);
+    };
+    if (resolved(verb.file).parent_path() == resolved(verb.image_folder))
+        return fail(Errc::invalid_argument, "--image-dir: '" + verb.file +
+                                                "' lies in it, and files there are replaced; name "
+                                                "a folder for images alone");
+    if (verb.memory_bytes == 0) return fail(Errc::invalid_argument, "--memory: '0' is below 1");
+    if (!verb.replay.empty() && resolved(verb.file) == resolved(verb.replayed_file))
         return fail(Errc::invalid_argument,
                     "--image: '" + verb.file + "' is the workload's own; name another file");
-    return {};
+    return verb.replay.empty() ? Result<void>() : check_replay(verb.replay);
+}
+
+// It is this command's until it ends.
+Result<void> claim_folder(const RunRequest& verb) {
+    const int folder = ::open(verb.image_folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0 || ::flock(folder, LOCK_EX | LOCK_NB) == 0) return {};
+    ::close(folder);
+    return fail(Errc::invalid_argument, "--image-dir: another crash run uses '" +
+                                            verb.image_folder + "' now; name another folder");
 }
 
 Error no_report(const RunRequest& verb, const std::string& wrong) {
+    std::error_code ignored;
+    if (wrong.empty() && !std::filesystem::exists(verb.file, ignored))
+        return {Errc::not_found,
+                "the workload has left no file '" + verb.file + "', nor mapped one of that name",
+                {},
+                {}};
     return {Errc::not_found,
             wrong.empty()
                 ? "the workload called no function of libpmem, nor msync, with an address in '" +
@@ -201,6 +237,7 @@ ExitCode deliver(const RunRequest& verb, const crash::Report& report) {
 ExitCode crash_run(const RunRequest& verb) {
     const Interruption interruption;
     if (const auto valid = check(verb); !valid) return end_with(valid.error(), false);
+    if (const auto ours = claim_folder(verb); !ours) return end_with(ours.error(), false);
     if (const auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
     const auto preload = find_preload();
     if (!preload) return end_with(preload.error(), false);
