@@ -164,12 +164,7 @@ class Preloaded {
                            [this](size_t lines) { return hold_back(lines); });
         }
         foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
-        if (is_second_)
-            foreign_->refuse(
-                "two programs of the workload map the file, one after the other; "
-                "give each a run of its own");
-        else if (replay_.empty())
-            run_.look([this](bool recovering) { note_so_far(recovering); });
+        if (replay_.empty()) run_.look([this](bool recovering) { note_so_far(recovering); });
         foreign_->claim_by([this] { return claim(); });
         Foreign::watch(foreign_.get());
     }
@@ -203,14 +198,22 @@ class Preloaded {
     }
 
   private:
-    // The lock ends with the process.
-    bool claim() const {
+    // When it maps the file. The lock ends with the process.
+    bool claim() {
         const std::string lock = options_.image_folder + "/mapped";
         const int file = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (file < 0 || ::flock(file, LOCK_EX | LOCK_NB) == 0) return true;
-        ::close(file);
-        (void)write_file(options_.image_folder + "/together.txt", "");
-        return false;
+        if (file >= 0 && ::flock(file, LOCK_EX | LOCK_NB) != 0) {
+            ::close(file);
+            (void)write_file(options_.image_folder + "/together.txt", "");
+            return false;
+        }
+        // One before, which has ended, may have begun as this one, and later.
+        is_second_ = ::access(report_.c_str(), F_OK) == 0 || ::access(so_far_.c_str(), F_OK) == 0;
+        if (is_second_)
+            foreign_->refuse(
+                "two programs of the workload map the file, one after the other; "
+                "give each a run of its own");
+        return true;
     }
 
     // In the place of what it was, so that it is whole whenever this process ends.
@@ -335,9 +338,7 @@ class Preloaded {
         options_.image_folder + (inside_.empty() ? "/report.json" : kInsideReply);
     const std::string so_far_ = options_.image_folder + "/so_far.json";
     const std::string lost_ = so_far_ + ".lost";
-    // A program before has left what it has to say.
-    const bool is_second_ =
-        ::access(report_.c_str(), F_OK) == 0 || ::access(so_far_.c_str(), F_OK) == 0;
+    bool is_second_ = false;  // a program before has left what it has to say
     const Test test_;
     Run run_{test_, options_, file_crashes()};
     std::unique_ptr<Foreign> foreign_;

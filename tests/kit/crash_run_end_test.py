@@ -287,6 +287,12 @@ class End(CrashRun):
         done = self.run_crash(VIOLATION, ["sh", "-c", both], f"{LEDGER} check right")
         self.assertIn("not written: entry", done.stdout)
         os.remove(self.file)
+        # Nor the one that began before it, and maps the file behind it.
+        done = self.run_crash(VIOLATION, [LEDGER, "write", self.file, "child_first"],
+                              f"{LEDGER} check right")
+        self.assertIn("violation (wrong): not written: entry 1\n", done.stdout)
+        self.assertNotIn("acknowledged and lost", done.stdout)
+        os.remove(self.file)
         both = f"{write} dies; {write} count_first"
         done = self.run_crash(USAGE, ["sh", "-c", both], f"{LEDGER} check right")
         self.assertIn("two programs of the workload map", done.stderr)

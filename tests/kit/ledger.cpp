@@ -6,7 +6,7 @@
 //
 // HOW of write: right, count_first, third_count_first, no_flush_last, interrupted, dies, aborts,
 // leaves, hangs, backwards, other_words, talks, promises_first, exits_3, forks, elsewhere, msync,
-// msync_async, by_instruction, daemon, grows, or two of these with a '+' between them;
+// msync_async, by_instruction, daemon, child_first, grows, or two of these with a '+' between them;
 // amidst_others, before_others, as_told (by its standard input). Of check: right, hangs, crashes,
 // refuses, exits_9, takes_memory, silent, amidst_others, before_others.
 #include <fcntl.h>
@@ -177,6 +177,13 @@ int write(const char* path, const std::string& how) {
     if (how == "amidst_others") return write_amidst_others(*reinterpret_cast<Others*>(map(path)));
     if (is(how, "interrupted")) interrupt_calls();
     if (is(how, "daemon") && ::daemon(1, 1) != 0) return 2;
+    // A child that has started no other program writes, and dies; then its parent does, rightly.
+    if (is(how, "child_first")) {
+        const pid_t child = ::fork();
+        if (child == 0) return write(path, "count_first+dies");
+        ::waitpid(child, nullptr, 0);
+        return write(path, "right");
+    }
     if (is(how, "elsewhere")) return write((std::string(path) + ".other").c_str(), "right");
     Ledger& ledger = is(how, "msync") ? *map_plainly(path) : *map(path);
     for (uint64_t number = 1; number <= kEntries; ++number) {
