@@ -1,9 +1,11 @@
-// Included into every hooked source ahead of all else: the functions of the C library that store to
-// memory become calls of the hooks' runtime, and memcmp with them. The declarations stand before
-// those of the C library, whose names they keep for the source and change for the linker;
+// Included into every hooked source ahead of all else: these functions of the C library, which
+// store to memory, become calls of the hooks' runtime, and memcmp with them. The declarations stand
+// before those of the C library, whose names they keep for the source and change for the linker;
 // -fno-builtin-... keeps the compiler from expanding them, and the macros do so for libstdc++,
 // which uses the other names.
 #pragma once
+
+#ifdef __cplusplus  // in C they are seen at the next call, as those of other libraries are
 
 // A checked variant would be another function, of another name. (Nothing was included yet.)
 #undef _FORTIFY_SOURCE
@@ -40,3 +42,5 @@ int vsnprintf(char* to, size_t size, const char* format, va_list values) CNB_HOO
 #define __builtin_memmove ::memmove
 #define __builtin_memset ::memset
 #define __builtin_memcmp ::memcmp
+
+#endif
