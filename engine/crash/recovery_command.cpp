@@ -24,6 +24,26 @@ namespace {
 
 constexpr size_t kSaidMax = 4096;  // of a command's output
 
+// A command may signal its whole group ("kill 0"), of which this process is one: not while it
+// lives.
+class Unmoved {
+  public:
+    Unmoved() {
+        for (size_t i = 0; i < kSignals.size(); ++i) before_[i] = ::signal(kSignals[i], SIG_IGN);
+    }
+    ~Unmoved() { end(); }
+    Unmoved(const Unmoved&) = delete;
+    Unmoved& operator=(const Unmoved&) = delete;
+
+    void end() const {
+        for (size_t i = 0; i < kSignals.size(); ++i) ::signal(kSignals[i], before_[i]);
+    }
+
+  private:
+    static constexpr std::array kSignals = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    std::array<sighandler_t, kSignals.size()> before_ = {};
+};
+
 // Once; how many bytes.
 ssize_t read_into(std::string& text, int file, size_t bytes_max) {
     std::array<char, 4096> bytes = {};
@@ -71,8 +91,10 @@ void become_recovery_command(const std::string& image, const std::string& acknow
 std::string run_recovery_command(const std::string& image, const std::string& acknowledged) {
     int said[2] = {};
     if (::pipe2(said, O_CLOEXEC) != 0) throw std::runtime_error("no pipe to the command");
+    const Unmoved unmoved;
     const pid_t child = ::fork();
     if (child == 0) {
+        unmoved.end();
         ::unsetenv("LD_PRELOAD");
         become_recovery_command(image, acknowledged, said[1]);
     }

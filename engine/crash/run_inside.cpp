@@ -61,10 +61,12 @@ void Run::crash_recovery(const std::string& where) {
     const auto reply = workers_->inside(
         request.bytes(), [this](const std::string& digest) { return ask_oracle(digest); });
     ++report_.recoveries_crashed;
-    if (reply)
-        take_inside(report_of(*reply), request);
+    if (!reply)
+        remark("power fails in no further part of recovery: " + reply.error().message);
+    else if (reply->done)
+        take_inside(report_of(reply->text), request);
     else
-        take_otherwise(reply.error().message, request);
+        take_otherwise(reply->text, request);
     report_.recovery_seconds += std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
@@ -178,9 +180,10 @@ Result<std::vector<std::byte>> Run::found_inside(std::vector<std::byte> image) {
     request.image_folder = folder.path();
     request.domain = domain_;
     request.replay = wanted_inside_;
-    const auto wrong = workers_->inside(request.bytes(), [](const std::string&) { return ""; });
-    if (!wrong) return fail(wrong.error());
-    if (!wrong->empty()) return fail(Errc::invalid_argument, *wrong);
+    const auto reply = workers_->inside(request.bytes(), [](const std::string&) { return ""; });
+    if (!reply) return fail(reply.error());
+    if (!reply->done) return fail(Errc::io, reply->text);
+    if (!reply->text.empty()) return fail(Errc::invalid_argument, reply->text);
     std::memcpy(image.data(), memory->data(), image.size());
     return image;
 }

@@ -91,6 +91,10 @@ void ImageFile::open() {
     }
     if (file_ < 0 || ::ftruncate(file_, static_cast<off_t>(image_.size())) != 0)
         throw std::runtime_error("no file for the image at " + path_ + ": " + std::strerror(errno));
+    // Or a store that finds the disk full would end the recovery.
+    if (const int error = ::posix_fallocate(file_, 0, static_cast<off_t>(image_.size()));
+        error != 0)
+        throw std::runtime_error("no room for the image at " + path_ + ": " + std::strerror(error));
     bytes_ = map(file_, image_.size(), PROT_READ | PROT_WRITE, MAP_SHARED);
 }
 

@@ -100,6 +100,7 @@ void Workers::be_zygote() {
     sigset_t none = {}, blocked_before = {};
     ::sigprocmask(SIG_SETMASK, &none, &blocked_before);
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    ::setpgid(0, 0);             // who signals the workload's group means the workload
     ::signal(SIGCHLD, SIG_DFL);  // where it is ignored nobody learns how a child ended
     ::close(orders_);
     char order = 0;
@@ -218,26 +219,26 @@ Outcome Workers::recover_once(bool check, bool tell_written) {
 }
 
 // It says when it begins with a recovery, which is three where it checks; one is its workload.
-Result<std::string> Workers::inside(const std::string& request, const Answer& answer) {
+Result<Workers::Reply> Workers::inside(const std::string& request, const Answer& answer) {
     const auto time_max = 4 * recovery_time_max() + kPatience;
     if (desk_->state.load() != kNobody) dismiss();
     if (const auto hired = hire(kInside); !hired) return fail(hired.error());
     desk_->put(request);
     desk_->begin(Phase::inside);
-    if (!desk_->change(kIdle, kRequest)) return fail(Errc::io, how_it_ended(true).text);
+    if (!desk_->change(kIdle, kRequest)) return Reply{false, how_it_ended(true).text};
     for (;;) {
         const bool in_time = wait_for_reply(time_max);
         if (!in_time || desk_->state.load() != kReply) {
             const std::string how = in_time ? how_it_ended(true).text
                                             : words_of(Phase::inside) + std::string(" did not end");
             dismiss();
-            return fail(Errc::io, how);
+            return Reply{false, how};
         }
         const std::string text(desk_->text, desk_->length);
         if (!desk_->question) {
             const bool done = desk_->recovered;
             dismiss();
-            return done ? Result<std::string>(text) : fail(Errc::io, text);
+            return Reply{done, text};
         }
         if (!desk_->put(answer(text))) desk_->put("");
         desk_->begin(Phase::inside);

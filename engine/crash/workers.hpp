@@ -73,7 +73,6 @@ class Workers {
     // outcome.
     Outcome confirm(const std::string& digest);
     uint64_t recoveries() const { return recoveries_; }
-    // Called before each of them.
     // Called before each recovery; and by who looks for images meanwhile, which may take long.
     void on_recovery(std::function<void()> call) { on_recovery_ = std::move(call); }
     void say_that_it_lives() const {
@@ -86,9 +85,13 @@ class Workers {
     }
     bool crashes_elsewhere() const { return file_crashes_.elsewhere != nullptr; }
     // A process that does what the request says about the image (inside.hpp), and is gone then: its
-    // reply. What it asks meanwhile is answered. Errors: io (it died, or does not end).
+    // reply. What it asks meanwhile is answered. Errors: io (there is none).
     using Answer = std::function<std::string(const std::string& question)>;
-    Result<std::string> inside(const std::string& request, const Answer& answer);
+    struct Reply {
+        bool done = false;
+        std::string text;  // or where it is not done, what went wrong: it died, or does not end
+    };
+    Result<Reply> inside(const std::string& request, const Answer& answer);
 
   private:
     Result<void> set_up();

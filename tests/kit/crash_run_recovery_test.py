@@ -46,6 +46,12 @@ class Recovery(CrashRun):
         self.assertGreater(report["violations"][0]["crash_point"], 5)
         self.assertIn("a crash can leave", done.stderr)
 
+    def test_recovery_that_signals_its_group(self):
+        check = f"f() {{ trap 'kill 0' EXIT; {LEDGER} check right $1; }}; f"
+        done = self.run_crash(VIOLATION, [LEDGER, "write", self.file, "right"], check)
+        self.assertIn("the recovery command ended by signal 15; it may use", done.stdout)
+        self.assertNotIn("recovery died", done.stdout)
+
     def test_recovery_command_that_is_not_there(self):
         for command in "no-such-command", self.images:
             done = self.run_crash(USAGE, [LEDGER, "write", self.file, "right"], command)
