@@ -412,10 +412,11 @@ class Run(CrashRun):
     def test_promises_that_come_late_or_never(self):
         late = f"{LEDGER} write {self.file} right > {self.images}/kept; cat {self.images}/kept"
         done = self.run_crash(OK, ["sh", "-c", late], "true")
-        self.assertIn("all that the workload printed came after its last crash point", done.stderr)
+        self.assertIn("remark: all that the workload printed came after its last crash point",
+                      done.stdout)
         os.remove(self.file)
         done = self.run_crash(OK, ["sh", "-c", f"{LEDGER} write {self.file} right >&2"], "true")
-        self.assertIn("the workload printed nothing", done.stderr)
+        self.assertIn("remark: the workload printed nothing", done.stdout)
         os.remove(self.file)
         self.assertNotIn("printed", self.ledger(OK).stderr)
         os.remove(self.file)
@@ -490,7 +491,7 @@ class Run(CrashRun):
         for option in "--images", "--milliseconds", "--random", "--seed", "--violations":
             done = self.run_words(*words, option, "-1", "--", "true")
             self.assertEqual(done.returncode, USAGE, done.stderr)
-            self.assertIn("'-1' is not a number", done.stderr)
+            self.assertIn("'-1' is no whole number from ", done.stderr)
         for option in "--replay", "--recover-cmd", "--image-dir":
             rest = [word for word in words if word != option and words[words.index(word) - 1] !=
                     option]

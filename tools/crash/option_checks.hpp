@@ -12,7 +12,8 @@ namespace cinnabar::tool {
 inline auto number_from(uint64_t least) {
     return [least](const std::string& text) {
         const auto number = parse_number(text, "a number", UINT64_MAX);
-        if (!number) return number.error().message;
+        if (!number)
+            return "'" + text + "' is no whole number from " + std::to_string(least) + " on";
         return *number < least ? "'" + text + "' is below " + std::to_string(least) : std::string();
     };
 }

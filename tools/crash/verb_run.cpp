@@ -111,14 +111,18 @@ ExitCode deliver_replayed(const RunRequest& verb, const std::string& wrong) {
     return end_with(error_left(verb, "refused.txt").value_or(no_report(verb, wrong)), false);
 }
 
-// What a clean report does not say of the workload's promises.
-void say_of_promises(const RunRequest& verb) {
+// Who finds nothing may have had nothing to hold images against.
+void remark_on_promises(const RunRequest& verb, crash::Report& report) {
     const auto printed = text_of_file(verb.in_folder("acknowledged"));
+    if (!report.clean() || !report.workload_end.empty()) return;
     if (!printed || printed->empty())
-        say("the workload printed nothing: no image was held against a promise");
+        report.remarks.push_back(
+            {"the workload printed nothing: no image was held against a promise", "", 1});
     else if (text_of_file(verb.in_folder("late.txt")))
-        say("all that the workload printed came after its last crash point: does it keep its "
-            "output back? (fflush; python3 -u)");
+        report.remarks.push_back(
+            {"all that the workload printed came after its last crash point: does it keep its "
+             "output back? (fflush; python3 -u)",
+             "", 1});
 }
 
 // The shell's words where it could not run the command: then no image was judged.
@@ -157,7 +161,6 @@ ExitCode two_programs(const RunRequest& verb, const std::string& how) {
 }
 
 ExitCode no_violation(const RunRequest& verb, const std::string& wrong) {
-    if (wrong.empty()) say_of_promises(verb);
     if (text_of_file(verb.in_folder("second.txt")))
         return two_programs(verb, ", and only one was looked at");
     if (wrong.empty()) return end_with(ExitCode::ok, verb.json_file == "-");
@@ -262,6 +265,7 @@ ExitCode crash_run(const RunRequest& verb) {
         run_again(verb, first, *report);
     }
     keep_file(verb, first.before, *report);
+    remark_on_promises(verb, *report);
     return deliver(verb, *report);
 }
 
