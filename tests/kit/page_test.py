@@ -47,9 +47,11 @@ class Page(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(prefix="cinnabar-page.", dir="/dev/shm")
         cls.addClassCleanup(folder.cleanup)
         cls.folder = folder.name
+        images = cls.path("images")
+        os.mkdir(images)
         # A ledger that counts its third entry before it is written.
         done = subprocess.run(
-            [PROGRAM, "crash", "run", "--file", cls.path("ledger"), "--image-dir", cls.folder,
+            [PROGRAM, "crash", "run", "--file", cls.path("ledger"), "--image-dir", images,
              "--recover-cmd", f"{LEDGER} check right", "--images", "15", "--random", "3",
              "--violations", "8", "--page", cls.folder, "--",
              LEDGER, "write", cls.path("ledger"), "third_count_first"],
