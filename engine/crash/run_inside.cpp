@@ -142,16 +142,19 @@ void Run::take_violation(Violation violation) {
     const auto same = std::ranges::find_if(report_.violations, [&](const Violation& other) {
         return explain::is_same_cause(other, violation);
     });
+    const auto number = static_cast<size_t>(same - report_.violations.begin());
+    const auto is_here = [&](const auto& one) { return one.second == number; };
+    const bool is_known_here = std::ranges::any_of(known_, is_here);
+    known_.try_emplace({violation.kind, violation.what}, number);
     if (same != report_.violations.end()) {
         same->images += violation.images;
-        // Each recovery has crash points of its own; what has none in there is at this one again.
+        // Each recovery has crash points of its own; what has none in there is at this one.
         if (violation.recovery_crash_point != 0)
             same->crash_points += violation.crash_points;
-        else if (same->crash_point != violation.crash_point)
+        else if (!is_known_here)
             ++same->crash_points;
         return;
     }
-    const size_t number = report_.violations.size();
     explain::move_file(violation.image_file, options_.image_folder, number, ".image");
     explain::move_file(violation.page_file, options_.page_folder, number, ".html");
     report_.violations.push_back(std::move(violation));

@@ -82,7 +82,8 @@ Result<void> Workers::start() {
 
 Result<void> Workers::set_up() {
     image_ = ::memfd_create("cinnabar-crash-image", MFD_CLOEXEC);
-    if (image_ < 0) return failed("no memory file for images");
+    if (image_ < 0 || ::fstat(image_, &image_file_) != 0)
+        return failed("no memory file for images");
     void* desk = ::mmap(nullptr, sizeof(Desk), PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (desk == MAP_FAILED) return failed("no memory to share with recoveries");
@@ -134,6 +135,12 @@ void Workers::be_zygote() {
 
 Result<std::span<std::byte>> Workers::image(size_t bytes) {
     if (memory_.size() == bytes) return memory_;
+    struct stat now = {};
+    if (::fstat(image_, &now) != 0 || now.st_ino != image_file_.st_ino ||
+        now.st_dev != image_file_.st_dev)
+        return fail(Errc::io,
+                    "no memory for images: its file is closed; does the program close descriptors "
+                    "that it has not opened (closefrom)?");
     if (::ftruncate(image_, static_cast<off_t>(bytes)) != 0) return failed("no memory for images");
     void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, image_, 0);
     if (memory == MAP_FAILED) return failed("no memory for images");

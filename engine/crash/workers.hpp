@@ -7,6 +7,7 @@
 // worker it forks a process in which power fails inside of a recovery (inside.hpp).
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -110,6 +111,7 @@ class Workers {
     const FileCrashes file_crashes_;
     std::function<void()> on_recovery_;
     int image_ = -1;  // a memory file
+    struct stat image_file_ = {};
     int orders_ = -1;
     int orders_of_zygote_ = -1;
     pid_t zygote_ = -1;

@@ -54,15 +54,16 @@ class Levels {
 
     // False when the level is to end: its budget is used up, or the visitor wants no more.
     bool show() {
-        if (seen_.contains(image_.hash())) {
+        const auto [place, is_new] = seen_.insert(image_.hash());
+        if (!is_new) {
             ++explored_.repeated;
             return true;
         }
         if (level_->shown == options_.level_images_max) {
+            seen_.erase(place);  // a level to come may have room for it
             cut_short();
             return false;
         }
-        seen_.insert(image_.hash());
         ++level_->shown;
         ++explored_.images;
         explored_.sum += image_.hash();

@@ -113,6 +113,24 @@ class End(CrashRun):
                               preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
         self.assertIn("no violation\n", done.stdout)
 
+    def test_a_workload_that_signals_its_group(self):
+        """Which is not ours."""
+        done = self.run_crash(OK, ["setsid", LEDGER, "write", self.file, "signals_group"],
+                              f"{LEDGER} check right")
+        self.assertIn("no violation\n", done.stdout)
+
+    def test_a_workload_that_closes_what_is_not_its_own(self):
+        """And opens its file in that place: nothing else is written to that, and it is said."""
+        write = [LEDGER, "write", self.file, "takes_numbers"]
+        subprocess.run(write, check=True, capture_output=True)
+        with open(self.file, "rb") as file:
+            right = file.read()
+        os.remove(self.file)
+        done = self.run_crash(IO, write, f"{LEDGER} check right")
+        self.assertIn("descriptors that it has not opened (closefrom)?\n", done.stderr)
+        with open(self.file, "rb") as file:
+            self.assertTrue(right == file.read())
+
     def test_a_workload_whose_first_process_ends_before(self):
         """The shell's, or one that becomes a daemon as a child of itself."""
         write = f"{LEDGER} write {self.file} count_first"

@@ -114,59 +114,65 @@ TEST(FileReport, AFileThatIsThereIsPutBack) {
         << report.text();
 }
 
-// Where it cannot be put back, for lack of space, what is there of it stays.
-TEST(FileReport, AFileThatCannotBePutBackIsNotTakenAway) {
+// A file of x's; and from when it says on, no file may have more than half of its bytes.
+struct FileWithALimit {
+    FileWithALimit() {
+        std::ofstream(path) << std::string(kFileBytes, 'x');
+        EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+        handler = ::signal(SIGXFSZ, SIG_IGN);
+    }
+    ~FileWithALimit() {
+        ::setrlimit(RLIMIT_FSIZE, &before);
+        ::signal(SIGXFSZ, handler);
+    }
+    void limit() const {
+        const struct rlimit half = {kFileBytes / 2, before.rlim_max};
+        ::setrlimit(RLIMIT_FSIZE, &half);
+    }
+
     const Folder folder;
     const std::string path = folder.file("words");
-    std::ofstream(path) << std::string(kFileBytes, 'x');
-    crash::Test test = file_test(path);
     struct rlimit before = {};
-    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+    sighandler_t handler = SIG_DFL;
+};
+
+// Where it cannot be put back, for lack of space, what is there of it stays.
+TEST(FileReport, AFileThatCannotBePutBackIsNotTakenAway) {
+    const FileWithALimit file;
+    crash::Test test = file_test(file.path);
     test.workload = [&](crash::History&) {
         size_t length = 0;
-        auto* at = static_cast<char*>(pmem_map_file(path.c_str(), 0, 0, 0, &length, nullptr));
+        auto* at = static_cast<char*>(pmem_map_file(file.path.c_str(), 0, 0, 0, &length, nullptr));
         at[0] = at[100] = at[kFileBytes - 1] = 'y';
         pmem_persist(at, kFileBytes);
         pmem_unmap(at, length);
-        const struct rlimit half = {kFileBytes / 2, before.rlim_max};
-        ::setrlimit(RLIMIT_FSIZE, &half);
+        file.limit();
     };
     test.recover = [](std::span<std::byte> image) {
         return std::string(image[0] != image[100] ? "half" : "");
     };
     test.check = [](std::string_view digest, const crash::History&) { return std::string(digest); };
-    const auto handler = ::signal(SIGXFSZ, SIG_IGN);
-    const auto report = crash::run_file(path, test);
-    ::setrlimit(RLIMIT_FSIZE, &before);
-    ::signal(SIGXFSZ, handler);
+    const auto report = crash::run_file(file.path, test);
     ASSERT_EQ(report->violations.size(), 1u) << report->text();
     EXPECT_NE(report->violations[0].fix.find("words' cannot be written: "), std::string::npos)
         << report->text();
     std::string left(kFileBytes, 'x');
     left.back() = 'y';
-    EXPECT_TRUE(bytes_of(path) == left);
+    EXPECT_TRUE(bytes_of(file.path) == left);
 }
 
 // What the system refuses is no violation of the workload's, nor misuse.
 TEST(FileReport, WithoutMemoryForImagesIsAnError) {
-    const Folder folder;
-    const std::string path = folder.file("words");
-    std::ofstream(path) << std::string(kFileBytes, 'x');
-    crash::Test test = file_test(path);
-    struct rlimit before = {};
-    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+    const FileWithALimit file;
+    crash::Test test = file_test(file.path);
     test.workload = [&](crash::History&) {
         size_t length = 0;
-        void* at = pmem_map_file(path.c_str(), 0, 0, 0, &length, nullptr);
-        const struct rlimit half = {kFileBytes / 2, before.rlim_max};
-        ::setrlimit(RLIMIT_FSIZE, &half);
+        void* at = pmem_map_file(file.path.c_str(), 0, 0, 0, &length, nullptr);
+        file.limit();
         pmem_persist(at, kFileBytes);
         pmem_unmap(at, length);
     };
-    const auto handler = ::signal(SIGXFSZ, SIG_IGN);
-    const auto report = crash::run_file(path, test);
-    ::setrlimit(RLIMIT_FSIZE, &before);
-    ::signal(SIGXFSZ, handler);
+    const auto report = crash::run_file(file.path, test);
     ASSERT_FALSE(report.has_value()) << report->text();
     EXPECT_EQ(report.error().code, cinnabar::Errc::io);
     EXPECT_TRUE(report.error().message.starts_with("no memory for images: "));

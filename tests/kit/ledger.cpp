@@ -6,9 +6,10 @@
 //
 // HOW of write: right, count_first, third_count_first, no_flush_last, interrupted, dies, aborts,
 // leaves, hangs, backwards, other_words, talks, promises_first, exits_3, forks, elsewhere, msync,
-// msync_async, by_instruction, daemon, child_first, grows, or two of these with a '+' between them;
-// amidst_others, before_others, as_told (by its standard input). Of check: right, hangs, crashes,
-// refuses, exits_9, takes_memory, silent, amidst_others, before_others.
+// msync_async, by_instruction, daemon, child_first, takes_numbers, signals_group, grows, or two of
+// these with a '+' between them; amidst_others, before_others, as_told (by its standard input). Of
+// check: right, hangs, crashes, refuses, exits_9, takes_memory, silent, amidst_others,
+// before_others.
 #include <fcntl.h>
 #include <libpmem.h>
 #include <sys/mman.h>
@@ -184,11 +185,20 @@ int write(const char* path, const std::string& how) {
         ::waitpid(child, nullptr, 0);
         return write(path, "right");
     }
+    if (is(how, "takes_numbers")) {  // of files that it has not opened
+        ::closefrom(3);
+        const int file = ::open(path, O_RDWR | O_CREAT, 0600);
+        for (int number = 0; number < 16; ++number) (void)::dup(file);
+    }
     if (is(how, "elsewhere")) return write((std::string(path) + ".other").c_str(), "right");
     Ledger& ledger = is(how, "msync") ? *map_plainly(path) : *map(path);
     for (uint64_t number = 1; number <= kEntries; ++number) {
         if (is(how, "promises_first")) std::printf("%d\n", static_cast<int>(number));
         append(ledger, number, how);
+        if (is(how, "signals_group") && number == 3) {
+            std::signal(SIGTERM, SIG_IGN);
+            ::kill(0, SIGTERM);
+        }
         if (!is(how, "promises_first")) std::printf("%d\n", static_cast<int>(number));
         if (is(how, "talks") && number == kEntries) std::puts("done\nand gone");
         if (is(how, "dies") && number == 3) std::raise(SIGKILL);

@@ -113,8 +113,8 @@ ExitCode deliver_replayed(const RunRequest& verb, const std::string& wrong) {
 
 // Who finds nothing may have had nothing to hold images against.
 void remark_on_promises(const RunRequest& verb, crash::Report& report) {
-    const auto printed = text_of_file(verb.in_folder("acknowledged"));
     if (!report.clean() || !report.workload_end.empty()) return;
+    const auto printed = text_of_file(verb.in_folder("acknowledged"));
     if (!printed || printed->empty())
         report.remarks.push_back(
             {"the workload printed nothing: no image was held against a promise", "", 1});
