@@ -1,34 +1,26 @@
 #include "crash/budget.hpp"
 
 #include <algorithm>
+#include <vector>
 
 namespace cinnabar::crash {
 
-Budget::Budget(const std::vector<uint64_t>& images, uint64_t max, uint64_t seed) : draw_(seed) {
-    std::vector<Level*> smallest_first;
-    for (const uint64_t count : images) levels_.push_back({count, 0});
-    for (Level& level : levels_) smallest_first.push_back(&level);
-    std::ranges::stable_sort(smallest_first, {}, &Level::shown);
-    uint64_t left = max, without = levels_.size();
-    for (Level* level : smallest_first) {
-        const uint64_t share = left / without + (left % without != 0 ? 1 : 0);
-        level->tried = std::min(level->shown, share);
-        left -= level->tried;
-        left_ += level->tried;
+sim::LevelCounts shares(const sim::LevelCounts& images, uint64_t max) {
+    std::vector<size_t> smallest_first;
+    for (size_t level = 0; level < images.size(); ++level) smallest_first.push_back(level);
+    std::ranges::stable_sort(smallest_first, {}, [&](size_t level) { return images[level]; });
+    sim::LevelCounts shares = {};
+    uint64_t& nothing_survives = shares[static_cast<size_t>(sim::Level::boundary)];
+    nothing_survives = 1;
+    uint64_t left = max - 1, without = images.size();
+    for (const size_t level : smallest_first) {
+        const uint64_t wanted = images[level] - shares[level];
+        const uint64_t share = std::min(wanted, left / without + (left % without != 0 ? 1 : 0));
+        shares[level] += share;
+        left -= share;
         --without;
     }
-}
-
-bool Budget::is_tried() {
-    while (level_ < levels_.size() && levels_[level_].shown == 0) ++level_;
-    if (level_ == levels_.size()) return false;
-    Level& level = levels_[level_];
-    const bool tried =
-        std::uniform_int_distribution<uint64_t>(1, level.shown)(draw_) <= level.tried;
-    --level.shown;
-    level.tried -= tried ? 1 : 0;
-    left_ -= tried ? 1 : 0;
-    return tried;
+    return shares;
 }
 
 }  // namespace cinnabar::crash

@@ -7,11 +7,11 @@
 #include <cstring>
 #include <filesystem>
 
+#include "crash/budget.hpp"
 #include "crash/hooked_stores.hpp"
 #include "crash/no_exit.hpp"
 #include "crash/thrown_by.hpp"
 #include "explain/explain.hpp"
-#include "sim/pair_cover.hpp"
 
 namespace cinnabar::crash {
 
@@ -23,17 +23,6 @@ using Clock = std::chrono::steady_clock;
 
 tl::unexpected<Error> invalid(const std::string& what) {
     return fail(Errc::invalid_argument, "a crash test " + what);
-}
-
-// As many as the levels that have an order show, or more.
-uint64_t images_at_most(const sim::PendingLines& pending) {
-    uint64_t images = 1;
-    std::vector<size_t> contents;
-    for (const auto& [number, line] : pending) {
-        contents.push_back(line.representatives().size());
-        images += line.units.size() + 2 * contents.back();
-    }
-    return images + 2 * sim::PairCover::pairs(contents);
 }
 
 }  // namespace
@@ -156,6 +145,7 @@ void Run::crash_point(const std::string& where) {
     if (report_.stopped) return;
     ++number_;
     tried_ = 0;
+    states_log10_ = sim::states_log10(recorder_->medium().pending());
     is_exploring_ = true;
     if (look_) look_(true);
     const auto begin = Clock::now();
@@ -169,28 +159,23 @@ void Run::explore(const std::string& where) {
     if (wanted_) return wanted_->crash_point == number_ ? capture() : void();
     verdicts_.clear();
     known_.clear();
-    Budget budget = earlier_ ? Budget({options_.images_per_crash_point_max},
-                                      options_.images_per_crash_point_max, 0)
-                             : this->budget();
-    if (inserted_ && leaves_images_out()) show_own_lines(where);
-    const auto visit_image = [&] { return visit(budget, where); };
-    sim::Explored explored =
-        earlier_ ? show_earlier(visit_image) : show(true, options_.random_images, visit_image);
+    const auto visit_image = [&] { return visit(where); };
+    sim::Explored explored = earlier_ ? show_earlier(visit_image) : show_levels(visit_image, where);
     explored.images = tried_;
     explored_.add(explored);
 }
 
-// The images of the levels, with pairs of lines or without.
-sim::Explored Run::show(bool pairs, uint64_t random_images, const std::function<bool()>& visit) {
-    const sim::ExploreOptions options{.pair_lines_max = pairs ? options_.pair_lines_max : 0,
-                                      .cover_pairs = pairs,
-                                      .random_images = random_images,
-                                      .seed = options_.seed + number_};
-    return sim::explore(recorder_->medium().live(), recorder_->medium().pending(), *image_, options,
-                        [&] {
-                            workers_->say_that_it_lives();
-                            return visit();
-                        });
+// Where they have more images than the budget, each has a part of it.
+sim::Explored Run::show_levels(const std::function<bool()>& visit, const std::string& where) {
+    const sim::PendingLines& pending = recorder_->medium().pending();
+    sim::ExploreOptions options{.pair_lines_max = options_.pair_lines_max,
+                                .cover_pairs = true,
+                                .random_images = options_.random_images,
+                                .seed = options_.seed + number_};
+    const sim::LevelCounts images = sim::images_at_most(pending, options);
+    options.images_max = shares(images, options_.images_per_crash_point_max);
+    if (inserted_ && options.images_max != images) show_own_lines(where);
+    return sim::explore(recorder_->medium().live(), pending, *image_, options, visit);
 }
 
 // As many images as one crash point may have, at all of them together.
@@ -199,7 +184,7 @@ sim::Explored Run::show_earlier(const std::function<bool()>& visit) {
     image_->begin(recorder_->medium().live(), pending);
     if (number_ < earlier_->before && report_.images_distinct < options_.images_per_crash_point_max)
         explain::show_earlier(earlier_->lines, pending, *image_, visit);
-    return {.crash_points = 1, .states_log10 = sim::states_log10(pending)};
+    return {.crash_points = 1, .states_log10 = states_log10_};
 }
 
 // With a fix. They are not counted: the search may come to them again.
@@ -215,37 +200,19 @@ void Run::show_own_lines(const std::string& where) {
     explain::show_earlier(inserted_->own_lines, pending, *image_, visit_image);
 }
 
-bool Run::leaves_images_out() const {
-    const uint64_t max = options_.images_per_crash_point_max, drawn = options_.random_images;
-    const uint64_t at_most = images_at_most(recorder_->medium().pending());
-    return at_most > max || drawn > max - at_most;
-}
-
-// The image in which nothing survives, which comes first, is a level of its own: it is always
-// tried. Counting the others takes a run of the explorer, and only where the budget may not do.
-Budget Run::budget() {
-    const uint64_t max = options_.images_per_crash_point_max, drawn = options_.random_images;
-    if (!leaves_images_out()) return {{max}, max, 0};
-    const auto count = [this](bool pairs) { return show(pairs, 0, [] { return true; }).images; };
-    const uint64_t lines = count(false), lines_and_pairs = count(true);
-    return {{1, lines - 1, lines_and_pairs - lines, drawn}, max, options_.seed + number_};
-}
-
-bool Run::visit(Budget& budget, const std::string& where) {
+bool Run::visit(const std::string& where) {
     report_.stopped = has_enough();
     if (report_.stopped) return false;
-    if (budget.is_tried()) {
-        ++tried_;
-        ++report_.images_distinct;
-        const bool check = report_.images_distinct % kCheckedEvery == 1;
-        const Verdict verdict = judge(check, (check || tried_ == 1) && may_crash_recovery());
-        if (!verdict.what.empty())
-            add_image(verdict, where);
-        else if (verdict.written)
-            crash_recovery(where);
-        if (look_) look_(true);
-    }
-    return !budget.is_spent();
+    ++tried_;
+    ++report_.images_distinct;
+    const bool check = report_.images_distinct % kCheckedEvery == 1;
+    const Verdict verdict = judge(check, (check || tried_ == 1) && may_crash_recovery());
+    if (!verdict.what.empty())
+        add_image(verdict, where);
+    else if (verdict.written)
+        crash_recovery(where);
+    if (look_) look_(true);
+    return tried_ < options_.images_per_crash_point_max;
 }
 
 // A digest that is wrong may come of what images before have left in the worker.
@@ -300,9 +267,7 @@ Report Run::so_far() const {
     Report report = report_;
     sim::Explored explored = explored_;
     if (is_exploring_)  // of this crash point, what was tried by now
-        explored.add({.crash_points = 1,
-                      .images = tried_,
-                      .states_log10 = sim::states_log10(recorder_->medium().pending())});
+        explored.add({.crash_points = 1, .images = tried_, .states_log10 = states_log10_});
     if (recorder_ != nullptr) report.remarks = recorder_->remarks();
     report.remarks.insert(report.remarks.end(), remarks_inside_.begin(), remarks_inside_.end());
     report.operations = history_.operations().size();

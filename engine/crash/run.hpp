@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "cinnabar/crash.hpp"
-#include "crash/budget.hpp"
 #include "crash/inside.hpp"
 #include "crash/recorder.hpp"
 #include "crash/workers.hpp"
@@ -119,12 +118,10 @@ class Run {
         : test_(test), options_(options), workers_(std::move(workers)) {}
     static void lend(Region& region, Run& run, Recorder& recorder);
     void explore(const std::string& where);
-    sim::Explored show(bool pairs, uint64_t random_images, const std::function<bool()>& visit);
+    sim::Explored show_levels(const std::function<bool()>& visit, const std::string& where);
     sim::Explored show_earlier(const std::function<bool()>& visit);
     void show_own_lines(const std::string& where);
-    bool leaves_images_out() const;
-    Budget budget();
-    bool visit(Budget& budget, const std::string& where);
+    bool visit(const std::string& where);
     void capture();
     bool is_done() const { return report_.stopped || capture_.has_value(); }
     bool has_enough() const { return bad_images_ >= options_.violations_max; }
@@ -167,6 +164,7 @@ class Run {
     uint64_t number_ = 0;
     bool is_exploring_ = false;
     uint64_t tried_ = 0;                       // of the images that the explorer shows
+    double states_log10_ = 0;                  // that the rules allow
     std::map<std::string, Verdict> verdicts_;  // by digest
     std::map<std::pair<ViolationKind, std::string>, size_t> known_;  // numbers of violations
     uint64_t acknowledged_ = 0;                                      // times

@@ -206,7 +206,7 @@ bool Workers::wait_for_reply(std::chrono::milliseconds time_max) {
 }
 
 Outcome Workers::recover_once(bool check, bool tell_written) {
-    say_that_it_lives();
+    if (on_recovery_) on_recovery_();
     const auto hired = hire(kWorker);
     if (!hired) return {false, ViolationKind::crashed, hired.error().message};
     recoveries_ += check ? 3 : 1;

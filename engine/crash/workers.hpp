@@ -74,11 +74,8 @@ class Workers {
     // outcome.
     Outcome confirm(const std::string& digest);
     uint64_t recoveries() const { return recoveries_; }
-    // Called before each recovery; and by who looks for images meanwhile, which may take long.
+    // Called before each recovery.
     void on_recovery(std::function<void()> call) { on_recovery_ = std::move(call); }
-    void say_that_it_lives() const {
-        if (on_recovery_) on_recovery_();
-    }
 
     // Somebody can see what a recovery stores, and where it makes that durable.
     bool can_crash_recovery() const {

@@ -45,22 +45,17 @@ void CrashMedium::kill() {
     }
 }
 
-Line CrashMedium::drawn(const PendingLine& pending, std::mt19937_64& random) {
-    const std::vector<Line> states = pending.states();
-    return states[random() % states.size()];
-}
-
 void CrashMedium::drop_unwritten_pages(std::mt19937_64& random) {
     std::erase_if(pending_, [&](const auto& entry) {
         const auto& [line, pending] = entry;
-        if (pending.written_off) put_line(live_, line, drawn(pending, random));
+        if (pending.written_off) put_line(live_, line, pending.drawn(random));
         return pending.written_off;
     });
 }
 
 std::vector<std::byte> CrashMedium::image_of_power_loss(std::mt19937_64& random) const {
     std::vector<std::byte> image(live_.begin(), live_.end());
-    for (const auto& [line, pending] : pending_) put_line(image, line, drawn(pending, random));
+    for (const auto& [line, pending] : pending_) put_line(image, line, pending.drawn(random));
     return image;
 }
 

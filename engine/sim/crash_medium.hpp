@@ -144,7 +144,6 @@ class CrashMedium {
     void store_words(Site site, Unit::Kind kind, std::byte* to, const std::byte* from,
                      size_t length, const std::vector<bool>* words = nullptr);
     void dirty_page(uint64_t line);
-    static Line drawn(const PendingLine& pending, std::mt19937_64& random);
     void force(Site site, const std::byte* from, size_t length);
     void tell(Trace::Kind kind, Site site, const std::byte* from, size_t length) const;
     struct Lines {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sim/pair_cover.hpp"
+#include "sim/sample.hpp"
 
 namespace cinnabar::sim {
 
@@ -18,6 +19,28 @@ double log10_of_sum(double a_log10, double b_log10) {
     return greater + std::log10(1 + std::pow(10, std::min(a_log10, b_log10) - greater));
 }
 
+uint64_t stores_in(const PendingLines& pending) {
+    uint64_t stores = 0;
+    for (const auto& [line, of_line] : pending) stores += of_line.units.size();
+    return stores;
+}
+
+// Of lines with so many contents each; with two backgrounds where there are others beside them.
+LevelCounts counts_of(const std::vector<size_t>& contents, uint64_t stores,
+                      const ExploreOptions& options) {
+    const size_t lines = contents.size();
+    const uint64_t pairs = PairCover::pairs(contents);
+    LevelCounts counts = {stores + 1, 0, 0, options.random_images};
+    for (const size_t count : contents)
+        counts[static_cast<size_t>(Level::one_line)] += (count - 1) * (lines > 1 ? 2 : 1);
+    uint64_t& of_two = counts[static_cast<size_t>(Level::two_lines)];
+    if (lines <= options.pair_lines_max)
+        of_two = pairs * (lines > 2 ? 2 : 1);
+    else if (options.cover_pairs && pairs <= kCoveredPairsMax)
+        of_two = PairCover::rows(contents);
+    return counts;
+}
+
 // One run through the levels.
 class Levels {
   public:
@@ -25,19 +48,23 @@ class Levels {
            const ExploreOptions& options, const std::function<bool()>& visit)
         : pending_(pending), image_(image), options_(options), visit_(visit) {
         image.begin(live, pending);
+        for (const auto& [number, stores] : pending) {
+            std::vector<Line> all = stores.representatives();
+            if (all.size() == 1) continue;
+            contents_.push_back(all.size());
+            lines_.push_back({number, stores.durable, stores.newest(), std::move(all)});
+        }
+        counts_ = counts_of(contents_, stores_in(pending), options);
     }
 
     Explored run() {
         explored_.crash_points = 1;
         explored_.states_log10 = states_log10(pending_);
-        for (const auto& [line, stores] : pending_)
-            representatives_.push_back(
-                {line, stores.durable, stores.newest(), stores.representatives()});
         for (const auto& [level, show_images] : {std::pair(Level::boundary, &Levels::boundary),
                                                  std::pair(Level::one_line, &Levels::one_line),
                                                  std::pair(Level::two_lines, &Levels::two_lines),
                                                  std::pair(Level::random, &Levels::drawn)}) {
-            level_ = &explored_.levels[static_cast<size_t>(level)];
+            level_ = level;
             (this->*show_images)();
             if (explored_.stopped) break;
         }
@@ -45,26 +72,38 @@ class Levels {
     }
 
   private:
-    struct Choices {
-        uint64_t line;
+    struct OpenLine {
+        uint64_t number;
         Line oldest;
         Line newest;
         std::vector<Line> all;
+
+        const Line& background(bool is_new) const { return is_new ? newest : oldest; }
     };
 
-    // False when the level is to end: its budget is used up, or the visitor wants no more.
+    LevelImages& images() { return explored_.levels[static_cast<size_t>(level_)]; }
+    uint64_t images_max() const { return options_.images_max[static_cast<size_t>(level_)]; }
+
+    // Of the images that the level has, but for so many that are taken in any case.
+    Sample sample(uint64_t taken = 0) {
+        const uint64_t count = counts_[static_cast<size_t>(level_)];
+        if (count > images_max()) cut_short();
+        return {count - std::min(count, taken), images_max() - std::min(images_max(), taken),
+                random_};
+    }
+
+    void cut_short() {
+        images().cut_short = 1;
+        explored_.cut_short = 1;
+    }
+
+    // False when the visitor wants no more.
     bool show() {
-        const auto [place, is_new] = seen_.insert(image_.hash());
-        if (!is_new) {
+        if (!seen_.insert(image_.hash()).second) {
             ++explored_.repeated;
             return true;
         }
-        if (level_->shown == options_.level_images_max) {
-            seen_.erase(place);  // a level to come may have room for it
-            cut_short();
-            return false;
-        }
-        ++level_->shown;
+        ++images().shown;
         ++explored_.images;
         explored_.sum += image_.hash();
         explored_.stopped = !visit_();
@@ -72,18 +111,8 @@ class Levels {
         return !explored_.stopped;
     }
 
-    void cut_short() {
-        level_->cut_short = 1;
-        explored_.cut_short = 1;
-    }
-
-    const Line& background(const Choices& choices, bool newest) const {
-        return newest ? choices.newest : choices.oldest;
-    }
-
-    void put_background(bool newest) {
-        for (const Choices& choices : representatives_)
-            image_.put(choices.line, background(choices, newest));
+    void put_background(bool is_new) {
+        for (const OpenLine& line : lines_) image_.put(line.number, line.background(is_new));
     }
 
     bool boundary() {
@@ -95,85 +124,88 @@ class Levels {
         for (const auto& [line, pending] : pending_)
             for (const Unit& unit : pending.units) stores.push_back({line, &unit});
         std::ranges::sort(stores, {}, [](const Store& store) { return store.unit->sequence; });
-        if (!show()) return false;
-        for (const Store& store : stores) {
+        if (images_max() > 0 && !show()) return false;
+        Sample between = sample(2);
+        for (size_t at = 0; at < stores.size(); ++at) {
+            const Store& store = stores[at];
             Line value = image_.line(store.line);
             store.unit->apply_to(value);
             image_.put(store.line, value);
-            if (!show()) return false;
+            const bool is_last = at + 1 == stores.size();
+            if ((is_last ? images_max() > 1 : between.takes_next()) && !show()) return false;
         }
         return true;
     }
 
-    bool one_line() { return single_lines(false) && single_lines(true); }
+    bool one_line() {
+        Sample sample = this->sample();
+        return single_lines(false, sample) && (lines_.size() == 1 || single_lines(true, sample));
+    }
 
-    bool single_lines(bool newest) {
-        put_background(newest);
-        for (const Choices& choices : representatives_) {
-            for (const Line& value : choices.all) {
-                image_.put(choices.line, value);
+    bool single_lines(bool is_new, Sample& sample) {
+        put_background(is_new);
+        for (const OpenLine& line : lines_) {
+            for (const Line& value : line.all) {
+                if (value == line.background(is_new) || !sample.takes_next()) continue;
+                image_.put(line.number, value);
                 if (!show()) return false;
             }
-            image_.put(choices.line, background(choices, newest));
+            image_.put(line.number, line.background(is_new));
         }
         return true;
     }
 
-    bool two_lines() { return pairs(false) && pairs(true) && covered_pairs(); }
+    bool two_lines() {
+        if (lines_.size() > options_.pair_lines_max) return !options_.cover_pairs || rows();
+        Sample sample = this->sample();
+        return pairs(false, sample) && (lines_.size() == 2 || pairs(true, sample));
+    }
 
-    bool pairs(bool newest) {
-        if (representatives_.size() > options_.pair_lines_max) return true;
-        put_background(newest);
-        for (auto one = representatives_.begin(); one != representatives_.end(); ++one)
-            for (auto two = std::next(one); two != representatives_.end(); ++two)
-                if (!pair(*one, *two, newest)) return false;
+    bool pairs(bool is_new, Sample& sample) {
+        put_background(is_new);
+        for (auto one = lines_.begin(); one != lines_.end(); ++one)
+            for (auto two = std::next(one); two != lines_.end(); ++two)
+                if (!pair(*one, *two, is_new, sample)) return false;
         return true;
     }
 
-    bool pair(const Choices& one, const Choices& two, bool newest) {
+    bool pair(const OpenLine& one, const OpenLine& two, bool is_new, Sample& sample) {
         for (const Line& first : one.all) {
-            image_.put(one.line, first);
             for (const Line& second : two.all) {
-                image_.put(two.line, second);
+                if (!sample.takes_next()) continue;
+                image_.put(one.number, first);
+                image_.put(two.number, second);
                 if (!show()) return false;
             }
         }
-        image_.put(one.line, background(one, newest));
-        image_.put(two.line, background(two, newest));
+        image_.put(one.number, one.background(is_new));
+        image_.put(two.number, two.background(is_new));
         return true;
     }
 
-    bool covered_pairs() {
-        if (!options_.cover_pairs || representatives_.size() <= options_.pair_lines_max)
-            return true;
-        std::vector<const Choices*> lines;  // a line with one content adds no pair
-        std::vector<size_t> values;
-        for (const Choices& choices : representatives_) {
-            if (choices.all.size() == 1) continue;
-            lines.push_back(&choices);
-            values.push_back(choices.all.size());
-        }
-        if (PairCover::pairs(values) > kCoveredPairsMax) {
+    bool rows() {
+        if (PairCover::pairs(contents_) > kCoveredPairsMax) {
             cut_short();
             return true;
         }
-        PairCover cover(std::move(values), options_.seed);
+        PairCover cover(contents_, options_.seed);
         for (auto row = cover.next(); row; row = cover.next()) {
+            if (images().shown == images_max()) {
+                cut_short();
+                return true;
+            }
             for (size_t at = 0; at < row->size(); ++at)
-                image_.put(lines[at]->line, lines[at]->all[(*row)[at]]);
+                image_.put(lines_[at].number, lines_[at].all[(*row)[at]]);
             if (!show()) return false;
         }
         return true;
     }
 
     bool drawn() {
-        if (options_.random_images == 0) return true;
+        if (options_.random_images > images_max()) cut_short();
         std::mt19937_64 random(options_.seed);
-        std::vector<std::vector<Line>> states;
-        for (const auto& [line, stores] : pending_) states.push_back(stores.states());
-        for (uint64_t i = 0; i < options_.random_images; ++i) {
-            for (size_t at = 0; at < states.size(); ++at)
-                image_.put(representatives_[at].line, states[at][random() % states[at].size()]);
+        for (uint64_t i = 0; i < std::min(options_.random_images, images_max()); ++i) {
+            for (const auto& [line, stores] : pending_) image_.put(line, stores.drawn(random));
             if (!show()) return false;
         }
         return true;
@@ -183,10 +215,13 @@ class Levels {
     Image& image_;
     const ExploreOptions options_;
     const std::function<bool()>& visit_;
-    std::vector<Choices> representatives_;
+    std::vector<OpenLine> lines_;   // with more than one content: others differ in no image
+    std::vector<size_t> contents_;  // how many each of them has
+    LevelCounts counts_ = {};
+    std::mt19937_64 random_{options_.seed};
     std::unordered_set<uint64_t> seen_;
     Explored explored_;
-    LevelImages* level_ = nullptr;
+    Level level_ = Level::boundary;
 };
 
 }  // namespace
@@ -219,6 +254,13 @@ double states_log10(const PendingLines& pending) {
     double log10 = 0;
     for (const auto& [line, stores] : pending) log10 += std::log10(stores.state_count());
     return log10_of_sum(log10, 0);
+}
+
+LevelCounts images_at_most(const PendingLines& pending, const ExploreOptions& options) {
+    std::vector<size_t> contents;
+    for (const auto& [line, stores] : pending) contents.push_back(stores.representatives().size());
+    std::erase(contents, size_t{1});
+    return counts_of(contents, stores_in(pending), options);
 }
 
 Explored explore(std::span<const std::byte> live, const PendingLines& pending, Image& image,

@@ -1,5 +1,7 @@
 // Which images of a crash are tried, and how many there are that are not. Levels, each with a
-// budget of its own, in the order in which they run:
+// budget of its own, in the order in which they run. Where a level has more than its budget, any of
+// its images are shown, each as likely as another; of boundaries nothing and everything in any
+// case, and of rows the first ones, which have the most pairs.
 //   boundary   nothing pending survives; everything does; every prefix in store order
 //   one line   every representative of each line, the others all old and then all new
 //   two lines  the same for both lines of each pair, with the others as before where few lines are
@@ -21,15 +23,19 @@ constexpr size_t kCoveredPairsMax = 4'000'000;
 
 enum class Level : uint8_t { boundary, one_line, two_lines, random };
 constexpr size_t kLevels = 4;
+using LevelCounts = std::array<uint64_t, kLevels>;
 
 // Of one crash point.
 struct ExploreOptions {
     size_t pair_lines_max = 2;  // two lines: where so many or fewer are pending, each by itself
     bool cover_pairs = false;   // ... where more are, in rows; not for more pairs than below
     uint64_t random_images = 0;
-    uint64_t level_images_max = UINT64_MAX;  // of each level
+    LevelCounts images_max = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};  // the budgets
     uint64_t seed = 1;
 };
+
+// How many images each level has, or rather more: some come again, and of rows it is not known.
+LevelCounts images_at_most(const PendingLines& pending, const ExploreOptions& options);
 
 // What a level came to.
 struct LevelImages {

@@ -1,6 +1,8 @@
 #include "sim/pair_cover.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <numeric>
 #include <utility>
 
@@ -27,6 +29,14 @@ size_t PairCover::pairs(const std::vector<size_t>& values) {
         before += count;
     }
     return sum;
+}
+
+size_t PairCover::rows(std::vector<size_t> values) {
+    if (values.size() < 2) return 0;
+    std::ranges::sort(values, std::greater());
+    const auto most_of_two = static_cast<double>(values[0] * values[1]);
+    const double rows = 1 + most_of_two * std::log(static_cast<double>(values.size()));
+    return std::min(pairs(values), static_cast<size_t>(std::max(rows, most_of_two)));
 }
 
 size_t PairCover::index(size_t one, size_t of_one, size_t two, size_t of_two) const {

@@ -21,6 +21,8 @@ class PairCover {
 
     // Bits of memory that a cover takes.
     static size_t pairs(const std::vector<size_t>& values);
+    // How many rows a cover has, about, rather more.
+    static size_t rows(std::vector<size_t> values);
 
   private:
     size_t index(size_t one, size_t of_one, size_t two, size_t of_two) const;

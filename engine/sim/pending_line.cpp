@@ -1,6 +1,7 @@
 #include "sim/pending_line.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <set>
 
@@ -92,7 +93,46 @@ std::vector<Line> PendingLine::states() const {
 }
 
 double PendingLine::state_count() const {
-    return any_non_temporal() ? independent_count() : static_cast<double>(states().size());
+    return any_non_temporal() ? independent_count() : ordered_count();
+}
+
+// What a bag may leave between the prefixes before and behind it is left by nothing else, but where
+// a word comes back to a value that it had: then all are made, and counted.
+double PendingLine::ordered_count() const {
+    double count = 1;
+    size_t changes = 0, values = 0;
+    Line before = durable;
+    for (const Unit& unit : units) {
+        Line behind = before;
+        unit.apply_to(behind);
+        int changed = 0;
+        for (size_t word = 0; word < kWordsPerLine; ++word)
+            changed += behind[word] != before[word] ? 1 : 0;
+        if (changed > 0) count += unit.kind == Unit::Kind::bag ? std::ldexp(1, changed) - 1 : 1;
+        changes += static_cast<size_t>(changed);
+        before = behind;
+    }
+    for (const auto& of_word : values_by_word()) values += of_word.size() - 1;
+    return changes == values ? count : static_cast<double>(states().size());
+}
+
+Line PendingLine::drawn(std::mt19937_64& random) const {
+    if (!any_non_temporal()) {
+        const size_t whole = random() % units.size();
+        Line line = prefix(whole);
+        const bool is_bag = units[whole].kind == Unit::Kind::bag;
+        const uint64_t all_or_nothing = random() % 2 * 0xFF;
+        units[whole].apply_to(line, static_cast<uint8_t>(is_bag ? random() : all_or_nothing));
+        return line;
+    }
+    Line line = durable;
+    for (size_t word = 0; word < kWordsPerLine; ++word) {
+        uint64_t values = 1;
+        for (const Unit& unit : units)
+            if ((unit.mask & (1u << word)) != 0 && random() % ++values == 0)
+                line[word] = unit.value[word];
+    }
+    return line;
 }
 
 bool PendingLine::any_non_temporal() const {

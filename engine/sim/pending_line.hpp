@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <random>
 #include <span>
 #include <vector>
 
@@ -61,11 +62,14 @@ struct PendingLine {
     static constexpr size_t kStatesMax = 4096;
     // How many the rules allow; above kStatesMax not less than that.
     double state_count() const;
+    // One of those that the rules allow, each with some probability: without the others.
+    Line drawn(std::mt19937_64& random) const;
 
   private:
     bool any_non_temporal() const;
     std::array<std::vector<uint64_t>, kWordsPerLine> values_by_word() const;
     double independent_count() const;
+    double ordered_count() const;
     std::vector<Line> independent_states() const;
 };
 

@@ -15,7 +15,7 @@ constexpr uint64_t kDrawnImages = 2;  // at each crash point, beside what the ot
 sim::ExploreOptions levels_of(const CampaignOptions& options) {
     sim::ExploreOptions levels{.cover_pairs = true, .seed = options.seed};
     levels.random_images = options.images != 0 ? options.images : kDrawnImages;
-    if (options.images != 0) levels.level_images_max = options.images;
+    if (options.images != 0) levels.images_max.fill(options.images);
     return levels;
 }
 

@@ -153,7 +153,7 @@ void try_fix(const ScenarioRun& run, Explainer& one, const std::function<void()>
         const explain::Tried tried{.left = left,
                                    .same_lines = UINT64_MAX,
                                    .same_values = UINT64_MAX,
-                                   .all_tried = run.levels.level_images_max == UINT64_MAX};
+                                   .all_tried = run.levels.images_max == sim::ExploreOptions().images_max};
         one.violation.fix = outcome_of(*one.finding.fix, run.broken.domain, one.violation, tried);
         tell();
     };

@@ -262,7 +262,7 @@ TEST(Explained, TheSameIsLookedForAtEarlierCrashPoints) {
                "before any append (crash point 5)"},
           Late{"new_space", "ceiling_fence_page", 1, 6, "before any append (crash point 5)"}}) {
         ScenarioRun run = run_of(late.scenario, late.broken);
-        run.levels.level_images_max = late.level_images_max;
+        run.levels.images_max.fill(late.level_images_max);
         const Said said = said_of(run);
         EXPECT_EQ(said.outcome.at.crash_point, late.crash_point) << late.broken;
         EXPECT_TRUE(has(said.text, std::string("  since: ") + late.since + "; no earlier"))

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <random>
 #include <set>
 #include <tuple>
 
@@ -75,6 +76,37 @@ TEST(PendingLine, NonTemporalWordsAreIndependent) {
         pending({bag_store(0xFF, 1, nt), bag_store(0xFF, 2, nt), bag_store(0xFF, 3, nt)});
     EXPECT_EQ(many.states(), many.representatives());
     EXPECT_EQ(many.state_count(), 65536.0);
+}
+
+// Of lines with few values, so that words come back to what they were, and with many.
+TEST(PendingLine, StatesAreCountedAndDrawnAsTheyAreMade) {
+    std::mt19937_64 random(1);
+    size_t came_back = 0, nonempty = 0;
+    for (int i = 0; i < 300; ++i) {
+        const bool non_temporal = i % 3 == 0;
+        std::vector<Unit> units(1 + random() % 4);
+        for (Unit& unit : units) {
+            const auto mask = static_cast<uint8_t>(non_temporal ? random() & 0x0F : random());
+            const uint64_t value = i % 2 == 0 ? random() % 3 : random();
+            const bool is_bag = random() % 2 == 0;
+            unit = non_temporal ? bag_store(mask, value, Unit::Kind::non_temporal)
+                   : is_bag     ? bag_store(mask, value)
+                                : word_store(random() % 8, value);
+        }
+        const PendingLine line = pending(units);
+        const std::vector<Line> states = line.states();
+        ASSERT_EQ(line.state_count(), static_cast<double>(states.size())) << i;
+        std::set<Line> drawn;
+        for (size_t draws = 0; draws < 40 * states.size() && drawn.size() < 100; ++draws)
+            drawn.insert(line.drawn(random));
+        for (const Line& state : drawn) ASSERT_EQ(std::ranges::count(states, state), 1) << i;
+        const bool is_small = states.size() <= 16;
+        ASSERT_TRUE(!is_small || drawn.size() == states.size()) << i;
+        came_back += states.size() > 1 && !non_temporal && i % 2 == 0 ? 1 : 0;
+        nonempty += drawn.size() > 1 ? 1 : 0;
+    }
+    EXPECT_GT(came_back, 50u);
+    EXPECT_GT(nonempty, 200u);
 }
 
 class ExploreTest : public ::testing::Test {
@@ -244,7 +276,9 @@ TEST_F(ExploreTest, ABudgetCutsEachLevelShortAndSaysSo) {
     };
     using Counts = std::vector<uint64_t>;
     const auto options = [](uint64_t images) {
-        return ExploreOptions{.cover_pairs = true, .random_images = 7, .level_images_max = images};
+        ExploreOptions of_all{.cover_pairs = true, .random_images = 7};
+        of_all.images_max.fill(images);
+        return of_all;
     };
     const Explored all = run(options(UINT64_MAX));
     EXPECT_EQ(of_levels(all, &LevelImages::cut_short), Counts({0, 0, 0, 0}));
@@ -264,9 +298,39 @@ TEST_F(ExploreTest, ABudgetCutsEachLevelShortAndSaysSo) {
     sum.add(some);
     EXPECT_EQ(of_levels(sum, &LevelImages::shown), Counts({10, 20, 20, 14}));
     EXPECT_EQ(of_levels(sum, &LevelImages::cut_short), Counts({0, 2, 2, 0}));
-    const Explored exact = run(options(shown[2]));
+    // As many as the level of single lines has by itself, with what boundaries have shown before.
+    const Explored exact = run(options(std::max<uint64_t>(shown[2], 2 * 4 * 17)));
     EXPECT_EQ(of_levels(exact, &LevelImages::shown), shown);
     EXPECT_EQ(exact.cut_short, 0u);
+}
+
+// The first and the last, and others from everywhere.
+TEST_F(ExploreTest, WhatABudgetTakesOfALevelIsFromAllOfIt) {
+    constexpr uint64_t lines = 2048;
+    const std::vector<std::byte> live(lines * kLineBytes);
+    PendingLines many;
+    for (uint64_t line = 0; line < lines; ++line) {
+        many[line] = pending({bag_store(0xFF, 1)});
+        many[line].units[0].sequence = line;
+    }
+    Image image(live.size());
+    ExploreOptions options;
+    options.images_max = {50, 0, 0, 0};
+    std::vector<uint64_t> survived;
+    const auto count = [&] {
+        uint64_t words = 0;
+        for (uint64_t line = 0; line < lines; ++line) words += image.line(line)[0];
+        survived.push_back(words);
+        return true;
+    };
+    const Explored explored = explore(live, many, image, options, count);
+    ASSERT_EQ(survived.size(), 50u);
+    EXPECT_EQ(survived.front(), 0u);
+    EXPECT_EQ(survived.back(), lines);
+    for (size_t i = 0; i + 1 < survived.size(); ++i)
+        EXPECT_LT(survived[i + 1] - survived[i], lines / 4);
+    EXPECT_EQ(explored.levels[0].cut_short, 1u);
+    EXPECT_EQ(images_at_most(many, options)[1], 2 * 17 * lines);
 }
 
 TEST_F(ExploreTest, WhatIsNotTriedIsCounted) {
