@@ -150,10 +150,11 @@ void try_fix(const ScenarioRun& run, Explainer& one, const std::function<void()>
     again.traced = false;
     const auto say = [&](const std::vector<Violation>& left) {
         // The same scenario, which ends at the first image that fails.
-        const explain::Tried tried{.left = left,
-                                   .same_lines = UINT64_MAX,
-                                   .same_values = UINT64_MAX,
-                                   .all_tried = run.levels.images_max == sim::ExploreOptions().images_max};
+        const explain::Tried tried{
+            .left = left,
+            .same_lines = UINT64_MAX,
+            .same_values = UINT64_MAX,
+            .all_tried = run.levels.images_max == sim::ExploreOptions().images_max};
         one.violation.fix = outcome_of(*one.finding.fix, run.broken.domain, one.violation, tried);
         tell();
     };
