@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <ctime>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -34,14 +35,14 @@ void set_all(const InsideRequest& request, const Options& options, const std::st
     set_setting("FILE", image);
     set_setting("FOLDER", options.image_folder);
     set_setting("PAGES", options.page_folder);
-    set_setting("INSIDE", request_in(options.image_folder));
+    set_setting("INSIDE", request_in(notes_folder(options.image_folder)));
     set_setting("ACKNOWLEDGED", acknowledged);
     set_setting("IMAGES", std::to_string(options.images_per_crash_point_max));
     set_setting("RANDOM", std::to_string(options.random_images));
     set_setting("VIOLATIONS", std::to_string(options.violations_max));
     set_setting("RECOVERY_CRASHES", "0");
     set_setting("REPLAY", request.replay);
-    set_setting("IMAGE", options.image_folder + "/replayed");
+    set_setting("IMAGE", notes_folder(options.image_folder) + "/replayed");
 }
 
 // Until the process has ended.
@@ -97,8 +98,10 @@ Result<std::string> crash_recovery_command(const InsideRequest& request, const O
                                            const std::string& image,
                                            const std::string& acknowledged,
                                            const std::function<void()>& lives) {
-    const std::string& folder = options.image_folder;
-    if (folder.empty())
+    const std::string folder = notes_folder(options.image_folder);
+    std::error_code failed;
+    if (!options.image_folder.empty()) std::filesystem::create_directory(folder, failed);
+    if (options.image_folder.empty() || failed)
         return without_a_run("no folder can be made for it: is the other one full?");
     std::ofstream(request_in(folder), std::ios::binary) << request.bytes();
     const pid_t child = ::fork();

@@ -11,14 +11,15 @@ namespace cinnabar::crash {
 
 namespace {
 
-static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
-
 // Between processes: not the private form of the call.
-void wake_all(const std::atomic<uint32_t>& word) {
+template <class Word>
+void wake_all(const std::atomic<Word>& word) {
+    static_assert(sizeof word == sizeof(uint32_t));
     ::syscall(SYS_futex, &word, FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0);
 }
 
-void sleep_while(const std::atomic<uint32_t>& word, uint32_t is, std::chrono::nanoseconds time) {
+template <class Word>
+void sleep_while(const std::atomic<Word>& word, Word is, std::chrono::nanoseconds time) {
     struct timespec timeout = {};
     timeout.tv_sec = static_cast<time_t>(time.count() / 1'000'000'000);
     timeout.tv_nsec = static_cast<long>(time.count() % 1'000'000'000);
@@ -35,6 +36,16 @@ const char* words_of(Phase phase) {
         case Phase::inside: return "recovery, run once more for power to fail inside of it,";
     }
     return "";
+}
+
+void Desk::give(Order next) {
+    order.store(next);
+    wake_all(order);
+}
+
+Order Desk::take_order() {
+    while (order.load() == Order::none) sleep_while(order, Order::none, std::chrono::hours(24));
+    return order.exchange(Order::none);
 }
 
 bool Desk::change(uint32_t from, uint32_t to) {

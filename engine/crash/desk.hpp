@@ -21,6 +21,9 @@ enum DeskState : uint32_t {
     kDead,     // it has ended, and the zygote said how
 };
 
+// What the zygote is to fork.
+enum class Order : uint32_t { none, worker, inside };
+
 // What a worker is about, for whoever finds it dead.
 enum class Phase : uint32_t { first, again, repeat, inside };
 const char* words_of(Phase phase);
@@ -29,11 +32,13 @@ struct Desk {
     static constexpr size_t kTextMax = size_t{16} << 20;
 
     std::atomic<uint32_t> state{kNobody};
+    std::atomic<Order> order{Order::none};
     // Of the request.
     bool check = false;
     bool tell_written = false;
     // Of the reply.
     bool recovered = false;
+    bool unavailable = false;  // what the text says was not to be had, and nothing was recovered
     ViolationKind kind = ViolationKind::wrong;
     bool written = false;   // recovery stored to its image
     bool question = false;  // the text is one for whoever asked, and the request still stands
@@ -57,6 +62,9 @@ struct Desk {
     bool wait_while(uint32_t is, std::chrono::steady_clock::time_point until) const;
     // Until the word is this one: of a process that is killed where it never will be.
     void wait_for(uint32_t wanted) const;
+    // Of whoever asks, and of the zygote, which waits for it.
+    void give(Order next);
+    Order take_order();
 };
 
 }  // namespace cinnabar::crash

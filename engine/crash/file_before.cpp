@@ -20,10 +20,10 @@ constexpr size_t kChunkBytes = 4096;
 
 // In a folder: the copy, if there was a file; and whether there was, and of which file it is.
 std::string copy_in(const std::string& folder) {
-    return folder + "/before";
+    return folder + "/copy";
 }
 std::string note_in(const std::string& folder) {
-    return folder + "/before.txt";
+    return folder + "/of.txt";
 }
 
 constexpr std::string_view kFile = "file ", kNoFile = "no file ";
@@ -102,6 +102,8 @@ Result<void> FileBefore::put_back() const {
 Result<void> FileBefore::keep_in(const std::string& folder) const {
     forget(folder);
     if (!can_be_put_back_) return {};
+    std::error_code failed;
+    std::filesystem::create_directory(folder, failed);
     if (bytes_)
         if (auto written = write_bytes(copy_in(folder), *bytes_); !written) return written;
     return write_bytes(note_in(folder), std::string(bytes_ ? kFile : kNoFile) + path_);
@@ -126,6 +128,7 @@ Result<std::optional<FileBefore>> FileBefore::kept_in(const std::string& folder,
 
 void FileBefore::forget(const std::string& folder) {
     for (const std::string& path : {copy_in(folder), note_in(folder)}) ::unlink(path.c_str());
+    ::rmdir(folder.c_str());
 }
 
 }  // namespace cinnabar::crash

@@ -18,8 +18,9 @@ class FileBefore {
     // could not be read), io.
     Result<void> put_back() const;
 
-    // For another process: in this folder a note of which file it is and whether it was there
-    // ("before.txt"), and a copy ("before") if so. Nothing where it cannot be put back. Errors: io.
+    // For another process: in this folder, which is made, a note of which file it is and whether it
+    // was there ("of.txt"), and a copy ("copy") if so. Nothing where it cannot be put back. Errors:
+    // io.
     Result<void> keep_in(const std::string& folder) const;
     // What was kept there of that file; nothing: nothing was. Errors: io (the copy is gone, or
     // cannot be read).

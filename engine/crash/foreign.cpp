@@ -62,7 +62,7 @@ Foreign::Foreign(const std::string& path, Run& run) : run_(run) {
 
 Foreign::~Foreign() {
     if (!view_.empty()) ::munmap(view_.data(), view_.size());
-    if (file_ >= 0) ::close(file_);
+    if (size_now()) ::close(file_);
 }
 
 std::optional<Foreign::Mapping> Foreign::mapping_of(const void* address) {
@@ -108,12 +108,12 @@ bool Foreign::attach(const Mapping& mapping) {
                 "is not known: remove it, or name the file itself and not its folder");
         return false;
     }
-    file_ = ::open(openable(mapping.path).c_str(), O_RDONLY | O_CLOEXEC);
-    struct stat status = {};
-    if (file_ < 0 || ::fstat(file_, &status) != 0)
+    attached_path_ = openable(mapping.path);
+    file_ = ::open(attached_path_.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file_ < 0 || ::fstat(file_, &status_) != 0)
         return fail(
             {Errc::io, "'" + mapping.path + "' does not open: " + std::strerror(errno), {}, {}});
-    const size_t bytes = static_cast<size_t>(status.st_size);
+    const size_t bytes = static_cast<size_t>(status_.st_size);
     if (bytes == 0 || bytes % 4096 != 0) {
         give_up("'" + mapping.path + "' has " + std::to_string(bytes) +
                 " bytes, which is no multiple of 4096");
@@ -138,11 +138,23 @@ bool Foreign::attach(const Mapping& mapping) {
 
 // Not for another thread, and not where a part of the view has lost its file.
 bool Foreign::usable() {
-    struct stat status = {};
     if (!recorder_->is_owner()) return false;
-    if (::fstat(file_, &status) != 0 || static_cast<size_t>(status.st_size) != view_.size())
+    if (!size_now()) file_ = ::open(attached_path_.c_str(), O_RDONLY | O_CLOEXEC);
+    const auto size = size_now();
+    if (!size)
+        give_up("the file has another name now, and the program has closed what it has not opened");
+    else if (*size != view_.size())
         give_up("the file's size has changed under the workload, which is not modelled");
     return !given_up_;
+}
+
+// Nothing: the descriptor is not of the file. A program may close what it has not opened, and open
+// a file of its own in that place.
+std::optional<size_t> Foreign::size_now() const {
+    struct stat now = {};
+    if (::fstat(file_, &now) != 0 || now.st_ino != status_.st_ino || now.st_dev != status_.st_dev)
+        return std::nullopt;
+    return static_cast<size_t>(now.st_size);
 }
 
 bool Foreign::fail(Error error) {

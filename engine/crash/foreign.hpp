@@ -2,6 +2,7 @@
 // stored there since the last such call, and from where such a call came.
 #pragma once
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -82,6 +83,7 @@ class Foreign {
     }
     bool attach(const Mapping& mapping);
     bool usable();
+    std::optional<size_t> size_now() const;
     void give_up(const std::string& why);
     bool fail(Error error);
     Site place(const Call& call);
@@ -105,6 +107,8 @@ class Foreign {
     std::optional<Mapping> mapping_;  // where the file was last seen
     std::span<std::byte> view_;       // our own mapping of it, whatever the workload unmaps
     int file_ = -1;
+    struct stat status_ = {};  // as it was attached
+    std::string attached_path_;
     bool given_up_ = false;
     std::optional<Error> failed_;
     std::map<std::vector<void*>, std::string> callers_;

@@ -16,6 +16,7 @@
 #include "crash/recovered_image.hpp"
 #include "crash/run.hpp"
 #include "crash/thrown_by.hpp"
+#include "crash/unavailable.hpp"
 #include "crash/worker.hpp"
 #include "crash/worker_image.hpp"
 
@@ -31,7 +32,7 @@ std::span<std::byte> map_shared(int file) {
     ::fstat(file, &status);
     const size_t bytes = static_cast<size_t>(status.st_size);
     void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    if (at == MAP_FAILED) throw std::runtime_error("no mapping of the image");
+    if (at == MAP_FAILED) throw Unavailable("no mapping of the image");
     return {static_cast<std::byte*>(at), bytes};
 }
 
@@ -88,7 +89,7 @@ class Inside {
         const auto reply = file_crashes_.elsewhere(request_, options_, recovery_.file()->path(),
                                                    [this] { desk_.begin(Phase::inside); });
         if (request_.replay.empty())
-            return reply ? *reply : throw std::runtime_error(reply.error().message);
+            return reply ? *reply : throw Unavailable(reply.error().message);
         if (!reply) return reply.error().message;
         if (reply->size() != shared_.size()) return "the image cannot be read";
         std::memcpy(shared_.data(), reply->data(), shared_.size());
@@ -110,8 +111,7 @@ class Inside {
         Run run(test, options_);
         run.is_inside(request_);
         run.on_recovery([this] { desk_.begin(Phase::inside); });
-        if (const auto started = run.start(); !started)
-            throw std::runtime_error(started.error().message);
+        if (const auto started = run.start(); !started) throw Unavailable(started.error().message);
         const std::shared_ptr<void> recorded = run_recovery(run);
         const auto repeat = [this](Run& again) -> Result<Report> {
             const std::shared_ptr<void> recorded_again = run_recovery(again);
@@ -119,7 +119,8 @@ class Inside {
         };
         run.look_earlier(repeat);
         run.try_fixes(repeat);
-        return run.finish();
+        const auto report = run.finish();
+        return report ? *report : throw Unavailable(report.error().message);
     }
 
     std::string replayed() {
@@ -238,12 +239,19 @@ void be_inside(Desk& desk, int shared_image, const Test& test, const Options& op
                const FileCrashes& file_crashes) {
     leave_nothing_behind();
     desk.wait_for(kRequest);
+    desk.unavailable = false;
     std::string reply;
-    const auto thrown =
-        thrown_by([&] { reply = Inside(desk, shared_image, test, options, file_crashes).reply(); });
+    const auto thrown = thrown_by([&] {
+        try {
+            reply = Inside(desk, shared_image, test, options, file_crashes).reply();
+        } catch (const Unavailable& error) {
+            desk.unavailable = true;
+            reply = error.what();
+        }
+    });
     desk.recovered = !thrown;
     if (!desk.put(thrown ? *thrown : reply)) {
-        desk.recovered = false;
+        desk.unavailable = true;
         desk.put("what was found is too long to be told");
     }
     desk.question = false;

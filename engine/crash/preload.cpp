@@ -3,7 +3,7 @@
 // by a command. What to do stands in the environment, where the command line has put it:
 //
 //   CINNABAR_CRASH_FILE          the file that the workload maps
-//   CINNABAR_CRASH_FOLDER        where images lie, and what is said below
+//   CINNABAR_CRASH_FOLDER        where images lie, and the folder of which more is said below
 //   CINNABAR_CRASH_RECOVER       the command, for a shell; the path of an image comes behind it
 //   CINNABAR_CRASH_HERE          the folder where it runs
 //   CINNABAR_CRASH_PAGES         where pages for the browser lie then, or nothing
@@ -20,13 +20,13 @@
 //   CINNABAR_CRASH_SEED, _IMAGES, _RANDOM, _MILLISECONDS, _MEMORY, _VIOLATIONS, _RECOVERY_CRASHES
 //                                the members of crash::Options, as numbers
 //
-// In the folder: "acknowledged" holds what the workload has printed so far and is the command's
-// standard input, unless "held_back" is there: less of the same, for a moment; "so_far.json" is
-// what the report would be by now, for a workload that dies, and which process recovers images, if
-// one does, and "so_far.json.lost" is there where a later one could not be written; "report.json"
-// is written when the workload ends, and "again.json": what further runs
-// may show. A report that is there stays: what a later program has to say, that maps the file too,
-// is in "second.txt"; that two did so at once "together.txt" says, and who maps it holds a lock of
+// In that folder (settings.hpp): "acknowledged" holds what the workload has printed so far and is
+// the command's standard input, unless "held_back" is there: less of the same, for a moment;
+// "so_far.json" is what the report would be by now, for a workload that dies, and which process
+// recovers images, if one does, and "so_far.json.lost" is there where a later one could not be
+// written; "report.json" is written when the workload ends, and "again.json": what further runs may
+// show. A report that is there stays: what a later program has to say, that maps the file too, is
+// in "second.txt"; that two did so at once "together.txt" says, and who maps it holds a lock of
 // "mapped". For a replay "replayed.txt" says that the image is there, and "refused.txt" why it is
 // not, "failed.txt" why a workload could not be
 // looked at; "late.txt" that all acknowledgements came after the last crash point but the end, and
@@ -183,28 +183,29 @@ class Preloaded {
         if (!replay_.empty()) return write_replayed();
         if (foreign_->failed()) return write_error("failed.txt", *foreign_->failed());
         const std::string further = further_runs(run_);
-        const Report report = run_.finish();
-        if (!foreign_->found() && report.clean()) return;
+        const auto report = run_.finish();
+        if (!report) return write_error("failed.txt", report.error());
+        if (!foreign_->found() && report->clean()) return;
         if (is_second_ ||
-            !write_file(report_, inside_.empty() ? report.json() : bytes_of(report))) {
-            (void)write_file(options_.image_folder + "/second.txt", report.text());
+            !write_file(report_, inside_.empty() ? report->json() : bytes_of(*report))) {
+            (void)write_file(notes_ + "/second.txt", report->text());
             return;
         }
         if (bytes_of_file(report_) == 0) return;  // what was noted last counts
         if (!inside_.empty()) return;
-        (void)write_file(options_.image_folder + "/again.json", further);
-        if (is_late) (void)write_file(options_.image_folder + "/late.txt", "");
-        if (run_.fix_was_made()) (void)write_file(options_.image_folder + "/fixed.txt", "");
+        (void)write_file(notes_ + "/again.json", further);
+        if (is_late) (void)write_file(notes_ + "/late.txt", "");
+        if (run_.fix_was_made()) (void)write_file(notes_ + "/fixed.txt", "");
     }
 
   private:
     // When it maps the file. The lock ends with the process.
     bool claim() {
-        const std::string lock = options_.image_folder + "/mapped";
+        const std::string lock = notes_ + "/mapped";
         const int file = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (file >= 0 && ::flock(file, LOCK_EX | LOCK_NB) != 0) {
             ::close(file);
-            (void)write_file(options_.image_folder + "/together.txt", "");
+            (void)write_file(notes_ + "/together.txt", "");
             return false;
         }
         // One before, which has ended, may have begun as this one, and later.
@@ -247,12 +248,12 @@ class Preloaded {
     // The number of the error, and its words: those of the program that maps the file, rather than
     // of one that starts it.
     void refuse(const Error& error) const {
-        if (foreign_) ::unlink((options_.image_folder + "/refused.txt").c_str());
+        if (foreign_) ::unlink((notes_ + "/refused.txt").c_str());
         write_error("refused.txt", error);
     }
 
     void write_error(const std::string& name, const Error& error) const {
-        (void)write_file(options_.image_folder + "/" + name,
+        (void)write_file(notes_ + "/" + name,
                          std::to_string(static_cast<int>(error.code)) + " " + error.message);
     }
 
@@ -266,7 +267,7 @@ class Preloaded {
             return refuse(misuse ? Error{Errc::invalid_argument, *misuse, {}, {}} : image.error());
         if (const auto written = explain::write_image(setting("IMAGE"), *image); !written)
             return refuse(written.error());
-        (void)write_file(options_.image_folder + "/replayed.txt", "");
+        (void)write_file(notes_ + "/replayed.txt", "");
     }
 
     // Line by line as a terminal bears it; of very much the end.
@@ -305,7 +306,7 @@ class Preloaded {
 
     // Of a recovery command nothing is acknowledged but what the workload has.
     std::string acknowledged() const {
-        return inside_.empty() ? options_.image_folder + "/acknowledged" : setting("ACKNOWLEDGED");
+        return inside_.empty() ? notes_ + "/acknowledged" : setting("ACKNOWLEDGED");
     }
 
     FileCrashes file_crashes() const {
@@ -331,12 +332,12 @@ class Preloaded {
     const pid_t process_ = ::getpid();
     const std::string inside_ = setting("INSIDE");
     const Options options_;
+    const std::string notes_ = notes_folder(options_.image_folder);
     const std::string acknowledged_;
-    const std::string held_back_ = options_.image_folder + "/held_back";
+    const std::string held_back_ = notes_ + "/held_back";
     const std::string replay_ = setting("REPLAY");
-    const std::string report_ =
-        options_.image_folder + (inside_.empty() ? "/report.json" : kInsideReply);
-    const std::string so_far_ = options_.image_folder + "/so_far.json";
+    const std::string report_ = notes_ + (inside_.empty() ? "/report.json" : kInsideReply);
+    const std::string so_far_ = notes_ + "/so_far.json";
     const std::string lost_ = so_far_ + ".lost";
     bool is_second_ = false;  // a program before has left what it has to say
     const Test test_;

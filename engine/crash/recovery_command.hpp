@@ -8,7 +8,7 @@
 
 namespace cinnabar::crash {
 
-// What came of it: "exit 0", "exit 1: what it said", "signal 11".
+// What came of it: "exit 0", "exit 1: what it said", "signal 11". Throws Unavailable.
 std::string run_recovery_command(const std::string& image, const std::string& acknowledged);
 // What is wrong with the image then, or nothing.
 std::string verdict_on(std::string_view end, const std::string& acknowledged,

@@ -212,7 +212,7 @@ bool Run::visit(const std::string& where) {
     else if (verdict.written)
         crash_recovery(where);
     if (look_) look_(true);
-    return tried_ < options_.images_per_crash_point_max;
+    return !unavailable_ && tried_ < options_.images_per_crash_point_max;
 }
 
 // A digest that is wrong may come of what images before have left in the worker.
@@ -224,7 +224,12 @@ Run::Verdict Run::judge(bool check, bool tell_written) {
     return verdict_on(workers_->confirm(outcome.text));
 }
 
+// Of what is not to be had: none, and the run ends.
 Run::Verdict Run::verdict_on(const Outcome& outcome) {
+    if (outcome.unavailable) {
+        unavailable_ = Error{Errc::io, outcome.text, {}, {}};
+        return {};
+    }
     if (!outcome.recovered) return {outcome.kind, outcome.text, {}, false};
     const auto known = verdicts_.find(outcome.text);
     if (known != verdicts_.end()) return known->second;
@@ -252,7 +257,7 @@ Result<std::vector<std::byte>> Run::found() {
     return captured_memory_;
 }
 
-Report Run::finish() {
+Result<Report> Run::finish() {
     if (recorder_ != nullptr) {
         fix_was_made_ = recorder_->fix_was_made();
         for (const std::string& what : recorder_->misuses()) add(ViolationKind::misuse, what);
@@ -260,6 +265,7 @@ Report Run::finish() {
     if (inside_of_) say_inside_of();
     for (const auto& [number, finding] : findings_)
         if (!report_.violations[number].page_file.empty()) write_page(number);
+    if (unavailable_ && report_.violations.empty()) return fail(*unavailable_);
     return so_far();
 }
 
@@ -270,13 +276,14 @@ Report Run::so_far() const {
         explored.add({.crash_points = 1, .images = tried_, .states_log10 = states_log10_});
     if (recorder_ != nullptr) report.remarks = recorder_->remarks();
     report.remarks.insert(report.remarks.end(), remarks_inside_.begin(), remarks_inside_.end());
+    if (unavailable_) report.remarks.push_back({unavailable_->message, "", 1});
     report.operations = history_.operations().size();
     report.crash_points = explored.crash_points;
     report.images_repeated = explored.repeated;
     report.states_log10 = explored.states_log10;
     report.not_tried_log10 = explored.not_tried_log10();
     report.recoveries += workers_->recoveries();
-    report.stopped = report.stopped || bad_inside_ >= options_.violations_max;
+    report.stopped = report.stopped || unavailable_ || bad_inside_ >= options_.violations_max;
     report.recovery_crash_points = inside_.crash_points;
     report.recovery_images = inside_.images;
     report.recovery_not_tried_log10 = inside_.not_tried_log10();

@@ -92,8 +92,9 @@ class Run {
     bool fix_was_made() const { return fix_was_made_; }
     // Of each crash point that the workload came to, explored or not, without those of a fix.
     const explain::Trail& trail() const { return trail_; }
-    // Pages are written by now.
-    Report finish();
+    // Pages are written by now. Errors: io (something was not to be had for recoveries, and no
+    // violation was found before).
+    Result<Report> finish();
     // What a report would say by now; and who is told when that changes: before the images of a
     // crash point are recovered (true), after each of them, and after all of them (false).
     Report so_far() const;
@@ -123,7 +124,7 @@ class Run {
     void show_own_lines(const std::string& where);
     bool visit(const std::string& where);
     void capture();
-    bool is_done() const { return report_.stopped || capture_.has_value(); }
+    bool is_done() const { return report_.stopped || capture_ || unavailable_; }
     bool has_enough() const { return bad_images_ >= options_.violations_max; }
     Verdict judge(bool check, bool tell_written = false);
     Verdict verdict_on(const Outcome& outcome);
@@ -193,6 +194,7 @@ class Run {
     std::optional<explain::Replay> wanted_;
     std::string wanted_inside_;  // the replay line of a crash in its recovery, or nothing
     std::optional<explain::Earlier> earlier_;
+    std::optional<Error> unavailable_;  // what was not to be had for a recovery
     std::vector<std::byte> captured_memory_;
     std::optional<Result<void>> capture_;  // what came of it
 };

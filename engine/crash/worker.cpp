@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "crash/unavailable.hpp"
 #include "crash/worker_image.hpp"
 #include "crash/workers.hpp"
 
@@ -44,6 +45,8 @@ Outcome caught(Desk& desk, Recovery& recovery, const Options& options) {
     };
     try {
         return recover(desk, recovery);
+    } catch (const Unavailable& error) {
+        return {.recovered = false, .text = error.what(), .unavailable = true};
     } catch (const std::bad_alloc&) {
         return failed(ViolationKind::out_of_memory,
                       " ran out of the memory it may use, " +
@@ -78,6 +81,7 @@ void answer(Desk& desk, Outcome outcome) {
         desk.put(outcome.text);
     }
     desk.recovered = outcome.recovered;
+    desk.unavailable = outcome.unavailable;
     desk.kind = outcome.kind;
     desk.change(kRequest, kReply);
 }
@@ -96,7 +100,7 @@ void be_worker(Desk& desk, int shared_image, const Test& test, const Options& op
         recovery.emplace(shared_image, test, options.image_folder);
     } catch (const std::exception& error) {
         desk.wait_for(kRequest);
-        answer(desk, {false, ViolationKind::threw, error.what()});
+        answer(desk, {.recovered = false, .text = error.what(), .unavailable = true});
         ::_exit(1);
     }
     leave_nothing_behind();

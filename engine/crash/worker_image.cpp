@@ -8,7 +8,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <stdexcept>
+
+#include "crash/unavailable.hpp"
 
 namespace cinnabar::crash {
 
@@ -27,7 +28,7 @@ bool is_copy(uint64_t entry) {
 std::span<std::byte> map(int file, size_t bytes, int protection, int flags, void* at = nullptr) {
     at = ::mmap(at, bytes, protection, flags, file, 0);
     if (at == MAP_FAILED)
-        throw std::runtime_error("no mapping of the image: " + std::string(std::strerror(errno)));
+        throw Unavailable("no mapping of the image: " + std::string(std::strerror(errno)));
     return {static_cast<std::byte*>(at), bytes};
 }
 
@@ -85,16 +86,16 @@ void ImageFile::open() {
         file_ = ::memfd_create("cinnabar-crash-file", MFD_CLOEXEC);
         path_ = "/proc/self/fd/" + std::to_string(file_);
     } else {
-        path_ = folder_ + "/image";
+        path_ = folder_ + "/cinnabar-image";
         ::unlink(path_.c_str());
         file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, kMode);
     }
     if (file_ < 0 || ::ftruncate(file_, static_cast<off_t>(image_.size())) != 0)
-        throw std::runtime_error("no file for the image at " + path_ + ": " + std::strerror(errno));
+        throw Unavailable("no file for the image at " + path_ + ": " + std::strerror(errno));
     // Or a store that finds the disk full would end the recovery.
     if (const int error = ::posix_fallocate(file_, 0, static_cast<off_t>(image_.size()));
         error != 0)
-        throw std::runtime_error("no room for the image at " + path_ + ": " + std::strerror(error));
+        throw Unavailable("no room for the image at " + path_ + ": " + std::strerror(error));
     bytes_ = map(file_, image_.size(), PROT_READ | PROT_WRITE, MAP_SHARED);
 }
 

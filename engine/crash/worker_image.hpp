@@ -1,5 +1,5 @@
 // An image as a worker sees it: memory, or a file, that recovery may write to, and that is as the
-// crash left it again after renew().
+// crash left it again after renew(). Throws Unavailable where there is no memory or room for it.
 #pragma once
 
 #include <cstddef>

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,9 +25,6 @@ namespace {
 
 constexpr std::chrono::seconds kPatience(20);     // for what is no recovery
 constexpr std::chrono::hours kForever(24 * 365);  // more milliseconds are as many as these
-
-// What the zygote is to fork.
-constexpr char kWorker = 'w', kInside = 'i';
 
 // Of a zygote, whose parent has ended, or that is told to end: with it goes what its worker has
 // started, which nobody else knows of.
@@ -63,27 +59,20 @@ Outcome differs(ViolationKind kind, const std::string& first, const std::string&
 Result<void> Workers::start() {
     auto done = set_up();
     if (!done) return done;
-    int orders[2] = {};
-    // No pipe: a workload may close what it has not opened, and open its own file in that place.
-    // That is no socket, and nothing is written to it.
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, orders) != 0)
-        return failed("no socket to a process for recoveries");
-    orders_of_zygote_ = orders[0];
-    orders_ = orders[1];
     std::fflush(nullptr);  // or a copy of what is buffered could be written twice
+    const pid_t parent = ::getpid();
     // As fork does it, but without a signal at its end: such a child is not seen by a workload that
     // waits for its own ones.
     zygote_ = static_cast<pid_t>(::syscall(SYS_clone, 0, nullptr, nullptr, nullptr, nullptr));
     if (zygote_ < 0) return failed("no process for recoveries");
-    if (zygote_ == 0) be_zygote();
-    ::close(orders_of_zygote_);
+    if (zygote_ == 0) be_zygote(parent);
+    ::close(image_);
     return {};
 }
 
 Result<void> Workers::set_up() {
     image_ = ::memfd_create("cinnabar-crash-image", MFD_CLOEXEC);
-    if (image_ < 0 || ::fstat(image_, &image_file_) != 0)
-        return failed("no memory file for images");
+    if (image_ < 0) return failed("no memory file for images");
     void* desk = ::mmap(nullptr, sizeof(Desk), PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (desk == MAP_FAILED) return failed("no memory to share with recoveries");
@@ -91,9 +80,11 @@ Result<void> Workers::set_up() {
     return {};
 }
 
-// Forks a process for each byte that it reads, and says how that one ended. It takes the dead
-// process's number back only with the next order: until then nobody else can have it.
-void Workers::be_zygote() {
+// Forks a process for each order, and says how that one ended. It takes the dead process's number
+// back only with the next order: until then nobody else can have it. Orders come in the shared
+// memory, and the image's file is this process's alone: a workload may close what it has not opened
+// (closefrom), and open its own file in that place.
+void Workers::be_zygote(pid_t parent) {
     desk_of_zygote = desk_;
     struct sigaction handler = {}, handler_before = {};
     handler.sa_handler = end_with_worker;
@@ -101,12 +92,12 @@ void Workers::be_zygote() {
     sigset_t none = {}, blocked_before = {};
     ::sigprocmask(SIG_SETMASK, &none, &blocked_before);
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (::getppid() != parent) ::_exit(0);
     ::setpgid(0, 0);             // who signals the workload's group means the workload
     ::signal(SIGCHLD, SIG_DFL);  // where it is ignored nobody learns how a child ended
-    ::close(orders_);
-    char order = 0;
     // Handlers of signals are the caller's still: each call may be interrupted.
-    while (TEMP_FAILURE_RETRY(::read(orders_of_zygote_, &order, 1)) == 1) {
+    for (;;) {
+        const Order order = desk_->take_order();
         const pid_t before = desk_->worker.load();
         if (before > 0) TEMP_FAILURE_RETRY(::waitpid(before, nullptr, 0));
         const pid_t worker = ::fork();
@@ -114,7 +105,7 @@ void Workers::be_zygote() {
             ::setpgid(0, 0);
             ::sigaction(SIGTERM, &handler_before, nullptr);
             ::sigprocmask(SIG_SETMASK, &blocked_before, nullptr);
-            if (order == kInside) be_inside(*desk_, image_, test_, options_, file_crashes_);
+            if (order == Order::inside) be_inside(*desk_, image_, test_, options_, file_crashes_);
             be_worker(*desk_, image_, test_, options_);
         }
         desk_->worker = worker;
@@ -130,20 +121,18 @@ void Workers::be_zygote() {
         desk_->end_status = end.si_status;
         desk_->set(kDead);
     }
-    ::_exit(0);
 }
 
 Result<std::span<std::byte>> Workers::image(size_t bytes) {
     if (memory_.size() == bytes) return memory_;
-    struct stat now = {};
-    if (::fstat(image_, &now) != 0 || now.st_ino != image_file_.st_ino ||
-        now.st_dev != image_file_.st_dev)
-        return fail(Errc::io,
-                    "no memory for images: its file is closed; does the program close descriptors "
-                    "that it has not opened (closefrom)?");
-    if (::ftruncate(image_, static_cast<off_t>(bytes)) != 0) return failed("no memory for images");
-    void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, image_, 0);
-    if (memory == MAP_FAILED) return failed("no memory for images");
+    const std::string path = "/proc/" + std::to_string(zygote_) + "/fd/" + std::to_string(image_);
+    const int image = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    void* memory = MAP_FAILED;
+    if (image >= 0 && ::ftruncate(image, static_cast<off_t>(bytes)) == 0)
+        memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, image, 0);
+    const auto mapped = memory != MAP_FAILED ? Result<void>() : failed("no memory for images");
+    if (image >= 0) ::close(image);
+    if (!mapped) return fail(mapped.error());
     memory_ = {static_cast<std::byte*>(memory), bytes};
     return memory_;
 }
@@ -152,11 +141,11 @@ bool Workers::wait_while(uint32_t state, std::chrono::milliseconds time_max) {
     return desk_->wait_while(state, std::chrono::steady_clock::now() + time_max);
 }
 
-Result<void> Workers::hire(char order) {
+Result<void> Workers::hire(Order order) {
     if (desk_->state.load() == kIdle) return {};
     desk_->set(kNobody);
-    if (::send(orders_, &order, 1, MSG_NOSIGNAL) != 1 || !wait_while(kNobody, kPatience) ||
-        desk_->worker.load() <= 0)
+    desk_->give(order);
+    if (!wait_while(kNobody, kPatience) || desk_->worker.load() <= 0)
         return fail(Errc::io, "no process for a recovery can be had");
     return {};
 }
@@ -178,7 +167,7 @@ Outcome Workers::recover(bool check, bool tell_written) {
     Outcome first = recover_once(check, tell_written);
     if (first.recovered) return first;
     Outcome fresh = recover_once(check, false);
-    if (!fresh.recovered) return fresh;
+    if (!fresh.recovered || first.unavailable) return fresh;
     return {false, ViolationKind::not_deterministic,
             "first '" + first.text + "', then in a new process it came to an end"};
 }
@@ -207,8 +196,8 @@ bool Workers::wait_for_reply(std::chrono::milliseconds time_max) {
 
 Outcome Workers::recover_once(bool check, bool tell_written) {
     if (on_recovery_) on_recovery_();
-    const auto hired = hire(kWorker);
-    if (!hired) return {false, ViolationKind::crashed, hired.error().message};
+    if (const auto hired = hire(Order::worker); !hired)
+        return {.recovered = false, .text = hired.error().message, .unavailable = true};
     recoveries_ += check ? 3 : 1;
     desk_->check = check;
     desk_->tell_written = tell_written;
@@ -218,7 +207,11 @@ Outcome Workers::recover_once(bool check, bool tell_written) {
     const bool replied = in_time && desk_->state.load() == kReply;
     Outcome outcome = how_it_ended(in_time);
     if (replied)
-        outcome = {desk_->recovered, desk_->kind, {desk_->text, desk_->length}, desk_->written};
+        outcome = {desk_->recovered,
+                   desk_->kind,
+                   {desk_->text, desk_->length},
+                   desk_->written,
+                   desk_->unavailable};
     if (outcome.recovered && desk_->change(kReply, kIdle)) return outcome;
     outcome.kind = kind_in(desk_->phase.load(), outcome.kind);
     dismiss();
@@ -229,7 +222,7 @@ Outcome Workers::recover_once(bool check, bool tell_written) {
 Result<Workers::Reply> Workers::inside(const std::string& request, const Answer& answer) {
     const auto time_max = 4 * recovery_time_max() + kPatience;
     if (desk_->state.load() != kNobody) dismiss();
-    if (const auto hired = hire(kInside); !hired) return fail(hired.error());
+    if (const auto hired = hire(Order::inside); !hired) return fail(hired.error());
     desk_->put(request);
     desk_->begin(Phase::inside);
     if (!desk_->change(kIdle, kRequest)) return Reply{false, how_it_ended(true).text};
@@ -243,8 +236,9 @@ Result<Workers::Reply> Workers::inside(const std::string& request, const Answer&
         }
         const std::string text(desk_->text, desk_->length);
         if (!desk_->question) {
-            const bool done = desk_->recovered;
+            const bool done = desk_->recovered, unavailable = desk_->unavailable;
             dismiss();
+            if (unavailable) return fail(Errc::io, text);
             return Reply{done, text};
         }
         if (!desk_->put(answer(text))) desk_->put("");
@@ -269,14 +263,12 @@ Outcome Workers::how_it_ended(bool in_time) const {
 
 Workers::~Workers() {
     if (zygote_ > 0) {
-        ::close(orders_);
         if (desk_->state.load() != kNobody) kill_worker();
         ::kill(zygote_, SIGKILL);
         ::waitpid(zygote_, nullptr, __WALL);
     }
     if (desk_ != nullptr) ::munmap(desk_, sizeof(Desk));
     if (!memory_.empty()) ::munmap(memory_.data(), memory_.size());
-    if (image_ >= 0) ::close(image_);
 }
 
 }  // namespace cinnabar::crash

@@ -7,7 +7,6 @@
 // worker it forks a process in which power fails inside of a recovery (inside.hpp).
 #pragma once
 
-#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -23,6 +22,7 @@
 namespace cinnabar::crash {
 
 struct Desk;  // the memory that a worker shares with whoever asks it
+enum class Order : uint32_t;
 class Run;
 
 // Runs the workload of the run, with the file of that path watched; gives what holds what was
@@ -48,7 +48,8 @@ struct Outcome {
     bool recovered = true;
     ViolationKind kind = ViolationKind::wrong;  // where it is not
     std::string text;
-    bool written = false;  // recovery stored to its image, where that was asked
+    bool written = false;      // recovery stored to its image, where that was asked
+    bool unavailable = false;  // nothing is known of the image: the text says what is not to be had
 };
 
 // Two recoveries of what is one image came to these.
@@ -83,7 +84,7 @@ class Workers {
     }
     bool crashes_elsewhere() const { return file_crashes_.elsewhere != nullptr; }
     // A process that does what the request says about the image (inside.hpp), and is gone then: its
-    // reply. What it asks meanwhile is answered. Errors: io (there is none).
+    // reply. What it asks meanwhile is answered. Errors: io (something is not to be had for it).
     using Answer = std::function<std::string(const std::string& question)>;
     struct Reply {
         bool done = false;
@@ -93,8 +94,8 @@ class Workers {
 
   private:
     Result<void> set_up();
-    [[noreturn]] void be_zygote();
-    Result<void> hire(char order);
+    [[noreturn]] void be_zygote(pid_t parent);
+    Result<void> hire(Order order);
     void kill_worker();
     void dismiss();
     Outcome recover_once(bool check, bool tell_written);
@@ -107,10 +108,7 @@ class Workers {
     const Options& options_;
     const FileCrashes file_crashes_;
     std::function<void()> on_recovery_;
-    int image_ = -1;  // a memory file
-    struct stat image_file_ = {};
-    int orders_ = -1;
-    int orders_of_zygote_ = -1;
+    int image_ = -1;  // a memory file of the zygote's
     pid_t zygote_ = -1;
     Desk* desk_ = nullptr;
     std::span<std::byte> memory_;

@@ -24,14 +24,14 @@ class End(CrashRun):
         check = self.long_check()
         whole = "report.json' was not written whole: is the folder full?"
         done = self.run_crash(IO, ["sh", "-c", f"{limit}; {write}"], check, images=2)
-        self.assertIn(f"'{self.images}/{whole}", done.stderr)
+        self.assertIn(f"'{self.images}/cinnabar-run/{whole}", done.stderr)
         self.assert_told_once(done.stderr)
         os.remove(self.file)
         os.remove(self.images + "/once")
         again = f"test -e {self.images}/once && {limit}; {write}"
         done = self.run_crash(VIOLATION, ["sh", "-c", again], check, images=2)
         self.assertRegex(done.stdout, "  tried: .* does not run again: '" + self.images +
-                         r"/cinnabar-again\.\w+/" + whole.replace("?", r"\?"))
+                         r"/cinnabar-again\.\w+/cinnabar-run/" + whole.replace("?", r"\?"))
         self.assertEqual(self.folders(), [])
 
     def test_a_workload_that_does_not_end_again(self):
@@ -58,7 +58,7 @@ class End(CrashRun):
         os.remove(pid)
         self.assertEqual(self.folders(), [])
         for name in "held_back", "so_far.json.next":
-            self.assertFalse(os.path.exists(f"{self.images}/{name}"))
+            self.assertFalse(os.path.exists(f"{self.images}/cinnabar-run/{name}"))
         return said
 
     def test_interrupted(self):
@@ -76,7 +76,7 @@ class End(CrashRun):
         self.interrupted(signal.SIGTERM, [LEDGER, "write", self.file, "right"],
                          once + f"{LEDGER} check right")
         os.remove(self.file)
-        once = f"test ! -e {self.images}/held_back || {sleeps}; "
+        once = f"test ! -e {self.images}/cinnabar-run/held_back || {sleeps}; "
         self.interrupted(signal.SIGTERM, [LEDGER, "write", self.file, "no_flush_last"],
                          once + f"{LEDGER} check right")
         os.remove(self.file)
@@ -120,16 +120,24 @@ class End(CrashRun):
         self.assertIn("no violation\n", done.stdout)
 
     def test_a_workload_that_closes_what_is_not_its_own(self):
-        """And opens its file in that place: nothing else is written to that, and it is said."""
+        """And opens files in that place: nothing else is written to them, and all is looked at."""
+        looked_at = set()
         write = [LEDGER, "write", self.file, "takes_numbers"]
         subprocess.run(write, check=True, capture_output=True)
         with open(self.file, "rb") as file:
             right = file.read()
         os.remove(self.file)
-        done = self.run_crash(IO, write, f"{LEDGER} check right")
-        self.assertIn("descriptors that it has not opened (closefrom)?\n", done.stderr)
-        with open(self.file, "rb") as file:
-            self.assertTrue(right == file.read())
+        for how in "right", "takes_numbers", "takes_later":
+            done = self.run_crash(OK, [*write[:3], how], f"{LEDGER} check right")
+            self.assertIn("no violation\n", done.stdout)
+            with open(self.file, "rb") as file:
+                self.assertTrue(right == file.read(), how)
+            looked_at.add(re.search(".* images", done.stdout).group())
+            os.remove(self.file)
+        self.assertEqual(len(looked_at), 1, looked_at)
+        done = self.run_crash(VIOLATION, [*write[:3], "count_first+takes_later"],
+                              f"{LEDGER} check right")
+        self.assertIn("  tried: with a flush and a fence", done.stdout)
 
     def test_a_workload_whose_first_process_ends_before(self):
         """The shell's, or one that becomes a daemon as a child of itself."""
@@ -142,7 +150,7 @@ class End(CrashRun):
             with open(self.images + "/j", encoding="utf-8") as file:
                 report = json.load(file)
             self.assertEqual((report["crash_points"], report["workload_end"]), (7, ""))
-            with open(self.images + "/acknowledged", encoding="utf-8") as file:
+            with open(self.images + "/cinnabar-run/acknowledged", encoding="utf-8") as file:
                 self.assertEqual(len(file.readlines()), 6)
             self.assertIn("  tried: ", done.stdout, "and it has ended when it runs again")
             os.remove(self.file)

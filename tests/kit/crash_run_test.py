@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -297,13 +298,13 @@ class Run(CrashRun):
         for line in ("nonsense", line + " then nonsense"):
             done = self.run_crash(USAGE, ["true"], "true", "--replay", line, "--image", "again")
             self.assertIn("'nonsense' is no replay line", done.stderr)
-        os.remove(self.images + "/before")
-        self.assertIn("/before', the copy of what '" + self.file + "' was, is gone or cannot be "
+        os.remove(self.images + "/cinnabar-before/copy")
+        self.assertIn("/copy', the copy of what '" + self.file + "' was, is gone or cannot be "
                       "read: make the file", self.paste(told, IO))
         with open(self.file, "rb") as file:
             self.assertEqual(file.read(), b"mine")
         # Where nobody knows what it was before, the likeliest cause comes first.
-        os.remove(self.images + "/before.txt")
+        os.remove(self.images + "/cinnabar-before/of.txt")
         with open(self.file, "wb") as file:
             file.truncate(16384)
         self.assertIn("' is of another run: this workload began over other bytes (make them again "
@@ -312,14 +313,13 @@ class Run(CrashRun):
         command = told.replace(f"--file {self.file}", f"--file {os.path.dirname(self.file)}")
         self.assertIn("was in the folder before the workload", self.paste(command, USAGE))
         self.ledger(OK)
-        self.assertEqual([name for name in os.listdir(self.images) if name.startswith("before")],
-                         [])
+        self.assertFalse(os.path.exists(self.images + "/cinnabar-before"))
 
     def test_the_folder_is_for_images_alone(self):
-        done = self.run_words("--file", self.images + "/before", "--image-dir", self.images,
+        done = self.run_words("--file", self.images + "/mine", "--image-dir", self.images,
                               "--recover-cmd", "true", "--", "true")
         self.assertEqual(done.returncode, USAGE)
-        self.assertIn("/before' lies in it, and files there are replaced; name a", done.stderr)
+        self.assertIn("/mine' lies in it, and files there are replaced; name a", done.stderr)
         hangs = subprocess.Popen([PROGRAM, "crash", "run", "--file", self.file, "--image-dir",
                                   self.images, "--recover-cmd", "true", "--", "sh", "-c",
                                   f"touch {self.images}/began; exec sleep 100"],
@@ -331,14 +331,33 @@ class Run(CrashRun):
         hangs.terminate()
         hangs.wait()
 
+    def test_files_of_others_in_the_folder(self):
+        """Stay as they are, whatever they are called."""
+        names = ("acknowledged", "again.json", "before", "copy", "image", "mapped", "report.json",
+                 "reply", "request", "so_far.json")
+        for name in names:
+            with open(f"{self.images}/{name}", "w", encoding="utf-8") as file:
+                file.write("mine")
+        for how, code in ("right", OK), ("count_first", VIOLATION):
+            self.ledger(code, how)
+            os.remove(self.file)
+            for name in names:
+                with open(f"{self.images}/{name}", encoding="utf-8") as file:
+                    self.assertEqual(file.read(), "mine")
+        shutil.rmtree(self.images + "/cinnabar-run")
+        with open(f"{self.images}/cinnabar-run", "w", encoding="utf-8"):
+            pass
+        done = self.ledger(IO)
+        self.assertIn("/cinnabar-run' cannot be made: ", done.stderr)
+
     def test_a_file_that_is_not_there(self):
         done = self.run_crash(IO, ["true"], "true")
         self.assertIn(f"the workload has left no file '{self.file}', nor mapped one", done.stderr)
 
     def test_the_file_as_it_was_cannot_be_kept(self):
-        os.mkdir(self.images + "/before.txt")
+        os.makedirs(self.images + "/cinnabar-before/of.txt")
         done = self.ledger(VIOLATION, "count_first", "right", "--fixes", "0")
-        self.assertIn(f"/before.txt' cannot be written: Is a directory; before a replay make "
+        self.assertIn(f"/of.txt' cannot be written: Is a directory; before a replay make "
                       f"'{self.file}' again what it was before this run\n", done.stderr)
 
     def test_files_that_cannot_be_written(self):
@@ -384,7 +403,7 @@ class Run(CrashRun):
         more = f"{LEDGER} write {self.file} no_flush_last+talks"
         done = self.run_crash(VIOLATION, ["sh", "-c", more], f"{LEDGER} check right")
         self.assertRegex(done.stdout, "  order: .* before '6' is printed, and so acknowledged\n")
-        self.assertFalse(os.path.exists(self.images + "/held_back"))
+        self.assertFalse(os.path.exists(self.images + "/cinnabar-run/held_back"))
         os.remove(self.file)
         # Each entry is printed before it is forced: one violation, of the first one.
         done = self.ledger(VIOLATION, "promises_first", "right", "--violations", "60")

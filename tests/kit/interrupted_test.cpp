@@ -36,7 +36,7 @@ TEST(Interrupted, TheLastCrashPoint) {
     ASSERT_TRUE(run.watch(recorder).has_value());
     recorder.read_while([]() -> bool { throw std::bad_alloc(); });
     run.run_workload();
-    const crash::Report report = run.finish();
+    const crash::Report report = run.finish().value();
     ASSERT_FALSE(report.clean());
     EXPECT_EQ(report.violations[0].what, "the last crash point threw: std::bad_alloc");
 }

@@ -6,7 +6,8 @@
 //
 // HOW of write: right, count_first, third_count_first, no_flush_last, interrupted, dies, aborts,
 // leaves, hangs, backwards, other_words, talks, promises_first, exits_3, forks, elsewhere, msync,
-// msync_async, by_instruction, daemon, child_first, takes_numbers, signals_group, grows, or two of
+// msync_async, by_instruction, daemon, child_first, takes_numbers,
+// takes_later, signals_group, grows, or two of
 // these with a '+' between them; amidst_others, before_others, as_told (by its standard input). Of
 // check: right, hangs, crashes, refuses, exits_9, takes_memory, silent, amidst_others,
 // before_others.
@@ -172,6 +173,13 @@ int check_before_others(const Others& others) {
     return say_whether_counted(others);
 }
 
+// Of files that it has not opened.
+void take_numbers(const char* path) {
+    ::closefrom(3);
+    const int file = ::open(path, O_RDWR | O_CREAT, 0600);
+    for (int number = 0; number < 16; ++number) (void)::dup(file);
+}
+
 int write(const char* path, const std::string& how) {
     if (how == "before_others") return write_before_others(*reinterpret_cast<Others*>(map(path)));
     if (how == "as_told") return write_as_told(*map(path));
@@ -185,11 +193,7 @@ int write(const char* path, const std::string& how) {
         ::waitpid(child, nullptr, 0);
         return write(path, "right");
     }
-    if (is(how, "takes_numbers")) {  // of files that it has not opened
-        ::closefrom(3);
-        const int file = ::open(path, O_RDWR | O_CREAT, 0600);
-        for (int number = 0; number < 16; ++number) (void)::dup(file);
-    }
+    if (is(how, "takes_numbers")) take_numbers(path);
     if (is(how, "elsewhere")) return write((std::string(path) + ".other").c_str(), "right");
     Ledger& ledger = is(how, "msync") ? *map_plainly(path) : *map(path);
     for (uint64_t number = 1; number <= kEntries; ++number) {
@@ -201,6 +205,7 @@ int write(const char* path, const std::string& how) {
         }
         if (!is(how, "promises_first")) std::printf("%d\n", static_cast<int>(number));
         if (is(how, "talks") && number == kEntries) std::puts("done\nand gone");
+        if (is(how, "takes_later") && number == 2) take_numbers("/dev/zero");
         if (is(how, "dies") && number == 3) std::raise(SIGKILL);
         if (is(how, "aborts") && number == 3) std::abort();
         if (is(how, "leaves") && number == 3) ::_exit(0);

@@ -30,7 +30,7 @@ std::chrono::milliseconds time_max(const FirstRun& first) {
 class Again {
   public:
     Again(const RunRequest& request, const FirstRun& first) : request_(request), first_(first) {
-        std::string folder = request.in_folder(kAgainFolders) + "XXXXXX";
+        std::string folder = request.image_folder + "/" + kAgainFolders + "XXXXXX";
         if (::mkdtemp(folder.data()) == nullptr) {
             failed_ = explain::cannot_be_written(folder);
             return;
@@ -54,13 +54,14 @@ class Again {
         const auto wrong = run_workload(request_, first_.preload, further);
         if (!wrong) return fail(wrong.error());
         if (!wrong->empty()) return fail(Errc::io, *wrong);
-        const std::string path = request_.in_folder("report.json");
+        const std::string path = request_.note("report.json");
         const auto json = text_of_file(path);
+        if (const auto failed = error_left(request_.note("failed.txt"))) return fail(*failed);
         if (!json) return fail(Errc::not_found, "it does not come to that call");
         return report_of(*json, path);
     }
-    bool is_fixed() const { return text_of_file(request_.in_folder("fixed.txt")).has_value(); }
-    Result<Remaining> remaining() const { return remaining_of(request_.in_folder("again.json")); }
+    bool is_fixed() const { return text_of_file(request_.note("fixed.txt")).has_value(); }
+    Result<Remaining> remaining() const { return remaining_of(request_.note("again.json")); }
     bool is_shorter() const { return lines_printed(request_) < first_.lines_printed; }
 
   private:
@@ -108,12 +109,12 @@ std::optional<off_t> place_of_input() {
 }
 
 uint64_t lines_printed(const RunRequest& request) {
-    const std::string text = text_of_file(request.in_folder("acknowledged")).value_or("");
+    const std::string text = text_of_file(request.note("acknowledged")).value_or("");
     return static_cast<uint64_t>(std::ranges::count(text, '\n'));
 }
 
 void run_again(const RunRequest& request, const FirstRun& first, crash::Report& report) {
-    const std::string path = request.in_folder("again.json");
+    const std::string path = request.note("again.json");
     if (!report.clean() && !text_of_file(path))
         return say("no fix is tried: the workload did not come to its end");
     auto remaining = remaining_of(path);

@@ -107,6 +107,14 @@ Result<crash::Report> report_of(const std::string& text, const std::string& path
     }
 }
 
+std::optional<Error> error_left(const std::string& path) {
+    const auto text = text_of_file(path);
+    if (!text) return std::nullopt;
+    if (text->empty()) return not_whole(path);
+    const size_t end = text->find(' ');  // of the error's number
+    return Error{static_cast<Errc>(std::stoi(text->substr(0, end))), text->substr(end + 1), {}, {}};
+}
+
 Result<std::optional<SoFar>> so_far_of(const std::string& path) {
     const auto text = text_of_file(path);
     if (!text) return std::nullopt;

@@ -22,6 +22,9 @@ Error not_whole(const std::string& path);
 // The report whose json() the text is; it stood at `path`. Errors: io (a part of it is missing).
 Result<crash::Report> report_of(const std::string& text, const std::string& path);
 
+// An error that the workload's process has left at `path`; nothing where there is none.
+std::optional<Error> error_left(const std::string& path);
+
 // What is known of a workload that has not ended, or that died ("so_far.json").
 struct SoFar {
     pid_t recovering = 0;  // the process that has images recovered; 0: none does

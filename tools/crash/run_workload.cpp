@@ -79,22 +79,20 @@ void set_further(const Further& further) {
 
 // What a process leaves that is killed over it.
 void remove_unfinished(const RunRequest& request) {
-    for (const char* name : {"so_far.json.next", "held_back"})
-        ::unlink(request.in_folder(name).c_str());
+    for (const char* name : {"so_far.json.next", "held_back"}) ::unlink(request.note(name).c_str());
     for (const std::string& folder : {request.image_folder, request.page_folder})
         if (!folder.empty()) explain::remove_folders(folder, crash::kInsideFolders);
 }
 
 // The files of a first run. What a run that was killed has left of its further ones goes too.
 void remove_reports(const RunRequest& request) {
-    for (const char* name : {"report.json", "so_far.json", "so_far.json.lost", "again.json",
-                             "failed.txt", "second.txt", "refused.txt", "replayed.txt", "late.txt",
-                             "fixed.txt", "together.txt", "mapped"})
-        ::unlink(request.in_folder(name).c_str());
+    std::error_code ignored;
+    for (const auto& note : std::filesystem::directory_iterator(request.notes(), ignored))
+        std::filesystem::remove(note.path(), ignored);
     remove_unfinished(request);
     explain::remove_folders(request.image_folder, kAgainFolders);
     if (!request.replay.empty()) return;
-    crash::FileBefore::forget(request.image_folder);
+    crash::FileBefore::forget(request.before_folder());
     explain::remove_violations(request.image_folder, ".image");
     explain::remove_violations(request.page_folder, ".html");
 }
@@ -209,8 +207,12 @@ Result<std::string> find_preload() {
 
 Result<std::string> run_workload(const RunRequest& request, const std::string& preload,
                                  const std::optional<Further>& further) {
+    std::error_code failed;
+    std::filesystem::create_directory(request.notes(), failed);
+    if (failed)
+        return fail(Errc::io, "'" + request.notes() + "' cannot be made: " + failed.message());
     remove_reports(request);
-    const std::string acknowledged = request.in_folder("acknowledged");
+    const std::string acknowledged = request.note("acknowledged");
     const int output =
         ::open(acknowledged.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
     if (output < 0)
@@ -222,7 +224,7 @@ Result<std::string> run_workload(const RunRequest& request, const std::string& p
     ::close(output);
     if (child < 0) return fail(Errc::io, "the workload cannot be started: " + reason);
     processes.began_with(child);
-    const std::string so_far_path = request.in_folder("so_far.json");
+    const std::string so_far_path = request.note("so_far.json");
     std::string wrong =
         further ? wait_for(processes, so_far_path, further->time_max, "")
                 : wait_for(processes, so_far_path, time_max_of(request), " (--workload-seconds)");

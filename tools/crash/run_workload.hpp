@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cinnabar/result.hpp"
+#include "crash/settings.hpp"
 #include "explain/earlier.hpp"
 #include "explain/finding.hpp"
 
@@ -36,7 +37,11 @@ struct RunRequest {
     uint64_t workload_seconds = 600;
     std::vector<std::string> workload;
 
-    std::string in_folder(const char* name) const { return image_folder + "/" + name; }
+    // What the workload's process and this one leave for each other.
+    std::string notes() const { return crash::notes_folder(image_folder); }
+    std::string note(const char* name) const { return notes() + "/" + name; }
+    // Where the file is kept as it was before the run, for a replay.
+    std::string before_folder() const { return image_folder + "/cinnabar-before"; }
     // What gives the image of a replay line, for a shell.
     std::string command_of(const std::string& line, const std::string& image) const;
 };

@@ -91,34 +91,24 @@ Error no_report(const RunRequest& verb, const std::string& wrong) {
             {}};
 }
 
-// An error that the workload's process has written into the folder.
-std::optional<Error> error_left(const RunRequest& verb, const char* name) {
-    const std::string path = verb.in_folder(name);
-    const auto text = text_of_file(path);
-    if (!text) return std::nullopt;
-    if (text->empty()) return not_whole(path);
-    const size_t end = text->find(' ');  // of the error's number
-    return Error{static_cast<Errc>(std::stoi(text->substr(0, end))), text->substr(end + 1), {}, {}};
-}
-
 // The image that --replay names is there, or why it is not.
 ExitCode deliver_replayed(const RunRequest& verb, const std::string& wrong) {
     if (Interruption::has_come()) return end_with(no_report(verb, wrong), false);
-    if (text_of_file(verb.in_folder("replayed.txt"))) {
+    if (text_of_file(verb.note("replayed.txt"))) {
         say("the image is in '" + verb.replayed_file + "'");
         return ExitCode::ok;
     }
-    return end_with(error_left(verb, "refused.txt").value_or(no_report(verb, wrong)), false);
+    return end_with(error_left(verb.note("refused.txt")).value_or(no_report(verb, wrong)), false);
 }
 
 // Who finds nothing may have had nothing to hold images against.
 void remark_on_promises(const RunRequest& verb, crash::Report& report) {
     if (!report.clean() || !report.workload_end.empty()) return;
-    const auto printed = text_of_file(verb.in_folder("acknowledged"));
+    const auto printed = text_of_file(verb.note("acknowledged"));
     if (!printed || printed->empty())
         report.remarks.push_back(
             {"the workload printed nothing: no image was held against a promise", "", 1});
-    else if (text_of_file(verb.in_folder("late.txt")))
+    else if (text_of_file(verb.note("late.txt")))
         report.remarks.push_back(
             {"all that the workload printed came after its last crash point: does it keep its "
              "output back? (fflush; python3 -u)",
@@ -161,7 +151,7 @@ ExitCode two_programs(const RunRequest& verb, const std::string& how) {
 }
 
 ExitCode no_violation(const RunRequest& verb, const std::string& wrong) {
-    if (text_of_file(verb.in_folder("second.txt")))
+    if (text_of_file(verb.note("second.txt")))
         return two_programs(verb, ", and only one was looked at");
     if (wrong.empty()) return end_with(ExitCode::ok, verb.json_file == "-");
     return end_with(Error{Errc::io, wrong, {}, {}}, false);
@@ -180,8 +170,8 @@ std::string not_tried(const SoFar& so_far) {
 // What the workload has left: a report, or where it died what was known until then. Errors:
 // not_found (neither), io, and what kept the workload from being looked at.
 Result<crash::Report> report_left(const RunRequest& verb, std::string wrong) {
-    if (const auto failed = error_left(verb, "failed.txt")) return fail(*failed);
-    const std::string path = verb.in_folder("report.json");
+    if (const auto failed = error_left(verb.note("failed.txt"))) return fail(*failed);
+    const std::string path = verb.note("report.json");
     const auto json = text_of_file(path);
     if (json && !json->empty()) {
         auto report = report_of(*json, path);
@@ -189,7 +179,7 @@ Result<crash::Report> report_left(const RunRequest& verb, std::string wrong) {
         return report;
     }
     if (json) wrong = not_whole(path).message;
-    auto so_far = so_far_of(verb.in_folder("so_far.json"));
+    auto so_far = so_far_of(verb.note("so_far.json"));
     if (!so_far) return fail(so_far.error());
     if (!*so_far) return fail(json ? not_whole(path) : no_report(verb, wrong));
     crash::Report& report = (*so_far)->report;
@@ -209,14 +199,14 @@ bool is_misuse_alone(const crash::Report& report) {
 void keep_file(const RunRequest& verb, const crash::FileBefore& before,
                const crash::Report& report) {
     if (report.clean() || is_misuse_alone(report)) return;
-    if (const auto kept = before.keep_in(verb.image_folder); !kept)
+    if (const auto kept = before.keep_in(verb.before_folder()); !kept)
         say(kept.error().message + "; before a replay make '" + verb.file +
             "' again what it was before this run");
 }
 
 // ... as it was before the run that the line is of, if that is known.
 Result<void> put_file_back(const RunRequest& verb) {
-    const auto kept = crash::FileBefore::kept_in(verb.image_folder, verb.file);
+    const auto kept = crash::FileBefore::kept_in(verb.before_folder(), verb.file);
     if (!kept) return fail(kept.error());
     return *kept ? (*kept)->put_back() : Result<void>();
 }
@@ -253,7 +243,7 @@ ExitCode crash_run(const RunRequest& verb) {
     const auto begin = std::chrono::steady_clock::now();
     const auto wrong = run_workload(verb, *preload);
     if (!wrong) return end_with(wrong.error(), false);
-    if (text_of_file(verb.in_folder("together.txt")))
+    if (text_of_file(verb.note("together.txt")))
         return two_programs(verb, " at once, and whose stores are whose is not known");
     auto report = report_left(verb, *wrong);
     if (!report) return end_with(report.error(), false);
@@ -287,6 +277,8 @@ constexpr const char* kMore =
     "each fix that is tried; with the same standard input, if that is a file, and otherwise an\n"
     "empty one. The file is left as the workload leaves it: make it again what it was before\n"
     "the next run. --replay does that by itself, from the copy in the image folder.\n"
+    "In the image folder 'cinnabar-image', 'cinnabar-run', 'cinnabar-before' and\n"
+    "violation-N.image are this command's own, and are replaced by the next run.\n"
     "A report with nothing but misuse of the workload's is usage: exit code 1.";
 
 }  // namespace

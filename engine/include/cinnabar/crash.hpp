@@ -209,8 +209,8 @@ struct Options {
     // Further runs, with a flush and a fence put in; 0: none, and none that looks whether what was
     // found is there at an earlier crash point.
     uint64_t fixes_max = 3;
-    // Where set, a folder that is there: files of images lie in it ("image"), and one of each
-    // violation stays ("violation-N.image"), with holes for pages of zeros.
+    // Where set, a folder that is there: the file that is recovered lies in it ("cinnabar-image"),
+    // and one of each violation stays ("violation-N.image"), with holes for pages of zeros.
     std::string image_folder = {};
     // Where set, a folder that is there: a page for the browser of each violation lies in it then
     // ("violation-N.html"). The run remembers all that the workload does, in memory, and recovers
@@ -296,7 +296,9 @@ struct Report {
     double recovery_seconds = 0;          // of these alone
     double states_log10 = 0;              // of 1 + the images that the fault model allows
     double not_tried_log10 = 0;           // of 1 + those that were not tried; 0: all were
-    bool stopped = false;  // by violations_max, with images left that were to be tried
+    // By violations_max, or by an error that a remark names, with images left that were to be
+    // tried.
+    bool stopped = false;
     // Of a workload in a process of its own, where it did not end as it should: "the workload died:
     // Killed". What one throws here is a violation.
     std::string workload_end;
@@ -311,8 +313,9 @@ struct Report {
 // Runs the workload, and at each crash point (before each fence, where an operation begins or is
 // acknowledged, at the end) recovers images. Where violations were found it runs once more for each
 // fix that is tried, over what the region held at the start. Errors: invalid_argument (a function
-// is missing, a budget is zero, a folder is not there), io (no process, no memory); everything else
-// is in the report.
+// is missing, a budget is zero, a folder is not there), io (the system gives recoveries no process,
+// no memory or no room for an image; where violations were found before that they are reported, and
+// a remark says what ended the run); everything else is in the report.
 Result<Report> run(Region& region, const Test& test, const Options& options = {});
 
 // The image that `replay` of a violation names, bit by bit: the workload runs once more. Errors:
