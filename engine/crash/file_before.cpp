@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "explain/image_file.hpp"
+#include "explain/replay.hpp"
 
 namespace cinnabar::crash {
 
@@ -97,6 +98,12 @@ Result<void> FileBefore::put_back() const {
     std::filesystem::remove(path_, error);
     if (error) return fail(Errc::io, "'" + path_ + "' cannot be removed: " + error.message());
     return {};
+}
+
+std::string FileBefore::mark() const {
+    if (!bytes_) return {};
+    return path_ + " " + std::to_string(bytes_->size()) + " " +
+           std::to_string(explain::sum_of(std::as_bytes(std::span(*bytes_))));
 }
 
 Result<void> FileBefore::keep_in(const std::string& folder) const {

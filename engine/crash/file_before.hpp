@@ -18,6 +18,9 @@ class FileBefore {
     // could not be read), io.
     Result<void> put_back() const;
 
+    // Another for other bytes, in all likelihood; nothing where there is no file.
+    std::string mark() const;
+
     // For another process: in this folder, which is made, a note of which file it is and whether it
     // was there ("of.txt"), and a copy ("copy") if so. Nothing where it cannot be put back. Errors:
     // io.

@@ -10,10 +10,12 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "crash/file_before.hpp"
 #include "crash/inside.hpp"
 #include "crash_verbs.hpp"
+#include "explain/image_file.hpp"
 #include "folder.hpp"
 #include "interruption.hpp"
 #include "option_checks.hpp"
@@ -30,6 +32,9 @@ namespace {
 
 // So the preloaded object says it (preload.cpp).
 constexpr std::string_view kCannotBeRun = "the recovery command cannot be run";
+
+// A note of what the file was at the end of a run.
+constexpr const char* kMark = "left.txt";
 
 // Before anything is done: the workload's process, which knows its build, comes later.
 Result<void> check_replay(const std::string& line) {
@@ -101,9 +106,14 @@ ExitCode deliver_replayed(const RunRequest& verb, const std::string& wrong) {
     return end_with(error_left(verb.note("refused.txt")).value_or(no_report(verb, wrong)), false);
 }
 
-// Who finds nothing may have had nothing to hold images against.
-void remark_on_promises(const RunRequest& verb, crash::Report& report) {
+// Who finds nothing may have had nothing to hold images against, or nothing left to do.
+void remark_on_a_clean_run(const RunRequest& verb, bool is_as_left, crash::Report& report) {
     if (!report.clean() || !report.workload_end.empty()) return;
+    if (is_as_left)
+        report.remarks.push_back(
+            {"the file is as the last run has left it: make it again what it was before that, or "
+             "the workload may find its work done",
+             "", 1});
     const auto printed = text_of_file(verb.note("acknowledged"));
     if (!printed || printed->empty())
         report.remarks.push_back(
@@ -211,6 +221,12 @@ Result<void> put_file_back(const RunRequest& verb) {
     return *kept ? (*kept)->put_back() : Result<void>();
 }
 
+// For the next run: what the file is now.
+void leave_mark(const RunRequest& verb) {
+    const std::string mark = crash::FileBefore(verb.file).mark();
+    (void)explain::write_image(verb.note(kMark), std::as_bytes(std::span(mark)));
+}
+
 // The workload has run.
 ExitCode deliver(const RunRequest& verb, const crash::Report& report) {
     const std::string& wrong = report.workload_end;
@@ -240,6 +256,8 @@ ExitCode crash_run(const RunRequest& verb) {
         return wrong ? deliver_replayed(verb, *wrong) : end_with(wrong.error(), false);
     }
     FirstRun first{*preload, crash::FileBefore(verb.file), place_of_input()};
+    const std::string mark = first.before.mark();
+    const bool is_as_left = !mark.empty() && text_of_file(verb.note(kMark)) == mark;
     const auto begin = std::chrono::steady_clock::now();
     const auto wrong = run_workload(verb, *preload);
     if (!wrong) return end_with(wrong.error(), false);
@@ -255,7 +273,8 @@ ExitCode crash_run(const RunRequest& verb) {
         run_again(verb, first, *report);
     }
     keep_file(verb, first.before, *report);
-    remark_on_promises(verb, *report);
+    remark_on_a_clean_run(verb, is_as_left, *report);
+    leave_mark(verb);
     return deliver(verb, *report);
 }
 
