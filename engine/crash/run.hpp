@@ -29,6 +29,9 @@ namespace cinnabar::crash {
 // Beside the images, while a further run looks at earlier crash points: a folder for what it keeps.
 inline constexpr const char* kEarlierFolders = "cinnabar-earlier.";
 
+// Each takes all the time that a recovery may have.
+inline constexpr uint64_t kHungImagesMax = 3;
+
 class Run {
   public:
     // Both outlive it. Where recovery is of a file, power fails inside of it if that can be had.
@@ -125,7 +128,9 @@ class Run {
     bool visit(const std::string& where);
     void capture();
     bool is_done() const { return report_.stopped || capture_ || unavailable_; }
-    bool has_enough() const { return bad_images_ >= options_.violations_max; }
+    bool has_enough() const {
+        return bad_images_ >= options_.violations_max || hung_images_ >= kHungImagesMax;
+    }
     Verdict judge(bool check, bool tell_written = false);
     Verdict verdict_on(const Outcome& outcome);
     Verdict judge_digest(const std::string& digest, const History& history) const;
@@ -177,6 +182,7 @@ class Run {
     HoldBack hold_back_;
     std::function<void(bool)> look_;
     uint64_t bad_images_ = 0;
+    uint64_t hung_images_ = 0;  // of these
 
     std::map<size_t, explain::Finding> findings_;  // by the number of the violation, from 0
     std::optional<Store> too_early_;               // survived when nothing that it needs was stored

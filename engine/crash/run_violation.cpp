@@ -48,6 +48,7 @@ std::string Run::begun_by_now() const {
 
 void Run::add_image(const Verdict& verdict, const std::string& where) {
     ++bad_images_;
+    hung_images_ += verdict.kind == ViolationKind::hung ? 1 : 0;
     const auto [known, is_new] =
         known_.try_emplace({verdict.kind, verdict.what}, report_.violations.size());
     if (!is_new) {

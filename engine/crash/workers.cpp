@@ -162,11 +162,13 @@ void Workers::dismiss() {
         if (!wait_while(state, kPatience)) break;
 }
 
-// The first worker may have been spoiled by images before, or by a machine with too much to do.
+// The first worker may have been spoiled by images before, or by a machine with too much to do; but
+// where recoveries are known to hang, that takes its time once.
 Outcome Workers::recover(bool check, bool tell_written) {
     Outcome first = recover_once(check, tell_written);
-    if (first.recovered) return first;
+    if (first.recovered || (hangs_ && first.kind == ViolationKind::hung)) return first;
     Outcome fresh = recover_once(check, false);
+    hangs_ = hangs_ || (!fresh.recovered && fresh.kind == ViolationKind::hung);
     if (!fresh.recovered || first.unavailable) return fresh;
     return {false, ViolationKind::not_deterministic,
             "first '" + first.text + "', then in a new process it came to an end"};

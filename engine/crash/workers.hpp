@@ -113,6 +113,7 @@ class Workers {
     Desk* desk_ = nullptr;
     std::span<std::byte> memory_;
     uint64_t recoveries_ = 0;
+    bool hangs_ = false;  // one did, twice
 };
 
 }  // namespace cinnabar::crash

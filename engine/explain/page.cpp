@@ -483,12 +483,17 @@ Result<void> write_page(const std::string& path, const std::string& page) {
     return {};
 }
 
-Result<void> add_fix(const std::string& path, const std::string& fix) {
+Result<void> complete_page(const std::string& path, const crash::Violation& violation,
+                           const std::string& command) {
     std::ifstream file(path, std::ios::binary);
     std::string page{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
     const size_t behind = page.find(kBehindTheFix);
-    if (behind == std::string::npos) return fail(Errc::io, "'" + path + "' is no page");
-    page.insert(behind, row("Tried", fix));
+    const std::string line = row("Replay", violation.replay, true);
+    const size_t replay = page.rfind(line);
+    if (behind == page.npos || replay == page.npos)
+        return fail(Errc::io, "'" + path + "' is no page");
+    page.replace(replay, line.size(), row("Replay", command, true));
+    page.insert(behind, row("Tried", violation.fix));
     return write_page(path, page);
 }
 

@@ -50,6 +50,7 @@ class End(CrashRun):
                               stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
             self.wait_until(lambda: os.path.exists(pid) and os.path.getsize(pid) > 0)
             running.send_signal(by)
+            running.send_signal(by)  # by who does not want to wait
             said = running.communicate(timeout=60)
             self.assertEqual(running.returncode, -by)
         with open(pid, encoding="utf-8") as file:
@@ -65,7 +66,7 @@ class End(CrashRun):
         """In each phase; and what was found by then is told."""
         told = "this command was told to end "
         sleeps = f"{{ setsid sleep 100 & echo $! > {self.images}/pid; wait; }}"
-        for by in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
+        for by in signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT:
             out, _ = self.interrupted(by, ["sh", "-c", f"{LEDGER} write {self.file} count_first; "
                                            + sleeps], f"{LEDGER} check right")
             self.assertIn("violation (wrong): not written: entry 1\n", out)
@@ -214,7 +215,9 @@ class End(CrashRun):
         done = self.ledger(IO, "elsewhere")
         self.assertIn("called no function of libpmem, nor msync, with an address in", done.stderr)
         done = self.run_crash(IO, ["/no/such/program"], "true")
-        self.assertIn("'/no/such/program' cannot be run", done.stderr)
+        self.assertIn("'/no/such/program' cannot be run: No such file or directory\n", done.stderr)
+        done = self.run_crash(IO, [f"{LEDGER} write {self.file} right"], "true")
+        self.assertIn("; give its words one by one: -- PROGRAM WORD ...\n", done.stderr)
 
     def test_what_was_found_before_the_workload_died(self):
         """Is told as ever, in text, JSON and pages; also where a shell goes on behind it."""

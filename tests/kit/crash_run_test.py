@@ -2,6 +2,7 @@
 and ones that are not."""
 import contextlib
 import ctypes.util
+import html
 import json
 import os
 import pty
@@ -266,6 +267,9 @@ class Run(CrashRun):
             self.assertEqual(one["not_written"], "")
             self.assertTrue(os.path.exists(name + ".image") and os.path.exists(name + ".html"))
             self.assertIn(f"\n  image: {name}.image\n  page: {name}.html\n", text)
+            command = text.split("\n  replay: ")[1].split("\n")[0]
+            with open(name + ".html", encoding="utf-8") as page:
+                self.assertIn(f"<code>{command}</code>", html.unescape(page.read()))
             self.assertIn(f" --replay '{one['replay']}' --image violation-{number}.image -- ", text)
 
     def test_a_replay_line_is_pasted_at_once(self):

@@ -2,8 +2,10 @@
 
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <iterator>
@@ -40,13 +42,20 @@ bool Descendants::have_ended() {
     return left.empty();
 }
 
-void Descendants::kill() {
-    for (auto left = this->left(); !left.empty(); left = this->left()) {
+std::string Descendants::kill() {
+    constexpr std::chrono::seconds patience(5);
+    const auto end = std::chrono::steady_clock::now() + patience;
+    auto left = this->left();
+    for (; !left.empty() && std::chrono::steady_clock::now() < end; left = this->left()) {
         for (const pid_t child : left) {
             ::kill(child, SIGKILL);
-            ::waitpid(child, nullptr, __WALL);
+            ::waitpid(child, nullptr, WNOHANG | __WALL);
         }
+        ::usleep(1000);
     }
+    std::string numbers;
+    for (const pid_t child : left) numbers += " " + std::to_string(child);
+    return left.empty() ? "" : "; these processes of it cannot be killed:" + numbers;
 }
 
 }  // namespace cinnabar::tool

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace cinnabar::tool {
@@ -21,7 +22,9 @@ class Descendants {
     std::optional<int> status() const { return status_; }
     // All of them.
     bool have_ended();
-    void kill();
+    // In words which of them have not ended by that: they are somebody else's, or the system holds
+    // them. Nothing: all have.
+    std::string kill();
 
   private:
     std::vector<pid_t> left() const;

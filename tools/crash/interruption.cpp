@@ -13,7 +13,7 @@ volatile sig_atomic_t the_signal = 0;
 Interruption::Interruption() {
     struct sigaction handler = {};
     handler.sa_handler = [](int number) { the_signal = number; };
-    handler.sa_flags = SA_RESETHAND;  // and without SA_RESTART: nothing waits on
+    handler.sa_flags = 0;  // without SA_RESTART: nothing waits on
     for (size_t i = 0; i < kSignals.size(); ++i) {
         ::sigaction(kSignals[i], nullptr, &before_[i]);
         if (before_[i].sa_handler != SIG_IGN) ::sigaction(kSignals[i], &handler, nullptr);

@@ -8,8 +8,8 @@
 
 namespace cinnabar::tool {
 
-// While it lives SIGINT, SIGTERM and SIGHUP are only noted; where it ends, the one that came ends
-// the program as it would have. What is ignored stays so, and a second signal ends it at once.
+// While it lives SIGINT, SIGQUIT, SIGTERM and SIGHUP are only noted, as often as they come; where
+// it ends, the last one that came ends the program as it would have. What is ignored stays so.
 class Interruption {
   public:
     Interruption();
@@ -22,7 +22,7 @@ class Interruption {
     static std::string text();
 
   private:
-    static constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP};
+    static constexpr std::array kSignals{SIGINT, SIGQUIT, SIGTERM, SIGHUP};
     std::array<struct sigaction, kSignals.size()> before_ = {};
 };
 

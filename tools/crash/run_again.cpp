@@ -10,7 +10,6 @@
 #include "explain/earlier.hpp"
 #include "explain/explain.hpp"
 #include "explain/image_file.hpp"
-#include "explain/page.hpp"
 #include "explain/violation.hpp"
 #include "output.hpp"
 #include "run_report.hpp"
@@ -127,12 +126,6 @@ void run_again(const RunRequest& request, const FirstRun& first, crash::Report& 
         remaining->fixes, request.fixes, Domain::cache_line,
         [&](const explain::Fix& fix) { return run_with(fix, request, first, remaining->trail); },
         report.violations);
-    for (Violation& violation : report.violations) {
-        if (violation.page_file.empty() || violation.fix.empty()) continue;
-        const std::string page = std::exchange(violation.page_file, "");
-        explain::note_file(explain::add_fix(page, violation.fix), page, &Violation::page_file,
-                           violation);
-    }
 }
 
 }  // namespace cinnabar::tool

@@ -71,8 +71,11 @@ void set_further(const Further& further) {
         words.push_back(const_cast<char*>(word.c_str()));
     words.push_back(nullptr);
     ::execvp(words[0], words.data());
+    const bool is_a_line =
+        request.workload.size() == 1 && request.workload[0].find(' ') != std::string::npos;
     const std::string sentence =
-        "cinnabar: '" + request.workload[0] + "' cannot be run: " + std::strerror(errno) + "\n";
+        "cinnabar: '" + request.workload[0] + "' cannot be run: " + std::strerror(errno) +
+        (is_a_line ? "; give its words one by one: -- PROGRAM WORD ..." : "") + "\n";
     if (::write(STDERR_FILENO, sentence.data(), sentence.size()) < 0) ::_exit(126);
     ::_exit(127);
 }
@@ -139,8 +142,8 @@ std::string wait_for(Descendants& workload, const std::string& so_far_path,
     const auto begin = Clock::now();
     for (auto looked = begin; !workload.have_ended(); ::usleep(2000)) {
         if (Interruption::has_come()) {
-            workload.kill();
-            return Interruption::text();
+            const std::string left = workload.kill();
+            return Interruption::text() + left;
         }
         const auto since = Clock::now() - looked;
         if (since < looked_every) continue;
@@ -155,10 +158,10 @@ std::string wait_for(Descendants& workload, const std::string& so_far_path,
         }
         taken += since;
         if (taken < time_max) continue;
-        workload.kill();
+        const std::string left = workload.kill();
         return (workload.status() ? "what the workload has started" : "the workload") +
                std::string(" did not end within ") + std::to_string(time_max.count() / 1000) +
-               " s, recoveries not counted" + option;
+               " s, recoveries not counted" + option + left;
     }
     return wrong_end(*workload.status());
 }

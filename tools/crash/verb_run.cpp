@@ -11,11 +11,14 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "crash/file_before.hpp"
 #include "crash/inside.hpp"
 #include "crash_verbs.hpp"
 #include "explain/image_file.hpp"
+#include "explain/page.hpp"
+#include "explain/violation.hpp"
 #include "folder.hpp"
 #include "interruption.hpp"
 #include "option_checks.hpp"
@@ -140,15 +143,30 @@ ExitCode no_verdict(const RunRequest& verb, const std::string& failed) {
                     false);
 }
 
+// Of the violation of this number, from 0.
+std::string replay_command(const RunRequest& verb, const crash::Report& report, size_t number) {
+    return verb.command_of(report.violations[number].replay,
+                           "violation-" + std::to_string(number + 1) + ".image");
+}
+
 // As people see it: the whole command in the place of the line that names an image.
 std::string text_of(const RunRequest& verb, crash::Report report) {
+    for (size_t i = 0; i < report.violations.size(); ++i)
+        if (std::string& replay = report.violations[i].replay; !replay.empty())
+            replay = replay_command(verb, report, i);
+    return report.text();
+}
+
+// The workload's process has written them, and knew neither.
+void complete_pages(const RunRequest& verb, crash::Report& report) {
     for (size_t i = 0; i < report.violations.size(); ++i) {
         crash::Violation& violation = report.violations[i];
-        if (violation.replay.empty()) continue;
-        violation.replay =
-            verb.command_of(violation.replay, "violation-" + std::to_string(i + 1) + ".image");
+        const std::string page = std::exchange(violation.page_file, "");
+        if (page.empty()) continue;
+        const auto completed =
+            explain::complete_page(page, violation, replay_command(verb, report, i));
+        explain::note_file(completed, page, &crash::Violation::page_file, violation);
     }
-    return report.text();
 }
 
 ExitCode two_programs(const RunRequest& verb, const std::string& how) {
@@ -272,6 +290,7 @@ ExitCode crash_run(const RunRequest& verb) {
         first.lines_printed = lines_printed(verb);
         run_again(verb, first, *report);
     }
+    complete_pages(verb, *report);
     keep_file(verb, first.before, *report);
     remark_on_a_clean_run(verb, is_as_left, *report);
     leave_mark(verb);
@@ -331,7 +350,7 @@ void add_crash_run(CLI::App& program, Chosen& chosen) {
                     "For the workload, recoveries not counted [600]")
         ->check(number_from(1));
     app->add_option("--violations", verb->violations,
-                    "After so many images that fail nothing is tried [10]")
+                    "After so many images that fail nothing is tried [10]; 3 that hang")
         ->check(number_from(1));
     app->add_option("--recovery-crashes", verb->recovery_crashes,
                     "Recoveries inside of which power fails again [40]")

@@ -195,8 +195,8 @@ struct Options {
     size_t pair_lines_max = 2;
     std::chrono::milliseconds recovery_time_max{10'000};
     uint64_t recovery_memory_bytes_max = uint64_t{1} << 30;  // of address space, beyond the start's
-    // Images; after so many no further one is tried, and after so many inside of recoveries none
-    // of those.
+    // Images; after so many no further one is tried, nor after three of which recovery hangs; and
+    // after so many inside of recoveries none of those.
     uint64_t violations_max = 10;
     // Power fails again inside of so many recoveries, of those that store to their image; 0: of
     // none. Looked at are the first image of each crash point and one in sixteen: of these the
