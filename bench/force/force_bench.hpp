@@ -134,11 +134,11 @@ class Progress {
     virtual void at(double fraction, std::string_view what) = 0;
 };
 
-// One line that is written over. Where `out` is no terminal: a line for each tenth that is done,
-// and none sooner than `apart_s` after another; so a short run has none.
+// One line that is written over. Where `out` is no terminal: a line every `apart_s`; so a short run
+// has none.
 class TerminalProgress final : public Progress {
   public:
-    explicit TerminalProgress(std::FILE* out = stderr, double apart_s = 5);
+    explicit TerminalProgress(std::FILE* out = stderr, double apart_s = 10);
     ~TerminalProgress() override;
     void begins(std::string_view what) override;
     void at(double fraction, std::string_view what) override;
@@ -150,7 +150,6 @@ class TerminalProgress final : public Progress {
     bool terminal_;
     uint64_t apart_ns_;
     uint64_t said_ns_;
-    int tenth_ = 0;
 };
 
 // Runs the benchmark. The files it makes are gone at return. A rival that cannot run here is in

@@ -28,10 +28,8 @@ void TerminalProgress::at(double fraction, std::string_view what) {
         std::fflush(out_);
         return;
     }
-    const int tenth = static_cast<int>(10 * fraction);
     const uint64_t now = Clock::monotonic_ns();
-    if (tenth <= tenth_ || now - said_ns_ < apart_ns_) return;
-    tenth_ = tenth;
+    if (now - said_ns_ < apart_ns_) return;
     said_ns_ = now;
     std::fprintf(out_, "cinnabar: %.0f %% done, now %.*s\n", 100 * fraction, length, what.data());
     std::fflush(out_);

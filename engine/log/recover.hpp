@@ -65,8 +65,7 @@ class Recovery {
         if (M::mutant(Mutant::renewed_headers_not_accepted)) return {};
         for (size_t i = 0; i < scan_.segments.size(); ++i)
             if (scan_.segments[i].stale_link)
-                if (auto done = accept(medium_.space().segments[i], format::kFramesOffset); !done)
-                    return done;
+                if (auto done = accept_headers(static_cast<uint32_t>(i)); !done) return done;
         return {};
     }
 
@@ -75,11 +74,15 @@ class Recovery {
     Result<void> accept_kept_headers() {
         if (M::mutant(Mutant::kept_headers_not_accepted)) return {};
         for (const StreamScan& stream : scan_.streams)
-            for (const uint32_t segment : stream.kept) {
-                std::byte* base = medium_.space().segments[segment];
-                if (auto done = accept(base, format::kFramesOffset); !done) return done;
-            }
+            for (const uint32_t segment : stream.kept)
+                if (auto done = accept_headers(segment); !done) return done;
         return {};
+    }
+
+    Result<void> accept_headers(uint32_t segment) {
+        auto done = accept(medium_.space().segments[segment], format::kFramesOffset);
+        if (done) segments_.note_headers_durable(segment);
+        return done;
     }
 
     // Every frame that no testimony covers, the links of segments among them.

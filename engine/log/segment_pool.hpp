@@ -3,10 +3,10 @@
 //
 // A segment is prepared by writing its header twice, in different blocks, each copy flushed and
 // fenced before the next is stored, and first the one that does not hold. The one that holds is
-// made durable before: the life that stored it may have been killed. So whenever power fails, in
-// however many preparations, one of them holds. A new generation exceeds every earlier one in the
-// pool, and a ceiling in the catalogue that is raised durably in blocks, so that generations never
-// repeat even where headers were lost.
+// made durable before, unless recovery has done so: the life that stored it may have been killed.
+// So whenever power fails, in however many preparations, one of them holds. A new generation
+// exceeds every earlier one in the pool, and a ceiling in the catalogue that is raised durably in
+// blocks, so that generations never repeat even where headers were lost.
 //
 // Some free segments are kept back once a stream asks for a restart reserve: `base` for what must
 // be written before space can be released, and those that streams have promised to reservations.
@@ -57,7 +57,7 @@ class SegmentPool {
         : medium_(medium),
           options_(std::move(options)),
           touched_(medium.space().segments.size(), false),
-          written_(medium.space().segments.size(), false) {}
+          headers_durable_(medium.space().segments.size(), false) {}
 
     // What recovery found. Before any other call.
     void adopt(uint64_t greatest_generation, uint64_t ceiling, std::vector<uint32_t> free) {
@@ -65,6 +65,9 @@ class SegmentPool {
         ceiling_ = ceiling;
         free_.assign(free.begin(), free.end());
     }
+
+    // Recovery has accepted them.
+    void note_headers_durable(uint32_t segment) { headers_durable_[segment] = true; }
 
     // A segment under a new generation, for a stream whose promise changes with it from `before`
     // to `after` segments. Errors: full, failed, io.
@@ -189,7 +192,7 @@ class SegmentPool {
         if (late)
             if (auto raised = raise_ceiling(generation, maintenance); !raised)
                 return fail(raised.error());
-        written_[segment] = true;
+        headers_durable_[segment] = true;
         return generation;
     }
 
@@ -215,7 +218,7 @@ class SegmentPool {
             format::read_segment_header(medium_.id(), segment, base);
         const size_t first =
             M::mutant(Mutant::holding_header_first) ? 1 - present.store_first : present.store_first;
-        const bool holds = present.generation != 0 && !written_[segment];
+        const bool holds = present.generation != 0 && !headers_durable_[segment];
         if (holds && !M::mutant(Mutant::holding_header_not_accepted)) {
             std::byte* at = base + format::kHeaderOffset[1 - first];
             if (auto done = medium_.accept(at, sizeof header, maintenance); !done) return done;
@@ -242,9 +245,9 @@ class SegmentPool {
     std::deque<uint32_t> free_;
     std::deque<PreparedSegment> spares_;
     uint32_t base_ = 0;
-    uint32_t promised_ = 0;      // of all streams
-    std::vector<bool> touched_;  // by segment: all its pages, since the pool was opened
-    std::vector<bool> written_;  // by segment: both headers, durably, since then
+    uint32_t promised_ = 0;              // of all streams
+    std::vector<bool> touched_;          // by segment: all its pages, since the pool was opened
+    std::vector<bool> headers_durable_;  // by segment: both, made so since then
     uint64_t generation_ = 0;
     uint64_t ceiling_ = 0;
 };

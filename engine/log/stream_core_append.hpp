@@ -311,15 +311,18 @@ Result<void> StreamCore<W>::sync_to(uint64_t end, CounterStripes::Work& work) {
 // Returns how many lines that were.
 template <World W>
 uint64_t StreamCore<W>::flush_range(Site site, uint64_t from, uint64_t to) {
+    uint64_t lines = 0;
     for_each_piece(from, to, [&](const std::byte* bytes, uint64_t length) {
         raw_.flush(site, bytes, length);
+        lines += length / format::kLineBytes;
     });
-    return (to - from) / format::kLineBytes;
+    return lines;
 }
 
-// The bytes of [from, to), segment by segment. A forcer of a shared stream comes here with a
-// frontier that others may have overtaken since: they may have raised durable, released, and put
-// another life into the place of a segment. Nothing is left to flush there.
+// The bytes of [from, to), segment by segment, without the links, which have been durable since
+// they were attached. A forcer of a shared stream comes here with a frontier that others may have
+// overtaken since: they may have raised durable, released, and put another life into the place of a
+// segment. Nothing is left to flush there.
 template <World W>
 template <class Piece>
 void StreamCore<W>::for_each_piece(uint64_t from, uint64_t to, Piece&& piece) const {
@@ -327,10 +330,12 @@ void StreamCore<W>::for_each_piece(uint64_t from, uint64_t to, Piece&& piece) co
         W::point();
         const uint64_t base_lsn = from / span_ * span_;
         const uint64_t end = std::min(to, base_lsn + span_);
-        if (const std::byte* base = base_if_live(base_lsn))
-            piece(base + format::kFramesOffset + (from - base_lsn), end - from);
-        else
+        const uint64_t begin = std::max(from, base_lsn + format::kLineBytes);
+        const std::byte* base = base_if_live(base_lsn);
+        if (base == nullptr)
             CNB_CHECK(end <= durable(), {"end", end}, {"durable", durable()});
+        else if (begin < end)
+            piece(base + format::kFramesOffset + (begin - base_lsn), end - begin);
         from = end;
     }
 }

@@ -19,7 +19,8 @@ constexpr size_t kHeaderBytes = sizeof(FrameWords);
 
 }  // namespace
 
-CrashMedium::CrashMedium(std::span<std::byte> live, Domain domain) : live_(live), domain_(domain) {
+CrashMedium::CrashMedium(std::span<std::byte> live, Domain domain)
+    : live_(live), domain_(domain), asked_for_(live.size() / kLineBytes) {
     CNB_CHECK(reinterpret_cast<uintptr_t>(live.data()) % kPageBytes == 0);
     CNB_CHECK(live.size() % kLineBytes == 0, {"size", live.size()});
 }
@@ -32,8 +33,15 @@ CrashMedium::CrashMedium(std::span<std::byte> live, const CrashMedium& killed)
     kill();
 }
 
-void CrashMedium::kill() {
+// Whoever stores here from now on knows nothing of what went before.
+void CrashMedium::forget_process() {
     sealed_.clear();
+    asked_for_.assign(asked_for_.size(), false);
+    asked_for_more_ = false;
+}
+
+void CrashMedium::kill() {
+    forget_process();
     // The end of a thread empties its core's write-combining buffers.
     for (auto at = pending_.begin(); at != pending_.end();) {
         PendingLine& pending = at->second;
@@ -66,7 +74,7 @@ void CrashMedium::lose_power(std::mt19937_64& random) {
 void CrashMedium::go_back_to(std::span<const std::byte> image) {
     std::ranges::copy(image, live_.begin());
     pending_.clear();
-    sealed_.clear();
+    forget_process();
 }
 
 void CrashMedium::begin_here() {
@@ -111,13 +119,14 @@ void CrashMedium::store_words(Site site, Unit::Kind kind, std::byte* to, const s
         if (is_new) pending.durable = value;
         unit.apply_to(value);
         put_line(live_, line, value);
+        asked_for_[line] = false;
         dirty_page(line);
         if (std::ranges::any_of(pending.units, [&](const Unit& other) {
                 return (other.kind == Unit::Kind::non_temporal) !=
                        (kind == Unit::Kind::non_temporal);
             })) {
             ++counts_.mixed[site];
-            if (may_be_idle_)
+            if (finders_)
                 break_rule_of_the_whole(
                     std::string(name_of(site)) +
                     " stores to a line on which others are pending that went the other "
@@ -199,19 +208,32 @@ void CrashMedium::store_frame(Site site, std::byte* to, const FrameWords& header
                 frame.data(), frame.size());
 }
 
+// Once more, where that is asked for.
+template <class Call>
+void CrashMedium::repeat(Site site, Call&& call) {
+    if (doubled_ != site) return;
+    doubled_.reset();
+    call();
+    doubled_ = site;
+}
+
 void CrashMedium::flush(Site site, const std::byte* from, size_t length) {
     CNB_CHECK(domain_ != Domain::page);
     switch_point();
     ++counts_.flushes;
-    if (is_dropped(site) || domain_ == Domain::byte) return;
+    if (is_dropped(site)) return;
     const auto [first, last] = lines_of(from, length);
+    const bool is_first = ask_for({first, last});
+    asked_for_more_ = asked_for_more_ || is_first;
+    if (domain_ == Domain::byte) return;
     bool idle = true;
     for (auto at = pending_.lower_bound(first); at != pending_.end() && at->first <= last; ++at) {
         idle = idle && at->second.unflushed(current_thread()) == nullptr;
         at->second.flushed[current_thread()] = at->second.units.size();
     }
-    if (idle) note_idle(counts_.idle_flushes, site, "flush");
+    if (idle) note_idle(counts_.idle_flushes, site, "flush", is_first);
     if (trace_ != nullptr) tell(Trace::Kind::flush, site, from, length);
+    repeat(site, [&] { flush(site, from, length); });
 }
 
 CrashMedium::Lines CrashMedium::lines_of(const std::byte* from, size_t length) const {
@@ -229,9 +251,19 @@ void CrashMedium::seal(const std::byte* from, size_t length) {
     for (uint64_t line = first; line <= last; ++line) sealed_.insert(line);
 }
 
-void CrashMedium::note_idle(std::map<Site, uint64_t>& counts, Site site, const char* what) {
+// Whether any of them was not asked for by this process since it was last stored to.
+bool CrashMedium::ask_for(Lines lines) {
+    const auto begin = asked_for_.begin() + static_cast<std::ptrdiff_t>(lines.first);
+    const auto end = asked_for_.begin() + static_cast<std::ptrdiff_t>(lines.last + 1);
+    if (std::find(begin, end, false) == end) return false;
+    std::fill(begin, end, true);
+    return true;
+}
+
+void CrashMedium::note_idle(std::map<Site, uint64_t>& counts, Site site, const char* what,
+                            bool is_first) {
     ++counts[site];
-    if (may_be_idle_ && !may_be_idle_->contains(site))
+    if (finders_ && !(is_first && finders_->contains(site)))
         break_rule_of_the_whole(std::string(name_of(site)) + " is a " + what +
                                 " with nothing to do");
 }
@@ -308,7 +340,8 @@ void CrashMedium::fence(Site site) {
     crash_point(site);
     if (is_dropped(site)) return;
     const size_t thread = current_thread();
-    if (!has_on_its_way(thread)) note_idle(counts_.idle_fences, site, "fence");
+    if (!has_on_its_way(thread)) note_idle(counts_.idle_fences, site, "fence", asked_for_more_);
+    asked_for_more_ = false;
     for (auto at = pending_.begin(); at != pending_.end();) {
         PendingLine& pending = at->second;
         const auto flushed = pending.flushed.find(thread);
@@ -318,6 +351,7 @@ void CrashMedium::fence(Site site) {
         at = pending.units.empty() ? pending_.erase(at) : std::next(at);
     }
     if (trace_ != nullptr) tell(Trace::Kind::fence, site, nullptr, 0);
+    repeat(site, [&] { fence(site); });
 }
 
 Result<void> CrashMedium::sync(Site site, const std::byte* from, size_t length) {
@@ -331,15 +365,19 @@ Result<void> CrashMedium::sync(Site site, const std::byte* from, size_t length) 
     const uint64_t first = begin / kPageBytes * (kPageBytes / kLineBytes);
     const uint64_t last =
         (begin + length - 1) / kPageBytes * (kPageBytes / kLineBytes) + kPageBytes / kLineBytes - 1;
+    const bool is_first = ask_for(lines_of(from, length));
     auto at = pending_.lower_bound(first);
-    if (at == pending_.end() || at->first > last) note_idle(counts_.idle_fences, site, "sync");
+    if (at == pending_.end() || at->first > last)
+        note_idle(counts_.idle_fences, site, "sync", is_first);
     while (at != pending_.end() && at->first <= last) {
         PendingLine& pending = at->second;
         if (!pending.written_off) settle(pending, pending.units.size(), current_thread());
         at = pending.units.empty() ? pending_.erase(at) : std::next(at);
     }
     if (trace_ != nullptr) tell(Trace::Kind::sync, site, nullptr, 0);
-    return {};
+    Result<void> done;
+    repeat(site, [&] { done = sync(site, from, length); });
+    return done;
 }
 
 Result<void> CrashMedium::report_write_back_error() {

@@ -83,6 +83,8 @@ class CrashMedium {
     void drop(Site site) { dropped_ = site; }
     // ... or its frames go the other way: non-temporal instead of cached, or the reverse.
     void swap_kind(Site site) { swapped_ = site; }
+    // This site's flush, fence or sync is called twice: the rules are to notice it.
+    void call_twice(Site site) { doubled_ = site; }
     // What else the engine does wrong from now on, over every medium of this process.
     static void switch_on(Mutant mutant) { switched_on_ = mutant; }
     // A mend that is tried: behind each store of this site a flush and a fence, or a sync. None of
@@ -127,10 +129,12 @@ class CrashMedium {
     // them until they are unsealed, or the process ends.
     void seal(const std::byte* from, size_t length);
     void unseal(const std::byte* from, size_t length);
-    // From now on each flush and fence has something to do, but for these, and no line is stored to
-    // in both ways; not of a mutant, nor with a mend that is tried, and not among threads, of which
-    // one may do what another was about to.
-    void forbid_idle_but_for(std::set<Site> may_be_idle) { may_be_idle_ = std::move(may_be_idle); }
+    // From now on each flush, fence and sync has something to do, and no line is stored to in both
+    // ways; not of a mutant, nor with a mend that is tried, and not among threads, of which one may
+    // do what another was about to. Calls of `finders` are for lines that others may have left
+    // unflushed, or made durable: they have something to do also where a line is durable, unless
+    // this process has asked for that before, and nobody has stored to it since.
+    void forbid_idle(std::set<Site> finders) { finders_ = std::move(finders); }
     bool is_sealed(uint64_t line) const { return sealed_.contains(line); }
     // The first rule that was broken, in words, or nothing.
     const std::string& broken_rule() const { return broken_rule_; }
@@ -152,7 +156,11 @@ class CrashMedium {
     Lines lines_of(const std::byte* from, size_t length) const;
     bool has_on_its_way(size_t thread) const;
     void crash_point(Site site);
-    void note_idle(std::map<Site, uint64_t>& counts, Site site, const char* what);
+    template <class Call>
+    void repeat(Site site, Call&& call);
+    bool ask_for(Lines lines);
+    void note_idle(std::map<Site, uint64_t>& counts, Site site, const char* what, bool is_first);
+    void forget_process();
     void break_rule(const std::string& words);
     void break_rule_of_the_whole(const std::string& words);
     static void settle(PendingLine& pending, size_t units, size_t thread);
@@ -166,6 +174,7 @@ class CrashMedium {
     OnStore on_store_;
     std::optional<Site> dropped_;
     std::optional<Site> swapped_;
+    std::optional<Site> doubled_;
     std::optional<Site> forced_;
     Trace* trace_ = nullptr;
     inline static Mutant switched_on_ = Mutant::none;
@@ -173,7 +182,10 @@ class CrashMedium {
     bool in_crash_point_ = false;
     Counts counts_;
     std::set<uint64_t> sealed_;  // line numbers
-    std::optional<std::set<Site>> may_be_idle_;
+    std::optional<std::set<Site>> finders_;
+    // By line: this process has flushed or synced it, and nobody has stored to it since.
+    std::vector<bool> asked_for_;
+    bool asked_for_more_ = false;  // such a line came to be since the last fence
     std::string broken_rule_;
 };
 static_assert(Medium<CrashMedium>);

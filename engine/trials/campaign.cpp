@@ -92,7 +92,9 @@ std::vector<CampaignRun> run_campaign(const CampaignOptions& options) {
         processes.cpu_seconds_max = processes.clock_seconds_max = 0;
     const auto outcomes = run_forked(runs.size(), processes, run, options.look);
     for (size_t i = 0; i < runs.size(); ++i) runs[i].outcome = outcomes[i];
-    for (const auto& [i, letter] : letters) runs[i].images = hashes_in(letter.read());
+    for (const auto& [i, letter] : letters)
+        if (outcomes[i].has_ended) runs[i].images = hashes_in(letter.read());
+    std::erase_if(runs, [](const CampaignRun& one) { return !one.outcome.has_ended; });
     return runs;
 }
 

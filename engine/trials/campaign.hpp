@@ -19,7 +19,7 @@ struct CampaignOptions {
     uint64_t seed = 1;                   // of the whole engine's runs; the mutants' is 1
     uint64_t images = 0;                 // of each level at each crash point; 0: all that it has
     ForkOptions processes = {.at_once = 2};
-    LookAtOutcomes look = {};
+    LookAtOutcomes look = {};  // false: those runs are all, that have ended by then
 };
 
 // One run, and what came of it.
@@ -47,7 +47,7 @@ struct CampaignRun {
     }
 };
 
-// What it consists of; and the same, run.
+// What it consists of; and the same, run, without what has not ended where `look` returned false.
 std::vector<CampaignRun> all_runs(const CampaignOptions& options);
 std::vector<CampaignRun> run_campaign(const CampaignOptions& options);
 

@@ -212,11 +212,11 @@ void explain_one(const Unexplained& one, const Letter& letter) {
 
 }  // namespace
 
-std::vector<Explained> explain_all(std::span<const Unexplained> all) {
+std::vector<Explained> explain_all(std::span<const Unexplained> all, const LookAtOutcomes& look) {
     std::vector<Letter> letters(all.size());
-    run_forked(all.size(),
-               {.at_once = 2, .cpu_seconds_max = 0, .clock_seconds_max = kSecondsForAll},
-               [&](size_t i, Outcome&) { explain_one(all[i], letters[i]); });
+    run_forked(
+        all.size(), {.at_once = 2, .cpu_seconds_max = 0, .clock_seconds_max = kSecondsForAll},
+        [&](size_t i, Outcome&) { explain_one(all[i], letters[i]); }, look);
     std::vector<Explained> explained;
     for (const Letter& letter : letters) {
         const std::string both = letter.read();

@@ -29,7 +29,9 @@ struct Unexplained {
     std::string image_file = {};
 };
 
-// In the same order. Where no image is to blame that is what is said.
-std::vector<Explained> explain_all(std::span<const Unexplained> all);
+// In the same order. Where no image is to blame that is what is said. Once `look` returns false,
+// what is known by then.
+std::vector<Explained> explain_all(std::span<const Unexplained> all,
+                                   const LookAtOutcomes& look = {});
 
 }  // namespace cinnabar::trials

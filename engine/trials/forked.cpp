@@ -74,6 +74,7 @@ std::string first_line(int file) {
 }
 
 void note_end(int status, int said, Outcome& outcome) {
+    outcome.has_ended = true;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
     if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGPROF || WTERMSIG(status) == SIGALRM)) {
         outcome.kind = crash::ViolationKind::hung;
@@ -126,7 +127,14 @@ std::vector<Outcome> run_forked(size_t count, const ForkOptions& options,
             at = running.erase(at);
             ++done;
         }
-        if (look) look(done, shared.all());
+        if (look && !look(done, shared.all())) {
+            for (const auto& [child, job] : running) kill(child, SIGKILL);
+            for (const auto& [child, job] : running) {
+                CNB_CHECK(waitpid(child, nullptr, 0) == child);
+                close(job.said);
+            }
+            break;
+        }
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     return {shared.all().begin(), shared.all().end()};

@@ -20,8 +20,9 @@ struct Outcome {
     sim::Explored explored = {};
     uint64_t images_distinct = 0;
     uint64_t appends = 0;
-    double seconds = 0;  // of its process's time
-    Place at = {};       // the image that is to blame for what is wrong, or none
+    double seconds = 0;      // of its process's time
+    bool has_ended = false;  // its process has; false: nobody waited for that
+    Place at = {};           // the image that is to blame for what is wrong, or none
     crash::ViolationKind kind = crash::ViolationKind::wrong;  // of what is wrong
     char wrong[480] = {};
 
@@ -40,8 +41,9 @@ struct ForkOptions {
 };
 
 // Runs work(i, outcome) for each i below `count`; calls `look` again and again meanwhile, with how
-// many have ended and all outcomes. To be called while this process has one thread.
-using LookAtOutcomes = std::function<void(size_t ended, std::span<const Outcome>)>;
+// many have ended and all outcomes. Where that returns false, what has not ended is killed, and
+// nothing more begins. To be called while this process has one thread.
+using LookAtOutcomes = std::function<bool(size_t ended, std::span<const Outcome>)>;
 std::vector<Outcome> run_forked(size_t count, const ForkOptions& options,
                                 const std::function<void(size_t, Outcome&)>& work,
                                 const LookAtOutcomes& look = {});

@@ -52,13 +52,13 @@ Life::Life(SimPool& pool, const Life& killed)
 }
 
 void Life::mutate() {
-    // Recovery flushes what a killed life may have left unflushed. A forcer comes to the pad of the
-    // segment before, which is durable since the next one was attached. Nobody else does in vain
-    // what another did.
-    medium_.forbid_idle_but_for({Site::accept_flush, Site::accept_fence, Site::erase_flush,
-                                 Site::erase_fence, Site::forcer_flush, Site::page_sync});
+    // Recovery cannot know what of it an earlier life made durable; a pad's page was synced with
+    // the lazy frames on it.
+    medium_.forbid_idle({Site::accept_flush, Site::accept_fence, Site::erase_flush,
+                         Site::erase_fence, Site::page_sync});
     if (options_.dropped) medium_.drop(*options_.dropped);
     if (options_.swapped) medium_.swap_kind(*options_.swapped);
+    if (options_.doubled) medium_.call_twice(*options_.doubled);
     if (options_.fenced) medium_.force_behind(*options_.fenced);
     if (options_.traced) medium_.trace(trace_);
 }

@@ -96,6 +96,7 @@ class Life {
         bool forced_cached = false;
         std::optional<Site> dropped = {};  // mutants
         std::optional<Site> swapped = {};
+        std::optional<Site> doubled = {};
         std::optional<Site> fenced = {};  // a mend
         bool traced = false;              // what is called, and what is appended, for a page
         uint64_t* appends = nullptr;  // counts what is asked of lives that are no crash's next one

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <stdexcept>
 #include <thread>
 
@@ -82,12 +83,39 @@ TEST(Forked, EachPieceHasItsOwn) {
             ++looks;
             most = std::max(most, ended);
             EXPECT_EQ(all.size(), 20u);
+            return true;
         });
     ASSERT_EQ(outcomes.size(), 20u);
-    for (size_t i = 0; i < 20; ++i) EXPECT_EQ(outcomes[i].appends, i);
+    for (size_t i = 0; i < 20; ++i) {
+        EXPECT_EQ(outcomes[i].appends, i);
+        EXPECT_TRUE(outcomes[i].has_ended);
+    }
     EXPECT_EQ(most, 20u);
     EXPECT_GT(looks, 1u);
     EXPECT_TRUE(trials::run_forked(0, {}, {}).empty());
+}
+
+// What has ended by then is there, what has not is gone, and the rest never begins.
+TEST(Forked, WhoLooksMayEndIt) {
+    const auto begin = std::chrono::steady_clock::now();
+    const auto outcomes = trials::run_forked(
+        4, {.at_once = 2},
+        [](size_t i, Outcome& outcome) {
+            outcome.appends = static_cast<uint64_t>(getpid());
+            if (i != 0) std::this_thread::sleep_for(std::chrono::seconds(60));
+        },
+        [](size_t ended, std::span<const Outcome> all) {
+            return ended < 1 || all[1].appends == 0 || all[2].appends == 0;
+        });
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
+    ASSERT_EQ(outcomes.size(), 4u);
+    for (size_t i = 0; i < 4; ++i) {
+        EXPECT_EQ(outcomes[i].has_ended, i == 0);
+        EXPECT_EQ(std::string_view(outcomes[i].wrong), "");
+    }
+    for (const size_t i : {size_t{1}, size_t{2}})
+        EXPECT_EQ(kill(static_cast<pid_t>(outcomes[i].appends), 0), -1);
+    EXPECT_EQ(outcomes[3].appends, 0u);
 }
 
 bool is_violation(const trials::Known* known, const char* scenario, std::string_view wrong) {

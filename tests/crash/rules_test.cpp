@@ -1,6 +1,7 @@
 // Rules that need no image, over many lives of the whole engine: what is acknowledged is neither
 // pending nor stored to, no line is stored to in both ways, no flush or fence has nothing to do.
 #include "crash/harness.hpp"
+#include "trials/mutants.hpp"
 #include "trials/one_stream.hpp"
 #include "trials/scenarios.hpp"
 
@@ -67,6 +68,33 @@ TEST(Rules, RecoveryDoesNoMoreThanItsBounds) {
     EXPECT_EQ(wrong({.stores = kStores + 1}, 0, 0), "recovery stores 141 times");
     EXPECT_EQ(wrong({.fences = 21}, 0, 0), "recovery fences 21 times");
 }
+
+class CallsTwice : public testing::TestWithParam<trials::Broken> {};
+
+std::vector<trials::Broken> every_call() {
+    std::vector<trials::Broken> calls = trials::all_broken();
+    std::erase_if(calls, [](const trials::Broken& broken) {
+        if (!broken.dropped) return true;
+        const std::string_view name = name_of(*broken.dropped);
+        return !name.ends_with("_flush") && !name.ends_with("_fence") && !name.ends_with("_sync");
+    });
+    return calls;
+}
+
+// No flush, fence or sync can stand there twice, in any domain in which it is reached.
+TEST_P(CallsTwice, AreNoticed) {
+    const trials::Broken& call = GetParam();
+    Trial trial(
+        {.domain = call.domain, .forced_cached = call.forced_cached, .doubled = call.dropped}, 1,
+        {});
+    const bool is_forcer = call.dropped == Site::forcer_flush;
+    const Scenario* scenario = find_scenario(is_forcer ? "carrying_forward" : "appending");
+    const std::string wrong = scenario->run(trial);
+    EXPECT_NE(wrong.find(std::string(name_of(*call.dropped)) + " is a "), std::string::npos);
+    EXPECT_TRUE(wrong.ends_with(" with nothing to do")) << wrong;
+}
+INSTANTIATE_TEST_SUITE_P(Rules, CallsTwice, testing::ValuesIn(every_call()),
+                         [](const auto& call) { return call.param.name; });
 
 // They notice an acknowledgement that comes too early before any image is looked at.
 TEST(Rules, NoticeWhatIsAcknowledgedAndPending) {

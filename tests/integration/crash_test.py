@@ -3,7 +3,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 import unittest
 
 from program import OK, PROGRAM, USAGE, ProgramTest
@@ -92,6 +94,68 @@ class CrashLog(ProgramTest):
         self.assertIn("erase_flush is not noticed here; reviving is the scenario that must", text)
         text = self.ok("crash", "log", "--scenario", "closing", "--break", "close_store_swapped")
         self.assertIn(b"close_store_swapped is no defect: its own thread", text)
+
+    def interrupted(self, by, seconds, *words, everybody=False, file=None):
+        """What is printed, and said, of a run that a signal ends: after so many seconds, or sooner,
+        as soon as that file is there."""
+        with subprocess.Popen([PROGRAM, "crash", "log", *words], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, start_new_session=True) as running:
+            end = time.monotonic() + seconds
+            while time.monotonic() < end and not (file and os.path.exists(file)):
+                time.sleep(0.01)
+            children = self.children_of(running.pid)
+            begin = time.monotonic()
+            (os.killpg if everybody else os.kill)(running.pid, by)
+            out, said = running.communicate(timeout=60)
+            self.assertLess(time.monotonic() - begin, 4)
+            self.assertEqual(running.returncode, -by)
+        self.assertNotEqual(children, [])
+        for child in children:
+            self.assertFalse(os.path.exists(f"/proc/{child}"), "it has ended before")
+        told = f"this command was told to end ({signal.strsignal(by)})"
+        self.assertIn(f"cinnabar: {told}: the results are not whole\n", said.decode())
+        return out.decode(), said.decode()
+
+    @staticmethod
+    def children_of(process):
+        with open(f"/proc/{process}/task/{process}/children", encoding="utf-8") as file:
+            return file.read().split()
+
+    def test_interrupted(self):
+        """It tells what was found until then. A terminal signals its processes too."""
+        for by, everybody in ((signal.SIGINT, True), (signal.SIGTERM, False),
+                              (signal.SIGHUP, False)):
+            for seconds in (2, 8, 32):  # until the first run has ended
+                out, _ = self.interrupted(by, seconds, "--json", everybody=everybody)
+                done = json.loads(out)
+                if done["runs"] > 0:
+                    break
+            self.assertIs(done["interrupted"], True)
+            self.assertGreater(done["images"], 1000)
+            self.assertEqual((done["violations"], done["false_alarms"]), (0, 0))
+            self.assertEqual(done["runs"], len(done["mutant_runs"]) +
+                             sum(len(scenario["runs"]) for scenario in done["scenarios"]))
+            self.assertGreater(done["runs_not_ended"], 100)
+        done = self.campaign("--scenario", "closing")
+        self.assertIs(done["interrupted"], False)
+        self.assertEqual((done["runs"], done["runs_not_ended"]), (4, 0))
+
+    def test_interrupted_while_violations_are_explained(self):
+        page = os.path.join(self.folder, "violation-1.html")
+        out, said = self.interrupted(signal.SIGINT, 60, "--break", "forced_fence", "--page",
+                                     self.folder, everybody=True, file=page)
+        self.assertTrue(os.path.exists(page))
+        self.assertFalse(os.path.exists(os.path.join(self.folder, "violation-10.html")))
+        self.assertIn("\nVIOLATION: appending, cache_line: crash at second_fence: ", out)
+        self.assertRegex(out, r"\nNOT WHOLE: this command was told to end \(Interrupt\); 36 of 36 "
+                              r"runs had ended\nseed 1, ")
+        self.assertIn("cinnabar: violations were found; the results say where\n", said)
+
+    def test_a_line_now_and_then_where_no_terminal_is(self):
+        out, said = self.interrupted(signal.SIGINT, 12, "--matrix")
+        self.assertRegex(said, r"^cinnabar: \d % done, now \d+ of \d{4} runs, [\d ]+ images\n")
+        self.assertRegex(out, r"\nNOT WHOLE: this command was told to end \(Interrupt\); \d+ of "
+                              r"\d \d{3} runs had ended\n")
 
     def test_what_an_earlier_run_has_left_of_its_violations_goes(self):
         words = ("--scenario", "closing", "--page", self.folder, "--image-dir", self.folder)

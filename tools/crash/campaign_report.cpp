@@ -238,6 +238,9 @@ Json json_of(const CampaignReport& report) {
         count(report, [](const CampaignRun& run) { return run.is_named() && !run.is_defect(); });
     out["false_alarms"] = false_alarms(report);
     out["elapsed_s"] = rounded(report.seconds);
+    out["interrupted"] = !report.interruption.empty();
+    out["runs"] = report.runs.size();
+    out["runs_not_ended"] = report.runs_all - report.runs.size();
     return out;
 }
 
@@ -287,12 +290,16 @@ std::string text_of(const CampaignReport& report) {
                 " images per second and core; " +
                 format("10^%.1f not tried\n", all.explored.not_tried_log10()) +
                 levels_text(all.explored);
-    if (!report.broken.empty() && !report.any_violation()) text += unnoticed(report);
+    if (!report.broken.empty() && !report.any_violation() && report.interruption.empty())
+        text += unnoticed(report);
     const uint64_t mutants = count(report, [](const CampaignRun& run) { return run.is_named(); });
     if (mutants != 0)
         text += grouped(mutants) + " mutants: " + grouped(defects_caught(report)) + " of " +
                 grouped(defects(report)) + " defects noticed, the others are none; " +
                 grouped(false_alarms(report)) + " false alarms\n";
+    if (!report.interruption.empty())
+        text += "NOT WHOLE: " + report.interruption + "; " + grouped(report.runs.size()) + " of " +
+                grouped(report.runs_all) + " runs had ended\n";
     return text + format("seed %llu, %.1f s\n", static_cast<unsigned long long>(report.seed),
                          report.seconds);
 }

@@ -18,6 +18,8 @@ struct CampaignReport {
     uint64_t seed = 1;
     uint64_t images_max = 0;  // of each level at each crash point; 0: all that it has
     double seconds = 0;
+    size_t runs_all = 0;       // of which those above have ended
+    std::string interruption;  // why not all of it was run or explained; empty: it was
 
     bool any_violation() const;
 };

@@ -13,8 +13,8 @@ struct ExplainFolders {
     std::string images;  // violation-N.image
 };
 
-// Fills in report.explained, for the first violations. To be called while this process has one
-// thread.
+// Fills in report.explained, for the first violations; of an Interruption what is known by then. To
+// be called while this process has one thread.
 void explain(CampaignReport& report, const ExplainFolders& folders);
 
 }  // namespace cinnabar::tool

@@ -10,6 +10,7 @@
 #include "explain_log.hpp"
 #include "folder.hpp"
 #include "force/force_bench.hpp"
+#include "interruption.hpp"
 #include "option_checks.hpp"
 #include "pool_options.hpp"
 #include "results.hpp"
@@ -49,18 +50,20 @@ std::string scenario_lines() {
     return lines;
 }
 
-// How far the runs are, while they are under way.
+// How far the runs are, while they are under way and nobody interrupts them.
 trials::LookAtOutcomes progress_on(bench::TerminalProgress& progress) {
     return [&progress, next = std::chrono::steady_clock::now()](
                size_t ended, std::span<const trials::Outcome> outcomes) mutable {
+        if (Interruption::has_come()) return false;
         const auto now = std::chrono::steady_clock::now();
-        if (now < next) return;
+        if (now < next) return true;
         next = now + std::chrono::milliseconds(200);
         uint64_t images = 0;
         for (const trials::Outcome& outcome : outcomes) images += outcome.explored.images;
         progress.at(static_cast<double>(ended) / static_cast<double>(outcomes.size()),
                     std::to_string(ended) + " of " + std::to_string(outcomes.size()) + " runs, " +
                         grouped(images) + " images");
+        return true;
     };
 }
 
@@ -99,6 +102,41 @@ ExitCode deliver_replayed(const LogVerb& verb, const trials::CampaignOptions& op
     return ExitCode::ok;
 }
 
+// All of it, or what there is of it when a signal comes.
+CampaignReport run(const LogVerb& verb, trials::CampaignOptions options) {
+    CampaignReport report;
+    report.broken = verb.broken;
+    report.seed = verb.seed;
+    report.images_max = verb.images;
+    report.runs_all = trials::all_runs(options).size();
+    const auto begin = std::chrono::steady_clock::now();
+    {
+        bench::TerminalProgress progress;
+        options.look = progress_on(progress);
+        report.runs = trials::run_campaign(options);
+    }
+    explain(report, {.pages = verb.page_folder, .images = verb.image_folder});
+    if (Interruption::has_come()) report.interruption = Interruption::text();
+    report.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return report;
+}
+
+ExitCode deliver(const LogVerb& verb, const CampaignReport& report) {
+    const bool json = verb.json_file == "-";
+    if (report.runs_all == 0)
+        return usage_error("nothing to run: scenario '" + verb.scenario +
+                               "' has no run in the domain of mutant '" + verb.broken + "'",
+                           json);
+    if (!json && verb.matrix) put(matrix_of(report));
+    if (!json) put(text_of(report));
+    const ExitCode code = write_results(text_of(json_of(report)), verb.json_file);
+    if (code != ExitCode::ok) return code;
+    if (!report.interruption.empty()) say(report.interruption + ": the results are not whole");
+    if (report.any_violation()) say("violations were found; the results say where");
+    return end_with(report.any_violation() ? ExitCode::violation : ExitCode::ok, json);
+}
+
 ExitCode crash_log(const LogVerb& verb) {
     const bool json = verb.json_file == "-";
     const trials::Scenario* scenario =
@@ -117,33 +155,12 @@ ExitCode crash_log(const LogVerb& verb) {
             if (const auto there = check_folder(folder, what_for); !there)
                 return end_with(there.error(), json);
     if (auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
-    trials::CampaignOptions options = options_of(verb, scenario);
+    const trials::CampaignOptions options = options_of(verb, scenario);
     if (verb.replay) return deliver_replayed(verb, options);
     explain::remove_violations(verb.page_folder, ".html");
     explain::remove_violations(verb.image_folder, ".image");
-    CampaignReport report;
-    report.broken = verb.broken;
-    report.seed = verb.seed;
-    report.images_max = verb.images;
-    const auto begin = std::chrono::steady_clock::now();
-    {
-        bench::TerminalProgress progress;
-        options.look = progress_on(progress);
-        report.runs = trials::run_campaign(options);
-    }
-    if (report.runs.empty())
-        return usage_error("nothing to run: scenario '" + verb.scenario +
-                               "' has no run in the domain of mutant '" + verb.broken + "'",
-                           json);
-    explain(report, {.pages = verb.page_folder, .images = verb.image_folder});
-    report.seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    if (!json && verb.matrix) put(matrix_of(report));
-    if (!json) put(text_of(report));
-    const ExitCode code = write_results(text_of(json_of(report)), verb.json_file);
-    if (code != ExitCode::ok) return code;
-    if (report.any_violation()) say("violations were found; the results say where");
-    return end_with(report.any_violation() ? ExitCode::violation : ExitCode::ok, json);
+    const Interruption interruption;
+    return deliver(verb, run(verb, options));
 }
 
 }  // namespace

@@ -433,7 +433,7 @@ TEST_F(CrashMediumTest, CallsThatDoNothingAreCounted) {
 TEST_F(CrashMediumTest, WhatDoesNothingBreaksARuleWhereItIsForbidden) {
     const auto broken = [&](const std::function<void(CrashMedium&)>& calls) {
         CrashMedium medium = make();
-        medium.forbid_idle_but_for({Site::accept_flush, Site::accept_fence});
+        medium.forbid_idle({Site::accept_flush, Site::accept_fence});
         calls(medium);
         return medium.broken_rule();
     };
@@ -447,18 +447,13 @@ TEST_F(CrashMediumTest, WhatDoesNothingBreaksARuleWhereItIsForbidden) {
     EXPECT_EQ(broken([&](CrashMedium& medium) { medium.flush(Site::link_flush, at(64), 8); }),
               "link_flush is a flush with nothing to do");
     EXPECT_EQ(broken([&](CrashMedium& medium) {
-                  medium.flush(Site::accept_flush, at(64), 8);
-                  medium.fence(Site::accept_fence);
-              }),
-              "");
-    EXPECT_EQ(broken([&](CrashMedium& medium) {
                   medium.copy_nt(Site::pad_store, at(64), at(0), 64);
                   medium.store8(Site::link_store, word(8), 1);
               }),
               "link_store stores to a line on which others are pending that went the other way, "
               "past the caches or not, at byte 64");
     CrashMedium paged = make(Domain::page);
-    paged.forbid_idle_but_for({});
+    paged.forbid_idle({});
     EXPECT_TRUE(paged.sync(Site::pad_sync, at(0), 8));
     EXPECT_EQ(paged.broken_rule(), "pad_sync is a sync with nothing to do");
     // Excused: another thread may have done it, a mend has, a mutant is another engine.
@@ -486,6 +481,111 @@ TEST_F(CrashMediumTest, WhatDoesNothingBreaksARuleWhereItIsForbidden) {
     CrashMedium::switch_on(Mutant::early_acknowledgement);
     EXPECT_EQ(broken(fence_twice), "");
     CrashMedium::switch_on(Mutant::none);
+}
+
+// Who makes durable what he has found does that once.
+TEST_F(CrashMediumTest, WhatWasFoundIsMadeDurableOnce) {
+    const auto broken = [&](Domain domain, const std::function<void(CrashMedium&)>& calls) {
+        CrashMedium medium = make(domain);
+        medium.forbid_idle({Site::accept_flush, Site::accept_fence});
+        calls(medium);
+        return medium.broken_rule();
+    };
+    const auto flush = [&](CrashMedium& medium, size_t from, size_t length) {
+        medium.flush(Site::accept_flush, at(from), length);
+    };
+    const auto accept = [&](CrashMedium& medium, size_t from, size_t length) {
+        flush(medium, from, length);
+        medium.fence(Site::accept_fence);
+    };
+    for (const Domain domain : {Domain::cache_line, Domain::byte}) {
+        const auto broken_by = [&](const std::function<void(CrashMedium&)>& calls) {
+            return broken(domain, calls);
+        };
+        EXPECT_EQ(broken_by([&](CrashMedium& medium) {
+                      accept(medium, 64, 128);
+                      accept(medium, 64, 192);  // and a line more
+                      medium.kill();
+                      accept(medium, 64, 128);
+                      medium.go_back_to(medium.durable_image());
+                      accept(medium, 64, 128);
+                  }),
+                  "");
+        EXPECT_EQ(broken_by([&](CrashMedium& medium) {
+                      accept(medium, 64, 128);
+                      medium.fence(Site::accept_fence);
+                  }),
+                  "accept_fence is a fence with nothing to do");
+        EXPECT_EQ(broken_by([&](CrashMedium& medium) {
+                      flush(medium, 64, 128);
+                      medium.fence(Site::mark_fence);
+                  }),
+                  "mark_fence is a fence with nothing to do");
+        // There, what makes it durable is the fence alone.
+        EXPECT_EQ(broken_by([&](CrashMedium& medium) {
+                      accept(medium, 64, 128);
+                      accept(medium, 128, 64);
+                  }),
+                  domain == Domain::byte ? "accept_fence is a fence with nothing to do"
+                                         : "accept_flush is a flush with nothing to do");
+    }
+    // Whichever site flushed it, this process did.
+    EXPECT_EQ(broken(Domain::cache_line,
+                     [&](CrashMedium& medium) {
+                         accept(medium, 64, 128);
+                         medium.store8(Site::mark_store, word(8), 1);
+                         medium.flush(Site::mark_flush, at(64), 8);
+                         medium.fence(Site::mark_fence);
+                         flush(medium, 64, 8);
+                     }),
+              "accept_flush is a flush with nothing to do");
+}
+
+// A page was written with a neighbour on it; nobody asked for this line.
+TEST_F(CrashMediumTest, WhatWasSyncedBesideIsSyncedOnce) {
+    const auto broken = [&](const std::function<void(CrashMedium&)>& calls) {
+        CrashMedium medium = make(Domain::page);
+        medium.forbid_idle({Site::page_sync});
+        calls(medium);
+        return medium.broken_rule();
+    };
+    const auto sync = [&](CrashMedium& medium) {
+        EXPECT_TRUE(medium.sync(Site::page_sync, at(64), 64));
+    };
+    const auto sync_neighbour = [&](CrashMedium& medium) {
+        medium.store8(Site::pad_store, word(0), 1);
+        EXPECT_TRUE(medium.sync(Site::pad_sync, at(0), 64));
+        sync(medium);
+    };
+    EXPECT_EQ(broken(sync_neighbour), "");
+    EXPECT_EQ(broken([&](CrashMedium& medium) {
+                  sync_neighbour(medium);
+                  medium.store8(Site::mark_store, word(8), 1);
+                  sync_neighbour(medium);
+              }),
+              "");
+    EXPECT_EQ(broken([&](CrashMedium& medium) {
+                  sync_neighbour(medium);
+                  sync(medium);
+              }),
+              "page_sync is a sync with nothing to do");
+}
+
+TEST_F(CrashMediumTest, ACallThatIsMadeTwiceIsMadeTwice) {
+    CrashMedium medium = make();
+    medium.call_twice(Site::mark_flush);
+    medium.store8(Site::mark_store, word(0), 1);
+    medium.flush(Site::mark_flush, at(0), 8);
+    medium.flush(Site::link_flush, at(0), 8);
+    EXPECT_EQ(medium.counts().flushes, 3u);
+    medium.call_twice(Site::mark_fence);
+    medium.fence(Site::mark_fence);
+    medium.fence(Site::attach_fence);
+    EXPECT_EQ(medium.counts().fences, 3u);
+    CrashMedium paged = make(Domain::page);
+    paged.call_twice(Site::page_sync);
+    EXPECT_TRUE(paged.sync(Site::page_sync, at(0), 8));
+    EXPECT_EQ(paged.counts().fences, 2u);
 }
 
 TEST_F(CrashMediumTest, AVisitorMayStop) {
