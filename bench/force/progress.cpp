@@ -36,8 +36,16 @@ void TerminalProgress::at(double fraction, std::string_view what) {
 }
 
 void TerminalProgress::by_now(std::string_view what) {
-    if (!terminal_) return;
-    std::fprintf(out_, "\r\033[K%.*s", static_cast<int>(what.size()), what.data());
+    const int length = static_cast<int>(what.size());
+    if (terminal_) {
+        std::fprintf(out_, "\r\033[K%.*s", length, what.data());
+        std::fflush(out_);
+        return;
+    }
+    const uint64_t now = Clock::monotonic_ns();
+    if (what.empty() || now - said_ns_ < apart_ns_) return;
+    said_ns_ = now;
+    std::fprintf(out_, "cinnabar: by now %.*s\n", length, what.data());
     std::fflush(out_);
 }
 

@@ -428,8 +428,9 @@ class Run(CrashRun):
                          r"offset 0\) must be durable before '1' is printed, and so acknowledged\n")
         self.assertRegex(done.stdout, r"  tried: .* it is found all the same, since that is behind "
                                       r"the line: it has to be forced before it is printed\n")
-        self.assertIn("  order: none helps: '1' is printed, and so acknowledged, and from then on it "
-                      "fails whatever survives: is what that promises stored by then?\n", done.stdout)
+        self.assertIn("  order: none helps: '1' is printed, and so acknowledged, and from then on "
+                      "it fails whatever survives: is what that promises stored by then?\n",
+                      done.stdout)
         self.assertIn("\n2 violations", done.stdout)
 
     def test_names_without_a_folder(self):

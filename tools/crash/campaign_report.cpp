@@ -270,6 +270,13 @@ std::string matrix_of(const CampaignReport& report) {
     return text;
 }
 
+// Of few images the time is none that says anything.
+std::string rate_text(const Sum& sum) {
+    constexpr uint64_t images_min = 10'000;
+    if (sum.explored.images < images_min) return {};
+    return grouped(static_cast<uint64_t>(sum.images_per_s())) + " images per second and core; ";
+}
+
 std::string text_of(const CampaignReport& report) {
     std::string text = format("%-26s %-18s %7s %11s %8s %8s %8s\n", "scenario", "domain", "crashes",
                               "images", "of 10^", "left 10^", "appends");
@@ -285,9 +292,7 @@ std::string text_of(const CampaignReport& report) {
     if (all.explored.crash_points != 0)
         text += grouped(all.explored.images) + " images (" + grouped(all.images_distinct()) +
                 " distinct) at " + grouped(all.explored.crash_points) + " crash points, " +
-                count_text(violations(report), "violation") + "; " +
-                grouped(static_cast<uint64_t>(all.images_per_s())) +
-                " images per second and core; " +
+                count_text(violations(report), "violation") + "; " + rate_text(all) +
                 format("10^%.1f not tried\n", all.explored.not_tried_log10()) +
                 levels_text(all.explored);
     if (!report.broken.empty() && !report.any_violation() && report.interruption.empty())

@@ -132,7 +132,8 @@ std::string text_of(const crash::Report& report, std::chrono::steady_clock::dura
 
 // How the workload ended, if not as it should.
 std::string wait_for(Descendants& workload, const std::string& so_far_path,
-                     std::chrono::milliseconds time_max, const char* option) {
+                     std::chrono::milliseconds time_max, const char* option,
+                     const std::string& of_which_run) {
     using Clock = std::chrono::steady_clock;
     constexpr std::chrono::milliseconds looked_every(200);
     constexpr int looks_in_silence = 25;  // that is five seconds
@@ -150,7 +151,7 @@ std::string wait_for(Descendants& workload, const std::string& so_far_path,
         looked += since;
         const auto so_far = so_far_of(so_far_path);
         const bool is_known = so_far && *so_far;
-        if (is_known) progress.by_now(text_of((*so_far)->report, looked - begin));
+        if (is_known) progress.by_now(of_which_run + text_of((*so_far)->report, looked - begin));
         if (is_known && is_recovering(**so_far)) continue;
         if (workload.status() && ++looks_behind == looks_in_silence) {
             progress.by_now("");
@@ -229,8 +230,9 @@ Result<std::string> run_workload(const RunRequest& request, const std::string& p
     processes.began_with(child);
     const std::string so_far_path = request.note("so_far.json");
     std::string wrong =
-        further ? wait_for(processes, so_far_path, further->time_max, "")
-                : wait_for(processes, so_far_path, time_max_of(request), " (--workload-seconds)");
+        further
+            ? wait_for(processes, so_far_path, further->time_max, "", "this run: ")
+            : wait_for(processes, so_far_path, time_max_of(request), " (--workload-seconds)", "");
     remove_unfinished(request);
     return wrong;
 }

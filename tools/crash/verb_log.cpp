@@ -34,10 +34,10 @@ struct LogVerb {
     std::string replayed_file;
 };
 
-std::string scenario_names() {
+template <class All>
+std::string names_of(const All& all) {
     std::string names;
-    for (const trials::Scenario& scenario : trials::scenarios())
-        names += (names.empty() ? "" : ", ") + std::string(scenario.name);
+    for (const auto& one : all) names += (names.empty() ? "" : ", ") + std::string(one.name);
     return names;
 }
 
@@ -142,11 +142,13 @@ ExitCode crash_log(const LogVerb& verb) {
     const trials::Scenario* scenario =
         verb.scenario.empty() ? nullptr : trials::find_scenario(verb.scenario);
     if (scenario == nullptr && !verb.scenario.empty())
-        return usage_error(
-            "there is no scenario '" + verb.scenario + "'; there are: " + scenario_names(), json);
+        return usage_error("there is no scenario '" + verb.scenario +
+                               "'; there are: " + names_of(trials::scenarios()),
+                           json);
     if (!verb.broken.empty() && trials::find_known(verb.broken) == nullptr)
         return usage_error(
-            "there is no mutant '" + verb.broken + "'; engine/doc/CRASH.md lists them", json);
+            "there is no mutant '" + verb.broken + "'; there are: " + names_of(trials::all_known()),
+            json);
     if (!verb.broken.empty() && (verb.mutants || verb.matrix))
         return usage_error("--break and --mutants or --matrix do not go together", json);
     for (const auto& [folder, what_for] : {std::pair(verb.page_folder, ": pages lie in it"),
