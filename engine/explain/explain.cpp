@@ -35,10 +35,11 @@ std::string order_of(const Failure& failure, Finding& finding) {
     const auto& survived = finding.surviving_store;
     if (!lost && !survived) {
         const std::string promise = failure.promise ? failure.promise() : "";
-        return "none helps: " +
-               (promise.empty() ? "what was durable by then fails, whatever survives beside it"
-                                : promise + ", and from then on it fails whatever survives: is "
-                                            "what that promises stored by then?");
+        return "none helps: " + (promise.empty()
+                                     ? "what was durable by then fails, whatever survives beside it"
+                                     : promise +
+                                           ", and from then on it fails whatever survives: is "
+                                           "what that promises stored by then?");
     }
     if (!lost)
         return text_of(*survived) + " comes too early: nothing of what was stored by then is lost";
