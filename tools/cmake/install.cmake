@@ -13,7 +13,6 @@ install(DIRECTORY ${cinnabar_SOURCE_DIR}/engine/include/cinnabar
 install(TARGETS ${libraries} cinnabar_crash_interposer cinnabar_cinnabar EXPORT cinnabar
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(TARGETS cinnabar_crash_preload LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(TARGET cinnabar_crash_hooks)
     install(TARGETS cinnabar_crash_hooks EXPORT cinnabar
             ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

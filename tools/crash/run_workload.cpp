@@ -26,19 +26,15 @@ namespace cinnabar::tool {
 
 namespace {
 
-void set(const char* name, const std::string& value) {
-    ::setenv((std::string("CINNABAR_CRASH_") + name).c_str(), value.c_str(), 1);
-}
-
 void set_further(const Further& further) {
     if (further.fix) {
-        set("FIX", further.fix->where);
-        set("FIX_LINES", explain::words_of_lines(further.fix->lines_after));
-        set("OWN_LINES", explain::words_of_lines(further.fix->own_lines));
+        set_setting("FIX", further.fix->where);
+        set_setting("FIX_LINES", explain::words_of_lines(further.fix->lines_after));
+        set_setting("OWN_LINES", explain::words_of_lines(further.fix->own_lines));
     }
     if (further.earlier) {
-        set("EARLIER_LINES", explain::words_of_lines(further.earlier->lines));
-        set("EARLIER_BEFORE", std::to_string(further.earlier->before));
+        set_setting("EARLIER_LINES", explain::words_of_lines(further.earlier->lines));
+        set_setting("EARLIER_BEFORE", std::to_string(further.earlier->before));
     }
     ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO);
     if (!further.input_at || ::lseek(STDIN_FILENO, *further.input_at, SEEK_SET) < 0)
@@ -47,20 +43,20 @@ void set_further(const Further& further) {
 
 [[noreturn]] void become_workload(const RunRequest& request, const std::string& preload,
                                   const std::optional<Further>& further, int output) {
-    set("FILE", request.file);
-    set("FOLDER", request.image_folder);
-    set("RECOVER", request.recover_command);
-    set("HERE", std::filesystem::current_path().string());
-    set("PAGES", request.page_folder);
-    set("REPLAY", request.replay);
-    set("IMAGE", request.replayed_file);
-    set("SEED", std::to_string(request.seed));
-    set("IMAGES", std::to_string(request.images));
-    set("RANDOM", std::to_string(request.random_images));
-    set("MILLISECONDS", std::to_string(request.milliseconds));
-    set("MEMORY", std::to_string(request.memory_bytes));
-    set("VIOLATIONS", std::to_string(request.violations));
-    set("RECOVERY_CRASHES", std::to_string(further ? 0 : request.recovery_crashes));
+    set_setting("FILE", request.file);
+    set_setting("FOLDER", request.image_folder);
+    set_setting("RECOVER", request.recover_command);
+    set_setting("HERE", std::filesystem::current_path().string());
+    set_setting("PAGES", request.page_folder);
+    set_setting("REPLAY", request.replay);
+    set_setting("IMAGE", request.replayed_file);
+    set_setting("SEED", std::to_string(request.seed));
+    set_setting("IMAGES", std::to_string(request.images));
+    set_setting("RANDOM", std::to_string(request.random_images));
+    set_setting("MILLISECONDS", std::to_string(request.milliseconds));
+    set_setting("MEMORY", std::to_string(request.memory_bytes));
+    set_setting("VIOLATIONS", std::to_string(request.violations));
+    set_setting("RECOVERY_CRASHES", std::to_string(further ? 0 : request.recovery_crashes));
     if (further) set_further(*further);
     const char* others = std::getenv("LD_PRELOAD");
     ::setenv("LD_PRELOAD", (preload + (others == nullptr ? "" : ":" + std::string(others))).c_str(),

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "cinnabar/result.hpp"
-#include "crash/settings.hpp"
 #include "explain/earlier.hpp"
 #include "explain/finding.hpp"
+#include "preload/settings.hpp"
 
 namespace cinnabar::tool {
 
@@ -38,7 +38,7 @@ struct RunRequest {
     std::vector<std::string> workload;
 
     // What the workload's process and this one leave for each other.
-    std::string notes() const { return crash::notes_folder(image_folder); }
+    std::string notes() const { return notes_folder(image_folder); }
     std::string note(const char* name) const { return notes() + "/" + name; }
     // Where the file is kept as it was before the run, for a replay.
     std::string before_folder() const { return image_folder + "/cinnabar-before"; }

@@ -1,4 +1,4 @@
-#include "crash/crashed_command.hpp"
+#include "crashed_command.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,10 +12,10 @@
 #include <optional>
 #include <utility>
 
-#include "crash/recovery_command.hpp"
-#include "crash/settings.hpp"
+#include "recovery_command.hpp"
+#include "settings.hpp"
 
-namespace cinnabar::crash {
+namespace cinnabar::tool {
 
 namespace {
 
@@ -30,8 +30,8 @@ std::optional<std::string> text_of_file(const std::string& path) {
 }
 
 // Which image, and with how much of everything. The rest is as it is for the workload.
-void set_all(const InsideRequest& request, const Options& options, const std::string& image,
-             const std::string& acknowledged) {
+void set_all(const crash::InsideRequest& request, const crash::Options& options,
+             const std::string& image, const std::string& acknowledged) {
     set_setting("FILE", image);
     set_setting("FOLDER", options.image_folder);
     set_setting("PAGES", options.page_folder);
@@ -71,17 +71,17 @@ Result<std::string> replayed(const std::string& folder) {
 }
 
 // What is no violation of the recovery's, and is told as a remark.
-void add_misuse(Report& report, const std::string& what) {
-    Violation violation;
-    violation.kind = ViolationKind::misuse;
+void add_misuse(crash::Report& report, const std::string& what) {
+    crash::Violation violation;
+    violation.kind = crash::ViolationKind::misuse;
     violation.what = what;
     report.violations.push_back(std::move(violation));
 }
 
 std::string without_a_run(const std::string& why) {
-    Report report;
+    crash::Report report;
     if (!why.empty()) add_misuse(report, why);
-    return bytes_of(report);
+    return crash::bytes_of(report);
 }
 
 // Nothing where nothing of the image was made durable.
@@ -94,8 +94,8 @@ std::string why_there_is_none(const std::string& folder) {
 
 }  // namespace
 
-Result<std::string> crash_recovery_command(const InsideRequest& request, const Options& options,
-                                           const std::string& image,
+Result<std::string> crash_recovery_command(const crash::InsideRequest& request,
+                                           const crash::Options& options, const std::string& image,
                                            const std::string& acknowledged,
                                            const std::function<void()>& lives) {
     const std::string folder = notes_folder(options.image_folder);
@@ -115,16 +115,16 @@ Result<std::string> crash_recovery_command(const InsideRequest& request, const O
     const auto reply = text_of_file(folder + kInsideReply);
     if (!reply) return without_a_run(why_there_is_none(folder));
     if (reply->empty()) return without_a_run("what was found was not written: is the folder full?");
-    Report report = report_of(*reply);
+    crash::Report report = crash::report_of(*reply);
     if (text_of_file(folder + "/second.txt") || text_of_file(folder + "/together.txt"))
         add_misuse(report,
                    "of the recovery command two programs store to the image, and only one "
                    "is looked at");
-    return bytes_of(report);
+    return crash::bytes_of(report);
 }
 
 void say_that_it_lives(const std::string& request) {
     (void)::utimensat(AT_FDCWD, request.c_str(), nullptr, 0);
 }
 
-}  // namespace cinnabar::crash
+}  // namespace cinnabar::tool

@@ -1,4 +1,4 @@
-#include "crash/recovery_command.hpp"
+#include "recovery_command.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -14,11 +14,11 @@
 #include <csignal>
 
 #include "cinnabar/crash.hpp"
-#include "crash/settings.hpp"
 #include "crash/unavailable.hpp"
 #include "explain/violation.hpp"
+#include "settings.hpp"
 
-namespace cinnabar::crash {
+namespace cinnabar::tool {
 
 namespace {
 
@@ -90,7 +90,7 @@ void become_recovery_command(const std::string& image, const std::string& acknow
 
 std::string run_recovery_command(const std::string& image, const std::string& acknowledged) {
     int said[2] = {};
-    if (::pipe2(said, O_CLOEXEC) != 0) throw Unavailable("no pipe to the command");
+    if (::pipe2(said, O_CLOEXEC) != 0) throw crash::Unavailable("no pipe to the command");
     const Unmoved unmoved;
     const pid_t child = ::fork();
     if (child == 0) {
@@ -99,11 +99,12 @@ std::string run_recovery_command(const std::string& image, const std::string& ac
         become_recovery_command(image, acknowledged, said[1]);
     }
     ::close(said[1]);
-    if (child < 0) throw Unavailable("no process for the command");
+    if (child < 0) throw crash::Unavailable("no process for the command");
     const std::string text = said_by(child, said[0]);
     ::close(said[0]);
     int status = 0;
-    if (::waitpid(child, &status, 0) != child) throw Unavailable("no process for the command");
+    if (::waitpid(child, &status, 0) != child)
+        throw crash::Unavailable("no process for the command");
     if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
     const int code = WEXITSTATUS(status);
     if (code > 128) return "signal " + std::to_string(code - 128);  // as the shell says it
@@ -133,4 +134,4 @@ std::string verdict_on(std::string_view end, const std::string& acknowledged,
            size_text(memory_bytes) + " of memory (--memory)";
 }
 
-}  // namespace cinnabar::crash
+}  // namespace cinnabar::tool

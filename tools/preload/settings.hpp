@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <string>
 
-namespace cinnabar::crash {
+namespace cinnabar::tool {
 
 inline std::string name_of_setting(const char* name) {
     return std::string("CINNABAR_CRASH_") + name;
@@ -33,4 +33,4 @@ inline void set_setting(const char* name, const std::string& value) {
     ::setenv(name_of_setting(name).c_str(), value.c_str(), 1);
 }
 
-}  // namespace cinnabar::crash
+}  // namespace cinnabar::tool

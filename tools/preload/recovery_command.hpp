@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace cinnabar::crash {
+namespace cinnabar::tool {
 
 // What came of it: "exit 0", "exit 1: what it said", "signal 11". Throws Unavailable.
 std::string run_recovery_command(const std::string& image, const std::string& acknowledged);
@@ -21,4 +21,4 @@ std::string verdict_on(std::string_view end, const std::string& acknowledged,
 // 0 where there is none.
 uint64_t bytes_of_file(const std::string& path);
 
-}  // namespace cinnabar::crash
+}  // namespace cinnabar::tool

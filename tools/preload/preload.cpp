@@ -50,23 +50,23 @@
 #include <utility>
 #include <vector>
 
-#include "crash/crashed_command.hpp"
 #include "crash/foreign.hpp"
 #include "crash/printable.hpp"
-#include "crash/recovery_command.hpp"
 #include "crash/run.hpp"
-#include "crash/settings.hpp"
+#include "crashed_command.hpp"
 #include "explain/image_file.hpp"
 #include "explain/violation.hpp"
+#include "recovery_command.hpp"
+#include "settings.hpp"
 
-namespace cinnabar::crash {
+namespace cinnabar::tool {
 namespace {
 
 constexpr size_t kHeardMax = 400;  // of what a workload prints between two of its calls
 constexpr std::chrono::milliseconds kNotedEvery(200);  // while images are recovered
 
-Options options_of_environment() {
-    Options options;
+crash::Options options_of_environment() {
+    crash::Options options;
     options.image_folder = setting("FOLDER");
     options.page_folder = setting("PAGES");
     set_number("SEED", options.seed);
@@ -106,7 +106,7 @@ std::string list_of(const std::vector<uint32_t>& numbers) {
 }
 
 // What further runs may show, and what they are compared with.
-std::string further_runs(const Run& run) {
+std::string further_runs(const crash::Run& run) {
     const explain::Earlier earlier = run.earlier().value_or(explain::Earlier());
     std::string out;
     for (const auto& [number, fix] : run.fixes())
@@ -157,16 +157,16 @@ class Preloaded {
         if (const auto fix = fix_of_environment()) run_.insert(*fix);
         if (const auto earlier = earlier_of_environment()) run_.look_only_at(*earlier);
         if (!inside_.empty()) {
-            run_.is_inside(InsideRequest::of(bytes_in(inside_)));
+            run_.is_inside(crash::InsideRequest::of(bytes_in(inside_)));
             run_.on_recovery([this] { say_that_it_lives(inside_); });
         } else {
             run_.listen_to([this] { return printed_since(); },
                            [this](size_t lines) { return hold_back(lines); });
         }
-        foreign_ = std::make_unique<Foreign>(setting("FILE"), run_);
+        foreign_ = std::make_unique<crash::Foreign>(setting("FILE"), run_);
         if (replay_.empty()) run_.look([this](bool recovering) { note_so_far(recovering); });
         foreign_->claim_by([this] { return claim(); });
-        Foreign::watch(foreign_.get());
+        crash::Foreign::watch(foreign_.get());
     }
 
     bool is_of_this_process() const { return is_of(::getpid()); }
@@ -179,7 +179,7 @@ class Preloaded {
         std::fflush(stdout);
         const bool is_late = heard_ == 0;
         if (foreign_->active()) run_.at_end();
-        Foreign::watch(nullptr);
+        crash::Foreign::watch(nullptr);
         if (!replay_.empty()) return write_replayed();
         if (foreign_->failed()) return write_error("failed.txt", *foreign_->failed());
         const std::string further = further_runs(run_);
@@ -187,7 +187,7 @@ class Preloaded {
         if (!report) return write_error("failed.txt", report.error());
         if (!foreign_->found() && report->clean()) return;
         if (is_second_ ||
-            !write_file(report_, inside_.empty() ? report->json() : bytes_of(*report))) {
+            !write_file(report_, inside_.empty() ? report->json() : crash::bytes_of(*report))) {
             (void)write_file(notes_ + "/second.txt", report->text());
             return;
         }
@@ -240,7 +240,7 @@ class Preloaded {
 
     // On a full disk: those that are neither told so far nor in what was written last.
     void tell_violations() const {
-        const Report report = run_.so_far();
+        const crash::Report report = run_.so_far();
         for (size_t i = told_violations_; i < report.violations.size(); ++i)
             std::fputs(explain::text_of(report.violations[i]).c_str(), stderr);
     }
@@ -282,7 +282,7 @@ class Preloaded {
         std::string text;
         std::istringstream lines(bytes);
         for (std::string line; std::getline(lines, line);)
-            text += (text.empty() ? "" : "\n") + printable(line);
+            text += (text.empty() ? "" : "\n") + crash::printable(line);
         return text.empty() ? "(an empty line)" : text;
     }
 
@@ -301,7 +301,7 @@ class Preloaded {
             begin = end < 2 ? 0 : text.rfind('\n', end - 2) + 1;  // 0 where there is none
         }
         if (lines == 0 || !write_file(held_back_, text.substr(0, begin))) return std::nullopt;
-        return printable(text.substr(begin, text.find('\n', begin) - begin));
+        return crash::printable(text.substr(begin, text.find('\n', begin) - begin));
     }
 
     // Of a recovery command nothing is acknowledged but what the workload has.
@@ -309,29 +309,30 @@ class Preloaded {
         return inside_.empty() ? notes_ + "/acknowledged" : setting("ACKNOWLEDGED");
     }
 
-    FileCrashes file_crashes() const {
-        return {.watch = {},
-                .elsewhere = [this](const InsideRequest& request, const Options& options,
-                                    const std::string& image, const std::function<void()>& lives) {
-                    return crash_recovery_command(request, options, image, promised(), lives);
-                }};
+    crash::FileCrashes file_crashes() const {
+        return {
+            .watch = {},
+            .elsewhere = [this](const crash::InsideRequest& request, const crash::Options& options,
+                                const std::string& image, const std::function<void()>& lives) {
+                return crash_recovery_command(request, options, image, promised(), lives);
+            }};
     }
 
-    Test test() const {
-        Test test;
-        test.workload = [](History&) {};
+    crash::Test test() const {
+        crash::Test test;
+        test.workload = [](crash::History&) {};
         test.recover_file = [this](const std::string& image) {
             return run_recovery_command(image, promised());
         };
-        test.check = [this](std::string_view digest, const History&) {
-            return crash::verdict_on(digest, promised(), options_.recovery_memory_bytes_max);
+        test.check = [this](std::string_view digest, const crash::History&) {
+            return verdict_on(digest, promised(), options_.recovery_memory_bytes_max);
         };
         return test;
     }
 
     const pid_t process_ = ::getpid();
     const std::string inside_ = setting("INSIDE");
-    const Options options_;
+    const crash::Options options_;
     const std::string notes_ = notes_folder(options_.image_folder);
     const std::string acknowledged_;
     const std::string held_back_ = notes_ + "/held_back";
@@ -340,9 +341,9 @@ class Preloaded {
     const std::string so_far_ = notes_ + "/so_far.json";
     const std::string lost_ = so_far_ + ".lost";
     bool is_second_ = false;  // a program before has left what it has to say
-    const Test test_;
-    Run run_{test_, options_, file_crashes()};
-    std::unique_ptr<Foreign> foreign_;
+    const crash::Test test_;
+    crash::Run run_{test_, options_, file_crashes()};
+    std::unique_ptr<crash::Foreign> foreign_;
     uint64_t heard_ = 0;  // bytes of what was printed
     std::chrono::steady_clock::time_point note_at_ = {};
     size_t noted_violations_ = 0;
@@ -381,4 +382,4 @@ void begin_in_child() {
 }
 
 }  // namespace
-}  // namespace cinnabar::crash
+}  // namespace cinnabar::tool
