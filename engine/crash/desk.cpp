@@ -43,8 +43,8 @@ void Desk::give(Order next) {
     wake_all(order);
 }
 
-Order Desk::take_order() {
-    while (order.load() == Order::none) sleep_while(order, Order::none, std::chrono::hours(24));
+Order Desk::take_order(std::chrono::seconds time_max) {
+    sleep_while(order, Order::none, time_max);
     return order.exchange(Order::none);
 }
 

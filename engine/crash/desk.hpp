@@ -62,9 +62,9 @@ struct Desk {
     bool wait_while(uint32_t is, std::chrono::steady_clock::time_point until) const;
     // Until the word is this one: of a process that is killed where it never will be.
     void wait_for(uint32_t wanted) const;
-    // Of whoever asks, and of the zygote, which waits for it.
+    // Of whoever asks, and of the zygote, which waits for it so long; none: there was none.
     void give(Order next);
-    Order take_order();
+    Order take_order(std::chrono::seconds time_max);
 };
 
 }  // namespace cinnabar::crash

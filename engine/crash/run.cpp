@@ -103,6 +103,9 @@ void Run::run_workload() {
         if (event.starts_with("acknowledged")) {
             recorder_->acknowledged(place);
             ++acknowledged_;
+            for (size_t i = 0; i < history_.operations_.size(); ++i)
+                if (history_.operations_[i].acknowledged)
+                    promised_at_.try_emplace(i, recorder_->medium().next_sequence());
         } else {
             recorder_->begun(place);
         }
@@ -117,11 +120,17 @@ void Run::run_workload() {
     at_end();
 }
 
+// What is stored plainly is seen at the next call, and a line that is heard there may have been
+// printed before or behind it: not one that was heard at the call before.
 void Run::listen() {
-    const std::string said = said_ ? said_() : "";
-    if (said.empty()) return;
+    const Printed printed = said_ ? said_() : Printed();
+    if (recorder_ != nullptr)
+        for (size_t line = promised_at_.size(); line < lines_heard_; ++line)
+            promised_at_[line] = recorder_->medium().next_sequence();
+    lines_heard_ = printed.lines;
+    if (printed.text.empty()) return;
     ++acknowledged_;
-    if (recorder_ != nullptr) recorder_->printed(said);
+    if (recorder_ != nullptr) recorder_->printed(printed.text);
 }
 
 void Run::at_end() {

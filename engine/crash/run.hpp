@@ -55,8 +55,13 @@ class Run {
     // The workload's region, from now on: each of its fences is a crash point. Errors: io.
     Result<void> watch(Recorder& recorder);
     void run_workload();
-    // Acknowledgements beside the history's: what was printed since it was asked last.
-    using Said = std::function<std::string()>;
+    // Acknowledgements beside the history's: what was printed since it was asked last, and how many
+    // lines were by now.
+    struct Printed {
+        std::string text;
+        size_t lines = 0;
+    };
+    using Said = std::function<Printed()>;
     // Has recoveries and their checks see so many lines fewer of it, and gives the first of these;
     // nothing where there are not so many. 0: they see all.
     using HoldBack = std::function<std::optional<std::string>(size_t lines)>;
@@ -140,10 +145,16 @@ class Run {
     using Store = explain::Finding::Store;
     explain::Lines standing() const;
     explain::Failure failure_of(ViolationKind kind);
-    std::string must_not_precede(const Store& lost);
+    std::string must_not_precede(const Store& lost, ViolationKind kind);
+    std::string why_none_helps(ViolationKind kind);
     std::optional<Store> survivor_of(const Store& lost) const;
-    std::optional<std::string> broken_promise();
-    std::optional<std::string> line_too_early();
+    struct Promise {
+        size_t number = 0;  // of the operation, or of the line
+        std::string text;
+    };
+    std::optional<Promise> broken_promise();
+    std::optional<Promise> line_too_early();
+    bool is_older(const Promise& promise, const Store& lost) const;
     void keep_image();
     void write_page(size_t number);
     // In run_inside.cpp: power fails inside of the recovery of an image.
@@ -178,6 +189,10 @@ class Run {
     std::optional<Come> come_then_;                                  // at the last crash point
     std::optional<Come> own_then_;  // at the last one that is not of a fix
     explain::Trail trail_;
+    // By the number of the operation, or of the line: stores of this number or a higher one came
+    // later than the promise; of lines that were heard last it is not known yet.
+    std::map<size_t, uint64_t> promised_at_;
+    size_t lines_heard_ = 0;
     Said said_;
     HoldBack hold_back_;
     std::function<void(bool)> look_;

@@ -41,6 +41,8 @@ Result<void> run_watched(const std::string& path, Foreign& foreign, Run& run) {
 }  // namespace
 
 Result<Report> run_file(const std::string& path, const Test& test, const Options& options) {
+    if (path.empty())
+        return fail(Errc::invalid_argument, "run_file needs the path of the file that is mapped");
     if (const auto valid = Run::check(test, options); !valid) return fail(valid.error());
     Run::remove_left(options);
     Run run(test, options, {.watch = watch_recovery, .elsewhere = {}});

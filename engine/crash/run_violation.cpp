@@ -61,11 +61,21 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
     violation.crash_point = number_;
     violation.where = where;
     violation.operations = history_.operations().size();
-    violation.since =
-        explain::since_text(number_, begun_by_now(), !earlier_ && explored_.not_tried_log10() == 0);
+    const bool of_one_recovery = verdict.kind != ViolationKind::not_idempotent &&
+                                 verdict.kind != ViolationKind::not_deterministic;
+    const bool all_tried = of_one_recovery && !earlier_ && explored_.not_tried_log10() == 0;
+    violation.since = explain::since_text(number_, begun_by_now(), all_tried);
     const explain::Lines shown = standing();
-    const explain::Failure failure = failure_of(violation.kind);
+    explain::Failure failure = failure_of(violation.kind);
     explain::Finding finding = explain::explain(failure, violation);
+    if (unavailable_) {  // and who was asked then has said nothing
+        for (const auto& [line, value] : shown) image_->put(line, value);
+        failure.tries_max = 0;
+        violation.kind = verdict.kind;
+        violation.what = verdict.what;
+        violation.order = "";
+        finding = explain::explain(failure, violation);
+    }
     if (!finding.lost_store && finding.surviving_store) too_early_ = finding.surviving_store;
     const auto same = std::ranges::find_if(report_.violations, [&](const Violation& other) {
         return other.replay == violation.replay || explain::is_same_cause(other, violation);
@@ -114,18 +124,35 @@ explain::Failure Run::failure_of(ViolationKind kind) {
                 kRecoveriesForAPage * std::min(options_.recovery_time_max, kLongestRecovery),
             .name = [this](Site place) { return recorder_->text_of(place); },
             .workload = recorder_->shape(),
-            .until = [this](const Store& lost) { return must_not_precede(lost); },
-            .promise = [this] { return broken_promise().value_or(""); }};
+            .until = [this, kind](const Store& lost) { return must_not_precede(lost, kind); },
+            .why_none_helps = [this, kind] { return why_none_helps(kind); }};
 }
 
 // What has to come after a store that is lost, where no store that survives beside it says it.
-std::string Run::must_not_precede(const Store& lost) {
-    if (const auto promise = broken_promise()) return *promise;
+std::string Run::must_not_precede(const Store& lost, ViolationKind kind) {
+    const auto promise = kind == ViolationKind::wrong ? broken_promise() : std::nullopt;
+    if (promise && !(too_early_ && is_older(*promise, lost))) return promise->text;
     if (const auto durable = survivor_of(lost)) return text_of(*durable);
     if (too_early_ && too_early_->where != lost.where)
         return text_of(*too_early_) + ", which is called first";
     return said_ ? "what was durable or printed by then"
                  : "what was durable or acknowledged by then";
+}
+
+// Of an image that fails whatever survives in it.
+std::string Run::why_none_helps(ViolationKind kind) {
+    if (too_early_) return text_of(*too_early_) + " is durable by then, and came too early";
+    const auto promise = kind == ViolationKind::wrong ? broken_promise() : std::nullopt;
+    if (!promise) return "what was durable by then fails, whatever survives beside it";
+    return promise->text +
+           ", and whatever survives it fails: is what that promises stored by then?";
+}
+
+// Then it was given too early, or is of something else: of what another store has destroyed, where
+// one is known to have come too early.
+bool Run::is_older(const Promise& promise, const Store& lost) const {
+    const auto at = promised_at_.find(promise.number);
+    return at != promised_at_.end() && at->second <= lost.sequence;
 }
 
 // What survived without this store at an earlier crash point; it has become durable since.
@@ -138,31 +165,32 @@ std::optional<Run::Store> Run::survivor_of(const Store& lost) const {
 }
 
 // The acknowledgement without which the image in which nothing survives were right.
-std::optional<std::string> Run::broken_promise() {
+std::optional<Run::Promise> Run::broken_promise() {
     explain::Reducer(recorder_->medium().pending(), *image_, {}, 0).put(false, {});
     if (hold_back_) return line_too_early();
     const Verdict verdict = judge(false);
-    if (verdict.kind != ViolationKind::wrong) return std::nullopt;
+    if (verdict.kind != ViolationKind::wrong || verdict.what.empty()) return std::nullopt;
     History history = history_;
     for (size_t i = history.operations_.size(); i-- > 0;) {
         if (!history.operations_[i].acknowledged) continue;
         history.operations_[i].acknowledged = false;
         if (judge_digest(verdict.digest, history).what.empty())
-            return "operation " + std::to_string(i) + " is acknowledged";
+            return Promise{i, "operation " + std::to_string(i) + " is acknowledged"};
     }
     return std::nullopt;
 }
 
 // Of what was printed the last line but for which, and all behind it, the image were right.
-std::optional<std::string> Run::line_too_early() {
+std::optional<Run::Promise> Run::line_too_early() {
     constexpr size_t lines_max = 16;
-    std::optional<std::string> found;
+    std::optional<Promise> found;
     for (size_t lines = 1; lines <= lines_max && !found; ++lines) {
         const auto line = hold_back_(lines);
         if (!line) break;
         const Outcome outcome = workers_->recover(false);
         if (outcome.recovered && judge_digest(outcome.text, history_).what.empty())
-            found = "'" + *line + "' is printed, and so acknowledged";
+            found = Promise{lines_heard_ - std::min(lines, lines_heard_),
+                            "'" + *line + "' is printed, and so acknowledged"};
     }
     (void)hold_back_(0);
     return found;

@@ -95,15 +95,15 @@ void leave_nothing_behind() {
 }
 
 void be_worker(Desk& desk, int shared_image, const Test& test, const Options& options) {
+    leave_nothing_behind();
     std::optional<Recovery> recovery;
     try {
         recovery.emplace(shared_image, test, options.image_folder);
     } catch (const std::exception& error) {
         desk.wait_for(kRequest);
         answer(desk, {.recovered = false, .text = error.what(), .unavailable = true});
-        ::_exit(1);
+        for (;;) ::pause();  // until it is killed: an end would be an answer too
     }
-    leave_nothing_behind();
     limit_memory(options.recovery_memory_bytes_max);
     for (;;) {
         desk.wait_for(kRequest);

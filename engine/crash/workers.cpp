@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,11 +27,13 @@ namespace {
 constexpr std::chrono::seconds kPatience(20);     // for what is no recovery
 constexpr std::chrono::hours kForever(24 * 365);  // more milliseconds are as many as these
 
-// Of a zygote, whose parent has ended, or that is told to end: with it goes what its worker has
-// started, which nobody else knows of.
+// Of a zygote whose parent has ended, and not only the thread that made it: with it goes what its
+// worker has started, which nobody else knows of.
 Desk* desk_of_zygote = nullptr;
+pid_t parent_of_zygote = 0;
 
 void end_with_worker(int) {
+    if (::getppid() == parent_of_zygote) return;
     if (const pid_t worker = desk_of_zygote->worker.load(); worker > 0) ::kill(-worker, SIGKILL);
     ::_exit(0);
 }
@@ -43,6 +46,13 @@ tl::unexpected<Error> failed(const std::string& what) {
 ViolationKind kind_in(Phase phase, ViolationKind kind) {
     if (phase == Phase::first || kind == ViolationKind::hung) return kind;
     return phase == Phase::again ? ViolationKind::not_idempotent : ViolationKind::not_deterministic;
+}
+
+// By exec: then nobody is left to give orders.
+bool has_become_another_program(pid_t process, Desk* desk) {
+    char byte = 0;
+    const struct iovec here = {&byte, 1}, there = {desk, 1};
+    return ::process_vm_readv(process, &here, 1, &there, 1, 0) < 0 && errno == EFAULT;
 }
 
 std::string shortened(const std::string& text) {
@@ -66,13 +76,13 @@ Result<void> Workers::start() {
     zygote_ = static_cast<pid_t>(::syscall(SYS_clone, 0, nullptr, nullptr, nullptr, nullptr));
     if (zygote_ < 0) return failed("no process for recoveries");
     if (zygote_ == 0) be_zygote(parent);
-    ::close(image_);
     return {};
 }
 
 Result<void> Workers::set_up() {
     image_ = ::memfd_create("cinnabar-crash-image", MFD_CLOEXEC);
-    if (image_ < 0) return failed("no memory file for images");
+    if (image_ < 0 || ::fstat(image_, &image_file_) != 0)
+        return failed("no memory file for images");
     void* desk = ::mmap(nullptr, sizeof(Desk), PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (desk == MAP_FAILED) return failed("no memory to share with recoveries");
@@ -82,10 +92,11 @@ Result<void> Workers::set_up() {
 
 // Forks a process for each order, and says how that one ended. It takes the dead process's number
 // back only with the next order: until then nobody else can have it. Orders come in the shared
-// memory, and the image's file is this process's alone: a workload may close what it has not opened
-// (closefrom), and open its own file in that place.
+// memory, and not by a descriptor: a workload may close what it has not opened (closefrom), and
+// open its own file in that place.
 void Workers::be_zygote(pid_t parent) {
     desk_of_zygote = desk_;
+    parent_of_zygote = parent;
     struct sigaction handler = {}, handler_before = {};
     handler.sa_handler = end_with_worker;
     ::sigaction(SIGTERM, &handler, &handler_before);
@@ -97,7 +108,9 @@ void Workers::be_zygote(pid_t parent) {
     ::signal(SIGCHLD, SIG_DFL);  // where it is ignored nobody learns how a child ended
     // Handlers of signals are the caller's still: each call may be interrupted.
     for (;;) {
-        const Order order = desk_->take_order();
+        const Order order = desk_->take_order(std::chrono::seconds(1));
+        if (order == Order::none && has_become_another_program(parent, desk_)) ::_exit(0);
+        if (order == Order::none) continue;
         const pid_t before = desk_->worker.load();
         if (before > 0) TEMP_FAILURE_RETRY(::waitpid(before, nullptr, 0));
         const pid_t worker = ::fork();
@@ -123,15 +136,34 @@ void Workers::be_zygote(pid_t parent) {
     }
 }
 
-Result<std::span<std::byte>> Workers::image(size_t bytes) {
-    if (memory_.size() == bytes) return memory_;
+bool Workers::is_image(int file) const {
+    struct stat now = {};
+    return ::fstat(file, &now) == 0 && now.st_ino == image_file_.st_ino &&
+           now.st_dev == image_file_.st_dev;
+}
+
+// Where the workload has closed it, the zygote's; -1: not to be had. A number may be of any file.
+int Workers::open_image() const {
+    if (is_image(image_)) return ::fcntl(image_, F_DUPFD_CLOEXEC, 0);
     const std::string path = "/proc/" + std::to_string(zygote_) + "/fd/" + std::to_string(image_);
     const int image = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (image < 0 || is_image(image)) return image;
+    ::close(image);
+    return -1;
+}
+
+Result<std::span<std::byte>> Workers::image(size_t bytes) {
+    if (memory_.size() == bytes) return memory_;
+    const int image = open_image();
+    if (image < 0)
+        return fail(Errc::io,
+                    "no memory for images: its file is closed; does the program close descriptors "
+                    "that it has not opened (closefrom)?");
     void* memory = MAP_FAILED;
-    if (image >= 0 && ::ftruncate(image, static_cast<off_t>(bytes)) == 0)
+    if (::ftruncate(image, static_cast<off_t>(bytes)) == 0)
         memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, image, 0);
     const auto mapped = memory != MAP_FAILED ? Result<void>() : failed("no memory for images");
-    if (image >= 0) ::close(image);
+    ::close(image);
     if (!mapped) return fail(mapped.error());
     memory_ = {static_cast<std::byte*>(memory), bytes};
     return memory_;
@@ -266,11 +298,12 @@ Outcome Workers::how_it_ended(bool in_time) const {
 Workers::~Workers() {
     if (zygote_ > 0) {
         if (desk_->state.load() != kNobody) kill_worker();
-        ::kill(zygote_, SIGKILL);
-        ::waitpid(zygote_, nullptr, __WALL);
+        if (::kill(zygote_, SIGKILL) == 0)  // or this is another user's process by now
+            ::waitpid(zygote_, nullptr, __WALL);
     }
     if (desk_ != nullptr) ::munmap(desk_, sizeof(Desk));
     if (!memory_.empty()) ::munmap(memory_.data(), memory_.size());
+    if (is_image(image_)) ::close(image_);
 }
 
 }  // namespace cinnabar::crash

@@ -7,6 +7,7 @@
 // worker it forks a process in which power fails inside of a recovery (inside.hpp).
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -94,6 +95,8 @@ class Workers {
 
   private:
     Result<void> set_up();
+    bool is_image(int file) const;
+    int open_image() const;
     [[noreturn]] void be_zygote(pid_t parent);
     Result<void> hire(Order order);
     void kill_worker();
@@ -108,7 +111,8 @@ class Workers {
     const Options& options_;
     const FileCrashes file_crashes_;
     std::function<void()> on_recovery_;
-    int image_ = -1;  // a memory file of the zygote's
+    int image_ = -1;  // a memory file
+    struct stat image_file_ = {};
     pid_t zygote_ = -1;
     Desk* desk_ = nullptr;
     std::span<std::byte> memory_;

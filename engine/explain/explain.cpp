@@ -33,18 +33,17 @@ std::string order_of_lines(const Finding::Store& lost, const Finding::Store& sur
 std::string order_of(const Failure& failure, Finding& finding) {
     const auto& lost = finding.lost_store;
     const auto& survived = finding.surviving_store;
-    if (!lost && !survived) {
-        const std::string promise = failure.promise ? failure.promise() : "";
-        return "none helps: " + (promise.empty()
-                                     ? "what was durable by then fails, whatever survives beside it"
-                                     : promise +
-                                           ", and from then on it fails whatever survives: is "
-                                           "what that promises stored by then?");
-    }
+    if (!lost && !survived)
+        return "none helps: " +
+               (failure.why_none_helps
+                    ? failure.why_none_helps()
+                    : "what was durable by then fails, whatever survives beside it");
     if (!lost)
         return text_of(*survived) + " comes too early: nothing of what was stored by then is lost";
     if (survived && is_one_call(*lost, *survived))
-        return text_of(*lost) + " is torn: a part of it survives without another";
+        return text_of(*lost) + " is torn: a part of it survives without another" +
+               (lost->where.starts_with("before ") ? " (in which order it was stored is not seen)"
+                                                   : "");
     finding.fix = Fix{lost->where};
     if (survived && survived->where == lost->where && lost->where.starts_with("before ")) {
         for (const auto& [line, value] : finding.survived) finding.fix->lines_after.insert(line);
@@ -100,10 +99,10 @@ Finding explain(const Failure& failure, crash::Violation& violation) {
     Finding finding;
     reduce(failure, finding);
     violation.lost = lost_text(failure.pending, finding.lost, failure.name);
+    violation.survived = surviving_text(failure.pending, finding.survived, failure.name);
     if (failure.tries_max > 0) {
         finding.lost_store = first_lost(failure.pending, finding.lost, failure.name);
         finding.surviving_store = last_surviving(failure.pending, finding.survived, failure.name);
-        violation.survived = surviving_text(failure.pending, finding.survived, failure.name);
         violation.order = order_of(failure, finding);
     }
     Replay replay;
@@ -130,16 +129,16 @@ Finding explain(const Failure& failure, crash::Violation& violation) {
 
 namespace {
 
-// Of each line, and first of those that are to blame: inverted, does recovery come to something
-// else?
-void ask_of_lines(std::vector<uint64_t> lines, const Failure& failure, Finding& finding) {
+// Of each line that is not to blame anyway: inverted, does recovery come to something else?
+void ask_of_lines(const std::vector<uint64_t>& lines, const Failure& failure, Finding& finding) {
     using Clock = std::chrono::steady_clock;
-    std::stable_partition(lines.begin(), lines.end(), [&](uint64_t line) {
-        return finding.lost.contains(line) || finding.survived.contains(line);
-    });
     const auto until = Clock::now() + failure.page_time_max;
     const std::string outcome = failure.outcome();
     for (const uint64_t line : lines) {
+        if (finding.lost.contains(line) || finding.survived.contains(line)) {
+            finding.depends[line] = true;  // or it would not be to blame
+            continue;
+        }
         if (Clock::now() > until) return;
         const sim::Line value = failure.image.line(line);
         sim::Line inverted = value;

@@ -34,9 +34,8 @@ struct Failure {
     uint32_t workload = 0;
     // What must not come before a store that is lost, where no store that survives says it.
     std::function<std::string(const Finding::Store& lost)> until;
-    // The acknowledgement without which nothing were wrong with an image of which nothing survives,
-    // "operation 3 is acknowledged", or nothing. May be left out.
-    std::function<std::string()> promise = {};
+    // Of an image that fails whatever survives and whatever is lost. May be left out.
+    std::function<std::string()> why_none_helps = {};
 };
 
 // Fills in what, lost, survived, order, replay of a violation whose kind, crash point and place are

@@ -415,8 +415,8 @@ std::string legend() {
     item("<rect class=\"untouched\" x=\"6\" y=\"1\" width=\"14\" height=\"14\"/>",
          "word that nothing pending changes");
     item("<path class=\"deciding\" d=\"M8 8l5 -5l5 5l-5 5z\"/>",
-         "the outcome depends on the line: with all its bits inverted recovery comes to something "
-         "else");
+         "the outcome depends on the line: it is to blame, or with all its bits inverted recovery "
+         "comes to something else");
     item("<path class=\"same\" d=\"M8 8l5 -5l5 5l-5 5z\"/>",
          "it does not: recovery comes to the same, and has not read the line or does not go by it");
     item("<text class=\"unknown\" x=\"10\" y=\"12\">?</text>",
@@ -428,6 +428,12 @@ std::string row(const char* name, const std::string& text, bool code = false) {
     if (text.empty()) return "";
     return std::string("<dt>") + name + "</dt><dd>" + (code ? "<code>" : "") + escaped(text) +
            (code ? "</code>" : "") + "</dd>\n";
+}
+
+std::string images_text(const crash::Violation& violation) {
+    return "tried that come to this: " + std::to_string(violation.images) +
+           (violation.crash_points > 1 ? ", at " + count_text(violation.crash_points, "crash point")
+                                       : "");
 }
 
 }  // namespace
@@ -467,10 +473,7 @@ std::string page_of(const crash::Violation& violation, const Finding& finding,
     out += row("Survived", violation.survived.empty() ? "nothing" : violation.survived);
     out += row("Order", violation.order);
     out += row("Tried", violation.fix);
-    out += row("Images", "tried that come to this: " + std::to_string(violation.images) +
-                             (violation.crash_points > 1
-                                  ? ", at " + count_text(violation.crash_points, "crash point")
-                                  : ""));
+    out += row("Images", images_text(violation));
     out += row("Replay", violation.replay, true);
     return out + "</dl>\n</body></html>\n";
 }
@@ -493,6 +496,8 @@ Result<void> complete_page(const std::string& path, const crash::Violation& viol
     if (behind == page.npos || replay == page.npos)
         return fail(Errc::io, "'" + path + "' is no page");
     page.replace(replay, line.size(), row("Replay", command, true));
+    page.replace(behind, page.find('\n', behind) + 1 - behind,
+                 row("Images", images_text(violation)));
     page.insert(behind, row("Tried", violation.fix));
     return write_page(path, page);
 }

@@ -23,8 +23,9 @@ std::string page_of(const crash::Violation& violation, const Finding& finding,
 
 // Errors: io (there is no file, or a part of it).
 Result<void> write_page(const std::string& path, const std::string& page);
-// Writes into a page that says nothing of it yet what was tried, and what came of it; and in the
-// place of the replay line the command that takes it. Errors: io.
+// Writes into a page that was made before all was known: what was tried, and what came of it; how
+// many images come to this; and in the place of the replay line the command that takes it. Errors:
+// io.
 Result<void> complete_page(const std::string& path, const crash::Violation& violation,
                            const std::string& command);
 

@@ -122,6 +122,8 @@ class CrashMedium {
         // A mistake: stores to lines that others, past the caches or not, are pending on otherwise.
         std::map<Site, uint64_t> mixed = {};
     };
+    // What is stored from now on has this number or a higher one (Unit::sequence).
+    uint64_t next_sequence() const { return sequence_; }
     const Counts& counts() const { return counts_; }
 
     // --- rules, which need no image -------------------------------------------------------------
@@ -169,7 +171,7 @@ class CrashMedium {
     const std::span<std::byte> live_;
     const Domain domain_;
     PendingLines pending_;
-    uint64_t sequence_ = 0;
+    uint64_t sequence_ = 0;  // of the next unit
     std::function<void(Site)> on_crash_point_;
     OnStore on_store_;
     std::optional<Site> dropped_;

@@ -5,6 +5,10 @@
 // which uses the other names.
 #pragma once
 
+#if defined(__clang__) && !defined(__clang_analyzer__)
+#error "cinnabar::crash_hooks: compile with gcc; clang does not tell of each store as gcc does"
+#endif
+
 #ifdef __cplusplus  // in C they are seen at the next call, as those of other libraries are
 
 // A checked variant would be another function, of another name. (Nothing was included yet.)

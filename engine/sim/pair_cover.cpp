@@ -35,7 +35,7 @@ size_t PairCover::rows(std::vector<size_t> values) {
     if (values.size() < 2) return 0;
     std::ranges::sort(values, std::greater());
     const auto most_of_two = static_cast<double>(values[0] * values[1]);
-    const double rows = 1 + most_of_two * std::log(static_cast<double>(values.size()));
+    const double rows = 1 + 1.2 * most_of_two * std::log(static_cast<double>(values.size()));
     return std::min(pairs(values), static_cast<size_t>(std::max(rows, most_of_two)));
 }
 

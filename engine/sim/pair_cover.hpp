@@ -21,7 +21,7 @@ class PairCover {
 
     // Bits of memory that a cover takes.
     static size_t pairs(const std::vector<size_t>& values);
-    // How many rows a cover has, about, rather more.
+    // How many rows a cover has, about, and in all likelihood not more.
     static size_t rows(std::vector<size_t> values);
 
   private:

@@ -14,11 +14,12 @@ class Recovery(CrashRun):
         self.assertIn("violation (hung): recovery did not end within 2000 ms", done.stdout)
         self.assertIn("stopped", done.stdout)
         done = self.ledger(VIOLATION, "right", "crashes")
-        self.assertIn("the recovery command ended by signal 6; it may use 1 GiB of memory "
-                      "(--memory)\n", done.stdout)
+        self.assertIn("the recovery command ended by signal 6 (Aborted), with 1 GiB of memory "
+                      "(--memory): Aborted\n", done.stdout)
         done = self.ledger(VIOLATION, "right", "takes_memory", "--memory", "64M")
-        self.assertIn("the recovery command ended by signal 6; it may use 64 MiB of memory "
-                      "(--memory)\n", done.stdout)
+        self.assertIn("the recovery command ended by signal 6 (Aborted), with 64 MiB of memory "
+                      "(--memory): terminate called after throwing an instance of 'std::bad_alloc'",
+                      done.stdout)
         self.ledger(OK, "right", "takes_memory")
         self.assertIn("exit 9", self.ledger(VIOLATION, "right", "exits_9").stdout)
         self.assertIn("said nothing", self.ledger(VIOLATION, "right", "silent").stdout)
@@ -49,7 +50,8 @@ class Recovery(CrashRun):
     def test_recovery_that_signals_its_group(self):
         check = f"f() {{ trap 'kill 0' EXIT; {LEDGER} check right $1; }}; f"
         done = self.run_crash(VIOLATION, [LEDGER, "write", self.file, "right"], check)
-        self.assertIn("the recovery command ended by signal 15; it may use", done.stdout)
+        self.assertIn("the recovery command ended by signal 15 (Terminated), with 1 GiB of memory",
+                      done.stdout)
         self.assertNotIn("recovery died", done.stdout)
 
     def test_recovery_command_that_is_not_there(self):

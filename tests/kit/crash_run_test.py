@@ -356,8 +356,16 @@ class Run(CrashRun):
 
     def test_a_file_as_the_last_run_left_it(self):
         """Whose workload may find its work done; one that was made otherwise is another."""
-        remark = "remark: the file is as the last run has left it: make it again what it was before"
+        remark = "remark: the file began as the last run has left it"
         self.assertNotIn(remark, self.ledger(OK).stdout)
+        self.assertIn(remark, self.ledger(OK).stdout)
+        done = self.run_words("--file", self.file, "--image-dir", self.images, "--recover-cmd",
+                              "false", "--", LEDGER, "write", self.file, "right")
+        self.assertEqual(done.returncode, VIOLATION)
+        self.assertIn(remark, done.stdout)
+        # Also behind a run that came to no verdict.
+        os.remove(self.file)
+        self.run_crash(USAGE, [LEDGER, "write", self.file, "right"], "no-such-command")
         self.assertIn(remark, self.ledger(OK).stdout)
         with open(self.file, "r+b") as file:
             file.write(b"\0" * 8)
@@ -366,6 +374,13 @@ class Run(CrashRun):
         self.assertNotIn(remark, self.ledger(VIOLATION, "count_first").stdout)
         os.remove(self.file)
         self.assertNotIn(remark, self.ledger(OK).stdout)
+
+    def test_a_command_that_never_opens_its_image(self):
+        remark = "remark: the recovery command has never opened its image"
+        write = [LEDGER, "write", self.file, "count_first"]
+        self.assertIn(remark, self.run_crash(OK, write, "true").stdout)
+        os.remove(self.file)
+        self.assertNotIn(remark, self.run_crash(OK, write, "cat > /dev/null").stdout)
 
     def test_a_file_that_is_not_there(self):
         done = self.run_crash(IO, ["true"], "true")
@@ -428,9 +443,8 @@ class Run(CrashRun):
                          r"offset 0\) must be durable before '1' is printed, and so acknowledged\n")
         self.assertRegex(done.stdout, r"  tried: .* it is found all the same, since that is behind "
                                       r"the line: it has to be forced before it is printed\n")
-        self.assertIn("  order: none helps: '1' is printed, and so acknowledged, and from then on "
-                      "it fails whatever survives: is what that promises stored by then?\n",
-                      done.stdout)
+        self.assertIn("  order: none helps: '1' is printed, and so acknowledged, and whatever "
+                      "survives it fails: is what that promises stored by then?\n", done.stdout)
         self.assertIn("\n2 violations", done.stdout)
 
     def test_names_without_a_folder(self):

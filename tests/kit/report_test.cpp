@@ -549,6 +549,75 @@ TEST(CrashReport, TheBrokenPromiseIsFound) {
     EXPECT_GT(report.violations[0].images, 3u);  // of later crash points too
 }
 
+// Two slots, and which of them counts, which is switched before the new one is there. What was
+// promised of the value before says nothing of the new one's store.
+TEST(CrashReport, AnOlderPromiseIsNotOfAStoreThatCameLater) {
+    crash::Region region = new_region();
+    auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+    const auto switch_and_fill = [&](crash::History& history, uint64_t value) {
+        const size_t operation = history.begin(std::to_string(value));
+        const uint64_t other = 1 - words[0];
+        region.store(&words[0], other);
+        const std::string switched = "store at report_test.cpp:" + std::to_string(__LINE__ - 1);
+        region.persist(&words[0], 8);
+        region.store(&words[8 * (1 + other)], value);
+        region.persist(&words[8 * (1 + other)], 8);
+        history.acknowledge(operation);
+        return switched;
+    };
+    std::string switched;
+    const crash::Test test{.workload =
+                               [&](crash::History& history) {
+                                   switch_and_fill(history, 1);
+                                   switched = switch_and_fill(history, 2);
+                               },
+                           .recover =
+                               [](std::span<std::byte> image) {
+                                   const auto* slots =
+                                       reinterpret_cast<const uint64_t*>(image.data());
+                                   return std::to_string(slots[8 * (1 + (slots[0] & 1))]);
+                               },
+                           .check =
+                               [](std::string_view digest, const crash::History& history) {
+                                   const auto& all = history.operations();
+                                   const bool promised = !all.empty() && all[0].acknowledged;
+                                   return std::string(promised && digest == "0" ? "gone" : "");
+                               }};
+    const auto report = crash::run(region, test).value();
+    ASSERT_EQ(report.violations.size(), 2u) << report.text();
+    EXPECT_TRUE(report.violations[0].order.starts_with(switched + " (offset 0) comes too early"))
+        << report.text();
+    EXPECT_TRUE(report.violations[1].order.ends_with(" must be durable before " + switched +
+                                                     " (offset 0), which is called first"))
+        << report.text();
+}
+
+// Whatever is promised: nobody holds an image against that.
+TEST(CrashReport, OfASecondRecoveryNoPromiseIsBlamed) {
+    crash::Region region = new_region();
+    auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+    const crash::Test test{
+        .workload =
+            [&](crash::History& history) {
+                for (uint64_t i = 1; i <= 3; ++i) {
+                    const size_t operation = history.begin(std::to_string(i));
+                    region.store(&words[0], i);
+                    region.persist(&words[0], 8);
+                    history.acknowledge(operation);
+                }
+            },
+        .recover =
+            [](std::span<std::byte> image) {
+                return std::to_string(++reinterpret_cast<uint64_t&>(image[0]));
+            },
+        .check = [](std::string_view, const crash::History&) { return std::string(); }};
+    const auto report = crash::run(region, test, {.fixes_max = 0}).value();
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    EXPECT_EQ(report.violations[0].kind, crash::ViolationKind::not_idempotent);
+    EXPECT_EQ(report.violations[0].order,
+              "none helps: what was durable by then fails, whatever survives beside it");
+}
+
 // Reducing leaves the search as it was.
 TEST(CrashReport, ReductionChangesNoOtherImage) {
     const auto images = [](uint64_t reduction_images_max) {

@@ -300,7 +300,8 @@ std::string text_of(const CampaignReport& report) {
     const uint64_t mutants = count(report, [](const CampaignRun& run) { return run.is_named(); });
     if (mutants != 0)
         text += grouped(mutants) + " mutants: " + grouped(defects_caught(report)) + " of " +
-                grouped(defects(report)) + " defects noticed, the others are none; " +
+                grouped(defects(report)) + " defects noticed" +
+                (mutants > defects(report) ? ", the others are none; " : "; ") +
                 grouped(false_alarms(report)) + " false alarms\n";
     if (!report.interruption.empty())
         text += "NOT WHOLE: " + report.interruption + "; " + grouped(report.runs.size()) + " of " +

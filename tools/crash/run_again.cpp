@@ -25,6 +25,15 @@ std::chrono::milliseconds time_max(const FirstRun& first) {
     return 10 * first.time + std::chrono::seconds(10);
 }
 
+Error no_such_call(const FirstRun& first) {
+    return {
+        Errc::not_found,
+        std::string("it does not come to that call") +
+            (first.input_at ? "" : " (its standard input, which is no file, was empty this time)"),
+        {},
+        {}};
+}
+
 // A run, in a folder of its own: images and pages of it are there while this lives.
 class Again {
   public:
@@ -56,7 +65,7 @@ class Again {
         const std::string path = request_.note("report.json");
         const auto json = text_of_file(path);
         if (const auto failed = error_left(request_.note("failed.txt"))) return fail(*failed);
-        if (!json) return fail(Errc::not_found, "it does not come to that call");
+        if (!json) return fail(no_such_call(first_));
         return report_of(*json, path);
     }
     bool is_fixed() const { return text_of_file(request_.note("fixed.txt")).has_value(); }
@@ -90,7 +99,7 @@ Result<explain::Tried> run_with(const explain::Fix& fix, RunRequest request, con
     Again again(request, first);
     const auto found = again.run({.fix = fix, .earlier = {}});
     if (!found) return fail(found.error());
-    if (!again.is_fixed()) return fail(Errc::not_found, "it does not come to that call");
+    if (!again.is_fixed()) return fail(no_such_call(first));
     const auto remaining = again.remaining();
     if (!remaining) return fail(remaining.error());
     explain::Tried tried{.left = found->violations,

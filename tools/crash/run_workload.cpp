@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -83,11 +84,15 @@ void remove_unfinished(const RunRequest& request) {
         if (!folder.empty()) explain::remove_folders(folder, crash::kInsideFolders);
 }
 
+constexpr std::array kNotes = {"acknowledged", "again.json",       "failed.txt",   "fixed.txt",
+                               "late.txt",     "left.txt",         "mapped",       "opened.txt",
+                               "refused.txt",  "replayed",         "replayed.txt", "reply",
+                               "report.json",  "request",          "said.txt",     "second.txt",
+                               "so_far.json",  "so_far.json.lost", "together.txt", "unstarted.txt"};
+
 // The files of a first run. What a run that was killed has left of its further ones goes too.
 void remove_reports(const RunRequest& request) {
-    std::error_code ignored;
-    for (const auto& note : std::filesystem::directory_iterator(request.notes(), ignored))
-        std::filesystem::remove(note.path(), ignored);
+    for (const char* name : kNotes) ::unlink(request.note(name).c_str());
     remove_unfinished(request);
     explain::remove_folders(request.image_folder, kAgainFolders);
     if (!request.replay.empty()) return;
@@ -209,6 +214,8 @@ Result<std::string> run_workload(const RunRequest& request, const std::string& p
                                  const std::optional<Further>& further) {
     std::error_code failed;
     std::filesystem::create_directory(request.notes(), failed);
+    if (!failed && std::filesystem::is_symlink(request.notes(), failed))
+        failed = std::make_error_code(std::errc::too_many_symbolic_link_levels);
     if (failed)
         return fail(Errc::io, "'" + request.notes() + "' cannot be made: " + failed.message());
     remove_reports(request);

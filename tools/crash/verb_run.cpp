@@ -62,10 +62,13 @@ Result<void> check(const RunRequest& verb) {
     const auto resolved = [&](const std::filesystem::path& path) {
         return std::filesystem::weakly_canonical(path, ignored);
     };
-    if (resolved(verb.file).parent_path() == resolved(verb.image_folder))
-        return fail(Errc::invalid_argument, "--image-dir: '" + verb.file +
-                                                "' lies in it, and files there are replaced; name "
-                                                "a folder for images alone");
+    const auto folder = resolved(verb.file).parent_path();
+    for (const std::string& own : {verb.image_folder, verb.notes(), verb.before_folder()})
+        if (folder == resolved(own))
+            return fail(Errc::invalid_argument,
+                        "--image-dir: '" + verb.file +
+                            "' lies in it, and files there are replaced; name "
+                            "a folder for images alone");
     if (verb.memory_bytes == 0) return fail(Errc::invalid_argument, "--memory: '0' is below 1");
     if (!verb.replay.empty() && resolved(verb.file) == resolved(verb.replayed_file))
         return fail(Errc::invalid_argument,
@@ -84,6 +87,7 @@ Result<void> claim_folder(const RunRequest& verb) {
 
 Error no_report(const RunRequest& verb, const std::string& wrong) {
     std::error_code ignored;
+    if (const auto unstarted = error_left(verb.note("unstarted.txt"))) return *unstarted;
     if (wrong.empty() && !std::filesystem::exists(verb.file, ignored))
         return {Errc::not_found,
                 "the workload has left no file '" + verb.file + "', nor mapped one of that name",
@@ -93,7 +97,9 @@ Error no_report(const RunRequest& verb, const std::string& wrong) {
             wrong.empty()
                 ? "the workload called no function of libpmem, nor msync, with an address in '" +
                       verb.file +
-                      "' (fsync and write are not seen), or is linked statically, or left by _exit"
+                      "' (fsync, write, and flushes by instruction are not seen), or is linked "
+                      "statically, or "
+                      "left by _exit"
                 : wrong + ", and there is no report",
             {},
             {}};
@@ -109,13 +115,20 @@ ExitCode deliver_replayed(const RunRequest& verb, const std::string& wrong) {
     return end_with(error_left(verb.note("refused.txt")).value_or(no_report(verb, wrong)), false);
 }
 
-// Who finds nothing may have had nothing to hold images against, or nothing left to do.
-void remark_on_a_clean_run(const RunRequest& verb, bool is_as_left, crash::Report& report) {
+void remark_on_the_file(crash::Report& report) {
+    report.remarks.push_back(
+        {"the file began as the last run has left it, and the workload may have found its work "
+         "done: make it again what it was before that run",
+         "", 1});
+}
+
+// Who finds nothing may have looked at nothing, or had nothing to hold images against.
+void remark_on_a_clean_run(const RunRequest& verb, crash::Report& report) {
     if (!report.clean() || !report.workload_end.empty()) return;
-    if (is_as_left)
+    if (report.recoveries > 0 && !text_of_file(verb.note("opened.txt")))
         report.remarks.push_back(
-            {"the file is as the last run has left it: make it again what it was before that, or "
-             "the workload may find its work done",
+            {"the recovery command has never opened its image: does it use the path that comes "
+             "behind its words?",
              "", 1});
     const auto printed = text_of_file(verb.note("acknowledged"));
     if (!printed || printed->empty())
@@ -261,23 +274,18 @@ ExitCode deliver(const RunRequest& verb, const crash::Report& report) {
     return end_with(ExitCode::violation, verb.json_file == "-");
 }
 
-ExitCode crash_run(const RunRequest& verb) {
-    const Interruption interruption;
-    if (const auto valid = check(verb); !valid) return end_with(valid.error(), false);
-    if (const auto ours = claim_folder(verb); !ours) return end_with(ours.error(), false);
-    if (const auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
-    const auto preload = find_preload();
-    if (!preload) return end_with(preload.error(), false);
-    if (!verb.replay.empty()) {
-        if (const auto back = put_file_back(verb); !back) return end_with(back.error(), false);
-        const auto wrong = run_workload(verb, *preload);
-        return wrong ? deliver_replayed(verb, *wrong) : end_with(wrong.error(), false);
-    }
-    FirstRun first{*preload, crash::FileBefore(verb.file), place_of_input()};
+ExitCode replay(const RunRequest& verb, const std::string& preload) {
+    if (const auto back = put_file_back(verb); !back) return end_with(back.error(), false);
+    const auto wrong = run_workload(verb, preload);
+    return wrong ? deliver_replayed(verb, *wrong) : end_with(wrong.error(), false);
+}
+
+ExitCode search(const RunRequest& verb, const std::string& preload) {
+    FirstRun first{preload, crash::FileBefore(verb.file), place_of_input()};
     const std::string mark = first.before.mark();
     const bool is_as_left = !mark.empty() && text_of_file(verb.note(kMark)) == mark;
     const auto begin = std::chrono::steady_clock::now();
-    const auto wrong = run_workload(verb, *preload);
+    const auto wrong = run_workload(verb, preload);
     if (!wrong) return end_with(wrong.error(), false);
     if (text_of_file(verb.note("together.txt")))
         return two_programs(verb, " at once, and whose stores are whose is not known");
@@ -292,9 +300,21 @@ ExitCode crash_run(const RunRequest& verb) {
     }
     complete_pages(verb, *report);
     keep_file(verb, first.before, *report);
-    remark_on_a_clean_run(verb, is_as_left, *report);
-    leave_mark(verb);
+    if (is_as_left) remark_on_the_file(*report);
+    remark_on_a_clean_run(verb, *report);
     return deliver(verb, *report);
+}
+
+ExitCode crash_run(const RunRequest& verb) {
+    const Interruption interruption;
+    if (const auto valid = check(verb); !valid) return end_with(valid.error(), false);
+    if (const auto ours = claim_folder(verb); !ours) return end_with(ours.error(), false);
+    if (const auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
+    const auto preload = find_preload();
+    if (!preload) return end_with(preload.error(), false);
+    const ExitCode code = verb.replay.empty() ? search(verb, *preload) : replay(verb, *preload);
+    leave_mark(verb);  // whatever came of it, the workload has run
+    return code;
 }
 
 // Behind the options, in --help.
@@ -306,7 +326,8 @@ constexpr const char* kMore =
     "1: a violation, and its output says what; 2: refused, which is right until something\n"
     "is acknowledged. A signal, another exit code or no end in time are violations. Where it\n"
     "stores to its image, by libpmem or msync, power fails inside of it too.\n"
-    "The workload makes durable by libpmem's functions or msync, has one thread that stores,\n"
+    "The workload makes durable by libpmem's functions or msync (in which order it stores\n"
+    "between two of these calls is not seen: any part may survive), has one thread that stores,\n"
     "is not linked statically and ends by exit. It has ended when all that it has started\n"
     "has. One that dies, leaves by _exit or takes too long is told with what was found until\n"
     "then, as where a signal ends this command: then all that it has started ends before. Of\n"

@@ -29,8 +29,10 @@
 // in "second.txt"; that two did so at once "together.txt" says, and who maps it holds a lock of
 // "mapped". For a replay "replayed.txt" says that the image is there, and "refused.txt" why it is
 // not, "failed.txt" why a workload could not be
-// looked at; "late.txt" that all acknowledgements came after the last crash point but the end, and
-// "fixed.txt" that the call was made behind which a fix stands.
+// looked at, and "unstarted.txt" why a program of it could not (which may map no such file);
+// "late.txt" that all acknowledgements came after the last crash point but the end, and
+// "opened.txt" that a recovery command has opened its image, "said.txt" what the last one
+// said that ended badly, "fixed.txt" that the call was made behind which a fix stands.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -151,8 +153,8 @@ class Preloaded {
     void start() {
         if (!replay_.empty()) {
             if (const auto known = run_.look_for(replay_); !known) return refuse(known.error());
-        } else if (!run_.start()) {
-            return;
+        } else if (const auto started = run_.start(); !started) {
+            return write_error("unstarted.txt", started.error());
         }
         if (const auto fix = fix_of_environment()) run_.insert(*fix);
         if (const auto earlier = earlier_of_environment()) run_.look_only_at(*earlier);
@@ -271,19 +273,20 @@ class Preloaded {
     }
 
     // Line by line as a terminal bears it; of very much the end.
-    std::string printed_since() {
+    crash::Run::Printed printed_since() {
         const uint64_t end = bytes_of_file(acknowledged_);
-        if (end == heard_) return {};
-        const uint64_t begin = std::exchange(heard_, end);
-        std::string bytes(std::min<uint64_t>(end - std::min(begin, end), kHeardMax), '\0');
+        if (end == heard_) return {"", lines_};
+        const uint64_t begin = std::min(std::exchange(heard_, end), end);
+        std::string bytes(end - begin, '\0');
         std::ifstream file(acknowledged_, std::ios::binary);
-        file.seekg(static_cast<std::streamoff>(end - bytes.size()));
+        file.seekg(static_cast<std::streamoff>(begin));
         file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+        lines_ += static_cast<size_t>(std::ranges::count(bytes, '\n'));
         std::string text;
-        std::istringstream lines(bytes);
+        std::istringstream lines(bytes.substr(bytes.size() - std::min(bytes.size(), kHeardMax)));
         for (std::string line; std::getline(lines, line);)
             text += (text.empty() ? "" : "\n") + crash::printable(line);
-        return text.empty() ? "(an empty line)" : text;
+        return {text.empty() ? "(an empty line)" : text, lines_};
     }
 
     // The command's standard input. A worker is another process, and knows of a file alone.
@@ -345,6 +348,7 @@ class Preloaded {
     crash::Run run_{test_, options_, file_crashes()};
     std::unique_ptr<crash::Foreign> foreign_;
     uint64_t heard_ = 0;  // bytes of what was printed
+    size_t lines_ = 0;    // of that
     std::chrono::steady_clock::time_point note_at_ = {};
     size_t noted_violations_ = 0;
     size_t told_violations_ = 0;  // to who reads the file, or the standard error

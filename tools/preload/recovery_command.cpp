@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -12,6 +13,9 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <cstring>
+#include <fstream>
+#include <iterator>
 
 #include "cinnabar/crash.hpp"
 #include "crash/unavailable.hpp"
@@ -74,6 +78,53 @@ std::string said_by(pid_t command, int file) {
     return text;
 }
 
+// For the preloaded object, which asks in another process.
+constexpr const char *kOpened = "opened.txt", *kSaid = "said.txt";
+
+std::string note(const char* name) {
+    return notes_folder(setting("FOLDER")) + "/" + name;
+}
+
+void leave(const char* name, const std::string& text) {
+    std::ofstream(note(name), std::ios::binary) << text;
+}
+
+// What it says beside a verdict other than 1 may differ from run to run, and is no part of what is
+// compared.
+std::string said_beside(const std::string& before) {
+    std::ifstream file(note(kSaid), std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    return text.empty() ? "" : before + text;
+}
+
+std::string signal_text(int number, const std::string& said) {
+    leave(kSaid, said);
+    return "signal " + std::to_string(number) + " (" + ::strsignal(number) + ")";
+}
+
+// Leaves a note once a command has opened its image while this lives.
+class OpenedNote {
+  public:
+    explicit OpenedNote(const std::string& image) {
+        if (is_left_) return;
+        file_ = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+        ::inotify_add_watch(file_, image.c_str(), IN_OPEN);
+    }
+    ~OpenedNote() {
+        if (file_ < 0) return;
+        std::array<char, 4096> events = {};
+        is_left_ = ::read(file_, events.data(), events.size()) > 0;
+        if (is_left_) leave(kOpened, "");
+        ::close(file_);
+    }
+    OpenedNote(const OpenedNote&) = delete;
+    OpenedNote& operator=(const OpenedNote&) = delete;
+
+  private:
+    inline static bool is_left_ = false;
+    int file_ = -1;
+};
+
 }  // namespace
 
 void become_recovery_command(const std::string& image, const std::string& acknowledged, int said) {
@@ -92,6 +143,7 @@ std::string run_recovery_command(const std::string& image, const std::string& ac
     int said[2] = {};
     if (::pipe2(said, O_CLOEXEC) != 0) throw crash::Unavailable("no pipe to the command");
     const Unmoved unmoved;
+    const OpenedNote opened(image);
     const pid_t child = ::fork();
     if (child == 0) {
         unmoved.end();
@@ -105,10 +157,10 @@ std::string run_recovery_command(const std::string& image, const std::string& ac
     int status = 0;
     if (::waitpid(child, &status, 0) != child)
         throw crash::Unavailable("no process for the command");
-    if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
+    if (WIFSIGNALED(status)) return signal_text(WTERMSIG(status), text);
     const int code = WEXITSTATUS(status);
-    if (code > 128) return "signal " + std::to_string(code - 128);  // as the shell says it
-    // What it says beside a verdict of 0 or 2 may differ from run to run.
+    if (code > 128) return signal_text(code - 128, text);  // as the shell says it
+    if (code != 0) leave(kSaid, text);
     const bool told = code == 1 || code == 126 || code == 127;
     return "exit " + std::to_string(code) + (told && !text.empty() ? ": " + text : "");
 }
@@ -125,13 +177,16 @@ std::string verdict_on(std::string_view end, const std::string& acknowledged,
     if (end == "exit 1") return "the recovery command found a violation, and said nothing";
     if (end == "exit 2") {
         if (bytes_of_file(acknowledged) == 0) return {};
-        return "the recovery command refused the image, and something is acknowledged already";
+        return "the recovery command refused the image, and something is acknowledged already" +
+               said_beside(": ");
     }
     for (const std::string_view code : {"exit 126", "exit 127"})  // the shell's own
         if (end.starts_with(code))
             return "the recovery command cannot be run" + std::string(end.substr(code.size()));
-    return "the recovery command ended by " + std::string(end) + "; it may use " +
-           size_text(memory_bytes) + " of memory (--memory)";
+    const std::string memory = end.starts_with("signal")
+                                   ? ", with " + size_text(memory_bytes) + " of memory (--memory)"
+                                   : "";
+    return "the recovery command ended by " + std::string(end) + memory + said_beside(": ");
 }
 
 }  // namespace cinnabar::tool

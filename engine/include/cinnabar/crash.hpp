@@ -221,7 +221,8 @@ struct Options {
 
 enum class ViolationKind : uint8_t {
     wrong,          // the oracle's words
-    crashed,        // the recovery's process ended by a signal, or by exit
+    crashed,        // the recovery's process ended by a signal, or by exit (of the command of
+                    // `cinnabar crash run` such an end is `wrong`)
     hung,           // it did not end in time
     out_of_memory,  // std::bad_alloc within the limit of its memory
     threw,          // another exception left the recovery
@@ -294,7 +295,8 @@ struct Report {
     uint64_t recovery_images = 0;
     double recovery_not_tried_log10 = 0;  // as below, of those crash points
     double recovery_seconds = 0;          // of these alone
-    double states_log10 = 0;              // of 1 + the images that the fault model allows
+    double states_log10 = 0;              // of the images that the fault model allows, and 1 more
+                                          // at each crash point ("states_represented_log10")
     double not_tried_log10 = 0;           // of 1 + those that were not tried; 0: all were
     // By violations_max, or by an error that a remark names, with images left that were to be
     // tried.
@@ -330,12 +332,14 @@ Result<std::vector<std::byte>> image_of(Region& region, const Test& test, std::s
 //
 // `path` is the file, which the workload may create, or a folder: then the first file in it that is
 // stored to, and one that was there before is misuse. Only shared mappings count. All that changes
-// between two such calls is one bag. A file that is there counts as durable, one that is created as
-// zeros; names and sizes of files are not modelled. Stores to a mapping without such calls, and
-// write(2), are seen at the next call; flushes by instruction are not. The domain is cache_line.
-// The file is left as the workload leaves it. Before a further run it becomes again what it was, or
-// is removed; of a folder, or of what cannot be read, no further run is made. Errors: as of run();
-// io also where the file cannot be opened or mapped once more.
+// between two such calls is one bag: any part of a line may survive without another, also where the
+// program stores them in an order that x86 keeps. (The hook build tells of stores to a Region
+// alone.) A file that is there counts as durable, one that is created as zeros; names and sizes of
+// files are not modelled. Stores to a mapping without such calls, and write(2), are seen at the
+// next call; flushes by instruction are not. The domain is cache_line. The file is left as the
+// workload leaves it. Before a further run it becomes again what it was, or is removed; of a
+// folder, or of what cannot be read, no further run is made. Errors: as of run(); io also where the
+// file cannot be opened or mapped once more.
 Result<Report> run_file(const std::string& path, const Test& test, const Options& options = {});
 // image_of() of such a run. The file has to be what it was then.
 Result<std::vector<std::byte>> image_of_file(const std::string& path, const Test& test,
