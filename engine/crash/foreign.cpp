@@ -91,13 +91,19 @@ bool Foreign::is_ours(const Mapping& mapping) const {
 }
 
 bool Foreign::holds(const void* address) {
-    if (given_up_ || ::getpid() != process_ || (found() && !recorder_->is_owner())) return false;
+    if (::getpid() != process_) return note_child(address), false;
+    if (given_up_ || (found() && !recorder_->is_owner())) return false;
     // Asked anew each time: what was mapped here may be unmapped, and something else in its place.
     const auto mapping = mapping_of(address);
     if (!mapping || !is_ours(*mapping)) return false;
     if (!found() && !attach(*mapping)) return false;
     mapping_ = mapping;
     return usable();
+}
+
+void Foreign::note_child(const void* address) const {
+    if (!found() || !child_call_) return;
+    if (const auto mapping = mapping_of(address); mapping && is_ours(*mapping)) child_call_();
 }
 
 bool Foreign::attach(const Mapping& mapping) {
@@ -142,7 +148,9 @@ bool Foreign::usable() {
     if (!size_now()) file_ = ::open(attached_path_.c_str(), O_RDONLY | O_CLOEXEC);
     const auto size = size_now();
     if (!size)
-        give_up("the file has another name now, and the program has closed what it has not opened");
+        give_up(
+            "the file is gone or has another name, and the program has closed what it has not "
+            "opened");
     else if (*size != view_.size())
         give_up("the file's size has changed under the workload, which is not modelled");
     return !given_up_;

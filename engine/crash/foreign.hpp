@@ -46,6 +46,9 @@ class Foreign {
     // Asked once the file is found, before anything of it is recorded: false, and the mapping is
     // misuse, since another process records it.
     void claim_by(std::function<bool()> claim) { claim_ = std::move(claim); }
+    // Called in a process that this one forks later, where that makes something of the file
+    // durable.
+    void on_child(std::function<void()> call) { child_call_ = std::move(call); }
     // Is the address in a shared mapping of the file? The first that is begins the recording.
     bool holds(const void* address);
     bool found() const { return recorder_.has_value(); }
@@ -81,6 +84,7 @@ class Foreign {
     const std::string& openable(const std::string& path) const {
         return number_path_.empty() ? path : number_path_;
     }
+    void note_child(const void* address) const;
     bool attach(const Mapping& mapping);
     bool usable();
     std::optional<size_t> size_now() const;
@@ -102,6 +106,7 @@ class Foreign {
     std::set<std::string> were_there_;   // in the folder
     std::string refusal_;
     std::function<bool()> claim_;
+    std::function<void()> child_call_;
     Run& run_;
     std::optional<Recorder> recorder_;
     std::optional<Mapping> mapping_;  // where the file was last seen

@@ -201,7 +201,7 @@ std::string behind_the_line(const crash::Violation& violation) {
 }  // namespace
 
 std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& violation,
-                       const Tried& tried) {
+                       const Tried& tried, std::span<const crash::Violation> known) {
     std::string with = "with " + text_of(fix, domain);
     const std::vector<crash::Violation>& left = tried.left;
     const auto is_same = [&](const crash::Violation& one) { return is_same_cause(one, violation); };
@@ -214,10 +214,15 @@ std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& vi
     with += same_values ? "" : ", and other values stored this time,";
     if (left.empty())
         return with + " nothing is found" + (tried.all_tried ? "" : ", of what was tried");
-    return with +
-           (tried.all_tried ? " this is gone, and another is found: "
-                            : " this is not found, of what was tried, and another is: ") +
-           (left[0].order.empty() ? left[0].what : left[0].order);
+    const auto is_new = [&](const crash::Violation& one) {
+        return std::ranges::none_of(known,
+                                    [&](const auto& other) { return is_same_cause(one, other); });
+    };
+    const auto other = std::ranges::find_if(left, is_new);
+    with += tried.all_tried ? " this is gone" : " this is not found, of what was tried";
+    if (other == left.end()) return with + ", and what is left was found without it too";
+    return with + (tried.all_tried ? ", and another is found: " : ", and another is: ") +
+           (other->order.empty() ? other->what : other->order);
 }
 
 void try_fixes(const std::map<size_t, Fix>& fixes, uint64_t fixes_max, Domain domain,
@@ -236,7 +241,7 @@ void try_fixes(const std::map<size_t, Fix>& fixes, uint64_t fixes_max, Domain do
         if (known == tried.end()) continue;
         const Result<Tried>& run = known->second;
         violations[number].fix =
-            run ? outcome_of(fix, domain, violations[number], *run)
+            run ? outcome_of(fix, domain, violations[number], *run, violations)
                 : "with " + text_of(fix, domain) +
                       " the workload does not run again: " + run.error().message;
     }

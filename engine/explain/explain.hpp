@@ -68,9 +68,9 @@ struct Tried {
 // Fills in up to where the two runs did the same.
 void compare(const Trail& first, const Trail& again, Tried& tried);
 
-// What became of the violation where the fix was tried.
+// What became of the violation where the fix was tried; `known` are those that were found without.
 std::string outcome_of(const Fix& fix, Domain domain, const crash::Violation& violation,
-                       const Tried& tried);
+                       const Tried& tried, std::span<const crash::Violation> known = {});
 
 // Of the violations that have such a number tries the fix, and says in each what came of it; so
 // many different fixes at most. `run_again` makes the run once more with it, from where it began,

@@ -114,6 +114,27 @@ class End(CrashRun):
                               preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
         self.assertIn("no violation\n", done.stdout)
 
+    def test_a_workload_whose_main_thread_ends(self):
+        """While another one maps the file: who recovers images lives on."""
+        done = self.ledger(OK, "in_thread")
+        self.assertIn("13 crash points, ", done.stdout)
+        self.assertIn("no violation\n", done.stdout)
+
+    def test_a_child_that_stores_too(self):
+        self.assertIn("remark: a process that the workload forked, after it had mapped the file,",
+                      self.ledger(OK, "child_stores").stdout)
+
+    def test_a_program_that_becomes_another(self):
+        """Who was to recover images for the first one ends; the shell has the second one's."""
+        script = os.path.join(self.images, "children.sh")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write("sleep 2.5\nfor child in $(cat /proc/$$/task/$$/children); do\n"
+                       f"grep ^State /proc/$child/status; done > {self.images}/states\n")
+        self.run_crash(IO, ["sh", "-c", f"exec env X=1 sh {script}"], "true")
+        with open(self.images + "/states", encoding="utf-8") as file:
+            alive = [state for state in file if "zombie" not in state]
+        self.assertEqual(len(alive), 1, alive)
+
     def test_a_workload_that_signals_its_group(self):
         """Which is not ours."""
         done = self.run_crash(OK, ["setsid", LEDGER, "write", self.file, "signals_group"],

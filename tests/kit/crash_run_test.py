@@ -324,6 +324,13 @@ class Run(CrashRun):
                               "--recover-cmd", "true", "--", "true")
         self.assertEqual(done.returncode, USAGE)
         self.assertIn("/mine' lies in it, and files there are replaced; name a", done.stderr)
+        done = self.run_words("--file", self.images + "/cinnabar-run/led", "--image-dir",
+                              self.images, "--recover-cmd", "true", "--", "true")
+        self.assertEqual(done.returncode, USAGE)
+        os.mkdir(self.images + "/other")
+        os.symlink("other", self.images + "/cinnabar-run")
+        self.assertIn("/cinnabar-run' cannot be made: ", self.ledger(IO).stderr)
+        os.remove(self.images + "/cinnabar-run")
         hangs = subprocess.Popen([PROGRAM, "crash", "run", "--file", self.file, "--image-dir",
                                   self.images, "--recover-cmd", "true", "--", "sh", "-c",
                                   f"touch {self.images}/began; exec sleep 100"],

@@ -7,7 +7,7 @@
 // HOW of write: right, count_first, third_count_first, no_flush_last, interrupted, dies, aborts,
 // leaves, hangs, backwards, other_words, talks, promises_first, exits_3, forks, elsewhere, msync,
 // msync_async, by_instruction, daemon, child_first, takes_numbers,
-// takes_later, signals_group, grows, or two of
+// takes_later, in_thread, child_stores, signals_group, grows, or two of
 // these with a '+' between them; amidst_others, before_others, as_told (by its standard input). Of
 // check: right, hangs, crashes, refuses, exits_9, takes_memory, silent, amidst_others,
 // before_others.
@@ -23,6 +23,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <thread>
 
 namespace {
 
@@ -186,6 +187,13 @@ int write(const char* path, const std::string& how) {
     if (how == "amidst_others") return write_amidst_others(*reinterpret_cast<Others*>(map(path)));
     if (is(how, "interrupted")) interrupt_calls();
     if (is(how, "daemon") && ::daemon(1, 1) != 0) return 2;
+    if (is(how, "in_thread")) {
+        std::thread([path] {
+            ::usleep(200'000);
+            std::exit(write(path, "right"));
+        }).detach();
+        ::pthread_exit(nullptr);
+    }
     // A child that has started no other program writes, and dies; then its parent does, rightly.
     if (is(how, "child_first")) {
         const pid_t child = ::fork();
@@ -211,6 +219,10 @@ int write(const char* path, const std::string& how) {
         if (is(how, "leaves") && number == 3) ::_exit(0);
         if (is(how, "grows") && number == 3 && ::truncate(path, 2 * kFileBytes) != 0) return 2;
         if (is(how, "hangs") && number == 3) ::pause();
+        if (is(how, "child_stores") && number == 3 && ::fork() == 0) {
+            pmem_persist(&ledger, sizeof ledger);
+            ::_exit(0);
+        }
         if (is(how, "forks") && number == 3) {
             const pid_t child = ::fork();
             if (child == 0) std::exit(0);

@@ -115,11 +115,17 @@ ExitCode deliver_replayed(const RunRequest& verb, const std::string& wrong) {
     return end_with(error_left(verb.note("refused.txt")).value_or(no_report(verb, wrong)), false);
 }
 
-void remark_on_the_file(crash::Report& report) {
-    report.remarks.push_back(
-        {"the file began as the last run has left it, and the workload may have found its work "
-         "done: make it again what it was before that run",
-         "", 1});
+void remark_on_the_run(const RunRequest& verb, bool is_as_left, crash::Report& report) {
+    if (is_as_left)
+        report.remarks.push_back(
+            {"the file began as the last run has left it, and the workload may have found its work "
+             "done: make it again what it was before that run",
+             "", 1});
+    if (text_of_file(verb.note("child.txt")))
+        report.remarks.push_back(
+            {"a process that the workload forked, after it had mapped the file, makes it durable "
+             "too, which is not seen: have one process do so",
+             "", 1});
 }
 
 // Who finds nothing may have looked at nothing, or had nothing to hold images against.
@@ -300,7 +306,7 @@ ExitCode search(const RunRequest& verb, const std::string& preload) {
     }
     complete_pages(verb, *report);
     keep_file(verb, first.before, *report);
-    if (is_as_left) remark_on_the_file(*report);
+    remark_on_the_run(verb, is_as_left, *report);
     remark_on_a_clean_run(verb, *report);
     return deliver(verb, *report);
 }

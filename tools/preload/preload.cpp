@@ -31,7 +31,8 @@
 // not, "failed.txt" why a workload could not be
 // looked at, and "unstarted.txt" why a program of it could not (which may map no such file);
 // "late.txt" that all acknowledgements came after the last crash point but the end, and
-// "opened.txt" that a recovery command has opened its image, "said.txt" what the last one
+// "child.txt" that a process forked later makes the file durable too, "opened.txt" that a
+// recovery command has opened its image, "said.txt" what the last one
 // said that ended badly, "fixed.txt" that the call was made behind which a fix stands.
 #include <fcntl.h>
 #include <sys/file.h>
@@ -168,6 +169,7 @@ class Preloaded {
         foreign_ = std::make_unique<crash::Foreign>(setting("FILE"), run_);
         if (replay_.empty()) run_.look([this](bool recovering) { note_so_far(recovering); });
         foreign_->claim_by([this] { return claim(); });
+        foreign_->on_child([this] { (void)write_file(notes_ + "/child.txt", ""); });
         crash::Foreign::watch(foreign_.get());
     }
 

@@ -191,7 +191,8 @@ TEST(Floor, PadsWithZerosAndKeepsToItsFrame) {
         ASSERT_TRUE(engine->configure({bytes}, records));
         ASSERT_TRUE(engine->prepare());
         Histogram unused;
-        ASSERT_GE(engine->run(0, {100'000, false}, Clock::calibrated(), unused).work.records, 2u);
+        for (uint64_t made = 0; made < 2;)  // on a busy machine one run may come to one
+            made += engine->run(0, {100'000, false}, Clock::calibrated(), unused).work.records;
         std::ifstream in(path, std::ios::binary);
         std::string file{std::istreambuf_iterator<char>(in), {}};
         const size_t frame = (32 + bytes + 63) / 64 * 64;
