@@ -80,9 +80,12 @@ bool Desk::wait_while(uint32_t is, std::chrono::steady_clock::time_point until) 
     return true;
 }
 
-void Desk::wait_for(uint32_t wanted) const {
-    for (uint32_t is = state.load(); is != wanted; is = state.load())
+bool Desk::wait_for(uint32_t wanted) const {
+    for (uint32_t is = state.load(); is != wanted; is = state.load()) {
+        if (is == kClosed) return false;
         wait_while(is, std::chrono::steady_clock::now() + std::chrono::hours(24));
+    }
+    return true;
 }
 
 }  // namespace cinnabar::crash

@@ -19,6 +19,7 @@ enum DeskState : uint32_t {
     kRequest,  // the worker recovers
     kReply,    // its outcome is to be read
     kDead,     // it has ended, and the zygote said how
+    kClosed,   // nobody will ask any more
 };
 
 // What the zygote is to fork.
@@ -60,8 +61,9 @@ struct Desk {
     bool put(std::string_view bytes);
     // Until the word is another one, or the time is up; true: it is another one.
     bool wait_while(uint32_t is, std::chrono::steady_clock::time_point until) const;
-    // Until the word is this one: of a process that is killed where it never will be.
-    void wait_for(uint32_t wanted) const;
+    // Until the word is this one: of a process that is killed where it never will be. False: the
+    // desk is closed, by who may not kill (he is another user by now).
+    bool wait_for(uint32_t wanted) const;
     // Of whoever asks, and of the zygote, which waits for it so long; none: there was none.
     void give(Order next);
     Order take_order(std::chrono::seconds time_max);

@@ -105,10 +105,8 @@ void be_worker(Desk& desk, int shared_image, const Test& test, const Options& op
         for (;;) ::pause();  // until it is killed: an end would be an answer too
     }
     limit_memory(options.recovery_memory_bytes_max);
-    for (;;) {
-        desk.wait_for(kRequest);
-        answer(desk, caught(desk, *recovery, options));
-    }
+    while (desk.wait_for(kRequest)) answer(desk, caught(desk, *recovery, options));
+    ::_exit(0);
 }
 
 }  // namespace cinnabar::crash

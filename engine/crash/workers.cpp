@@ -109,7 +109,10 @@ void Workers::be_zygote(pid_t parent) {
     // Handlers of signals are the caller's still: each call may be interrupted.
     for (;;) {
         const Order order = desk_->take_order(std::chrono::seconds(1));
-        if (order == Order::none && has_become_another_program(parent, desk_)) ::_exit(0);
+        // Of a parent that has become another user's process no signal tells.
+        if (order == Order::none &&
+            (::getppid() != parent || has_become_another_program(parent, desk_)))
+            ::_exit(0);
         if (order == Order::none) continue;
         const pid_t before = desk_->worker.load();
         if (before > 0) TEMP_FAILURE_RETRY(::waitpid(before, nullptr, 0));
@@ -298,6 +301,7 @@ Outcome Workers::how_it_ended(bool in_time) const {
 Workers::~Workers() {
     if (zygote_ > 0) {
         if (desk_->state.load() != kNobody) kill_worker();
+        desk_->set(kClosed);
         if (::kill(zygote_, SIGKILL) == 0)  // or this is another user's process by now
             ::waitpid(zygote_, nullptr, __WALL);
     }

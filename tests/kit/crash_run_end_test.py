@@ -120,6 +120,18 @@ class End(CrashRun):
         self.assertIn("13 crash points, ", done.stdout)
         self.assertIn("no violation\n", done.stdout)
 
+    @unittest.skipIf(os.getuid() != 0, "only root becomes another user")
+    def test_a_workload_that_becomes_another_user(self):
+        """Who recovers images for it is not his to kill, and ends all the same."""
+        self.ledger(OK)
+        os.remove(self.file)
+        folders = os.path.dirname(self.file), self.images, self.images + "/cinnabar-run"
+        for folder in folders:
+            os.chmod(folder, 0o777)
+        done = self.ledger(OK, "other_user", "right", "--workload-seconds", "60")
+        self.assertIn("13 crash points, ", done.stdout)
+        self.assertTrue(done.stdout.endswith("no violation\n"), done.stdout)
+
     def test_a_child_that_stores_too(self):
         self.assertIn("remark: a process that the workload forked, after it had mapped the file,",
                       self.ledger(OK, "child_stores").stdout)

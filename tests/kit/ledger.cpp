@@ -6,11 +6,10 @@
 //
 // HOW of write: right, count_first, third_count_first, no_flush_last, interrupted, dies, aborts,
 // leaves, hangs, backwards, other_words, talks, promises_first, exits_3, forks, elsewhere, msync,
-// msync_async, by_instruction, daemon, child_first, takes_numbers,
-// takes_later, in_thread, child_stores, signals_group, grows, or two of
-// these with a '+' between them; amidst_others, before_others, as_told (by its standard input). Of
-// check: right, hangs, crashes, refuses, exits_9, takes_memory, silent, amidst_others,
-// before_others.
+// msync_async, by_instruction, daemon, child_first, takes_numbers, takes_later, in_thread,
+// child_stores, other_user, signals_group, grows, or two of these with a '+' between them;
+// amidst_others, before_others, as_told (by its standard input). Of check: right, hangs, crashes,
+// refuses, exits_9, takes_memory, silent, amidst_others, before_others.
 #include <fcntl.h>
 #include <libpmem.h>
 #include <sys/mman.h>
@@ -187,6 +186,7 @@ int write(const char* path, const std::string& how) {
     if (how == "amidst_others") return write_amidst_others(*reinterpret_cast<Others*>(map(path)));
     if (is(how, "interrupted")) interrupt_calls();
     if (is(how, "daemon") && ::daemon(1, 1) != 0) return 2;
+    if (is(how, "other_user") && ::setuid(65534) != 0) return 2;
     if (is(how, "in_thread")) {
         std::thread([path] {
             ::usleep(200'000);

@@ -294,6 +294,9 @@ TEST_F(ExploreTest, ABudgetCutsEachLevelShortAndSaysSo) {
     EXPECT_EQ(of_levels(some, &LevelImages::cut_short), Counts({0, 1, 1, 0}));
     EXPECT_EQ(some.cut_short, 1u) << "a crash point, however many levels";
     EXPECT_FALSE(some.stopped);
+    const Explored five = run(options(5));
+    EXPECT_EQ(of_levels(five, &LevelImages::shown)[3], 5u);
+    EXPECT_EQ(of_levels(five, &LevelImages::cut_short), Counts({0, 1, 1, 1}));
     Explored sum = some;
     sum.add(some);
     EXPECT_EQ(of_levels(sum, &LevelImages::shown), Counts({10, 20, 20, 14}));

@@ -54,4 +54,17 @@ TEST(PairCover, WithoutTwoPositionsThereIsNoPair) {
 
 }  // namespace
 
+// By which a budget is shared: a cover has no more, and not much less.
+TEST(PairCover, TheNumberOfRowsIsKnownAbout) {
+    for (const size_t count : {2, 3, 5, 10})
+        for (const size_t positions : {2, 3, 5, 10, 30, 60, 100}) {
+            const std::vector<size_t> values(positions, count);
+            PairCover cover(values, 1);
+            size_t rows = 0;
+            while (cover.next()) ++rows;
+            EXPECT_LE(rows, PairCover::rows(values)) << count << " " << positions;
+            EXPECT_GE(2 * rows, PairCover::rows(values)) << count << " " << positions;
+        }
+}
+
 }  // namespace cinnabar::sim
