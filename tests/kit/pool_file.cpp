@@ -110,7 +110,7 @@ PoolState make_pool(const std::string& path) {
 }
 
 cinnabar::crash::Options until_found() {
-    cinnabar::crash::Options options = bounded(kImagesOfPools);
+    cinnabar::crash::Options options = bounded(60);
     options.recovery_crashes_max = 0;
     options.violations_max = 1;
     options.reduction_images_max = 0;
