@@ -124,7 +124,7 @@ std::string check_atomic(std::string_view digest, const History& history) {
 size_t History::begin(std::string what) {
     const size_t operation = operations_.size();
     // Of what was stored until now nothing is the operation's.
-    if (tell_) tell_("begin of operation " + std::to_string(operation), false);
+    if (tell_) tell_("begin of operation " + std::to_string(operation), std::nullopt);
     operations_.push_back({std::move(what), false});
     return operation;
 }
@@ -132,16 +132,15 @@ size_t History::begin(std::string what) {
 void History::acknowledge(size_t operation) {
     const std::string number = "operation " + std::to_string(operation);
     if (operation >= operations_.size() || operations_[operation].acknowledged) {
-        if (tell_)
-            tell_(number + (operation >= operations_.size() ? " was acknowledged and never begun"
-                                                            : " was acknowledged a second time"),
-                  true);
+        if (misuse_)
+            misuse_(number + (operation >= operations_.size() ? " was acknowledged and never begun"
+                                                              : " was acknowledged a second time"));
         return;
     }
     const std::string event = "acknowledged " + number;
     if (notice_) notice_(event);  // what was stored before comes before the promise
     operations_[operation].acknowledged = true;
-    if (tell_) tell_(event, false);
+    if (tell_) tell_(event, operation);
 }
 
 size_t History::acknowledged_prefix() const {

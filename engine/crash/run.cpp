@@ -96,16 +96,14 @@ void Run::run_workload() {
     history_.notice_ = [this](const std::string& event) {
         if (recorder_ != nullptr) recorder_->notice(recorder_->place(event));
     };
-    history_.tell_ = [this](const std::string& event, bool misuse) {
-        if (misuse) return add(ViolationKind::misuse, event);
+    history_.misuse_ = [this](const std::string& what) { add(ViolationKind::misuse, what); };
+    history_.tell_ = [this](const std::string& event, std::optional<size_t> acknowledged) {
         if (recorder_ == nullptr) return;
         const Site place = recorder_->place(event);
-        if (event.starts_with("acknowledged")) {
+        if (acknowledged) {
             recorder_->acknowledged(place);
             ++acknowledged_;
-            for (size_t i = 0; i < history_.operations_.size(); ++i)
-                if (history_.operations_[i].acknowledged)
-                    promised_at_.try_emplace(i, recorder_->medium().next_sequence());
+            promised_at_[*acknowledged] = recorder_->medium().next_sequence();
         } else {
             recorder_->begun(place);
         }
@@ -117,6 +115,7 @@ void Run::run_workload() {
             (inside_of_ ? "recovery threw: " : "the workload threw: ") + *thrown);
     history_.notice_ = nullptr;
     history_.tell_ = nullptr;
+    history_.misuse_ = nullptr;
     at_end();
 }
 

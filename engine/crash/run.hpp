@@ -152,7 +152,7 @@ class Run {
         size_t number = 0;  // of the operation, or of the line
         std::string text;
     };
-    std::optional<Promise> broken_promise();
+    std::optional<Promise> broken_promise(ViolationKind kind);
     std::optional<Promise> line_too_early();
     bool is_older(const Promise& promise, const Store& lost) const;
     void keep_image();

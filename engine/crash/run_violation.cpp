@@ -130,7 +130,7 @@ explain::Failure Run::failure_of(ViolationKind kind) {
 
 // What has to come after a store that is lost, where no store that survives beside it says it.
 std::string Run::must_not_precede(const Store& lost, ViolationKind kind) {
-    const auto promise = kind == ViolationKind::wrong ? broken_promise() : std::nullopt;
+    const auto promise = broken_promise(kind);
     if (promise && !(too_early_ && is_older(*promise, lost))) return promise->text;
     if (const auto durable = survivor_of(lost)) return text_of(*durable);
     if (too_early_ && too_early_->where != lost.where)
@@ -142,7 +142,7 @@ std::string Run::must_not_precede(const Store& lost, ViolationKind kind) {
 // Of an image that fails whatever survives in it.
 std::string Run::why_none_helps(ViolationKind kind) {
     if (too_early_) return text_of(*too_early_) + " is durable by then, and came too early";
-    const auto promise = kind == ViolationKind::wrong ? broken_promise() : std::nullopt;
+    const auto promise = broken_promise(kind);
     if (!promise) return "what was durable by then fails, whatever survives beside it";
     return promise->text +
            ", and whatever survives it fails: is what that promises stored by then?";
@@ -165,11 +165,12 @@ std::optional<Run::Store> Run::survivor_of(const Store& lost) const {
 }
 
 // The acknowledgement without which the image in which nothing survives were right.
-std::optional<Run::Promise> Run::broken_promise() {
+std::optional<Run::Promise> Run::broken_promise(ViolationKind kind) {
+    if (kind != ViolationKind::wrong) return std::nullopt;  // nobody held it against a promise
     explain::Reducer(recorder_->medium().pending(), *image_, {}, 0).put(false, {});
     if (hold_back_) return line_too_early();
     const Verdict verdict = judge(false);
-    if (verdict.kind != ViolationKind::wrong || verdict.what.empty()) return std::nullopt;
+    if (verdict.kind != ViolationKind::wrong) return std::nullopt;
     History history = history_;
     for (size_t i = history.operations_.size(); i-- > 0;) {
         if (!history.operations_[i].acknowledged) continue;

@@ -328,9 +328,11 @@ class Run(CrashRun):
                               self.images, "--recover-cmd", "true", "--", "true")
         self.assertEqual(done.returncode, USAGE)
         os.mkdir(self.images + "/other")
-        os.symlink("other", self.images + "/cinnabar-run")
-        self.assertIn("/cinnabar-run' cannot be made: ", self.ledger(IO).stderr)
-        os.remove(self.images + "/cinnabar-run")
+        for own in "cinnabar-run", "cinnabar-before":
+            os.symlink("other", f"{self.images}/{own}")
+            self.assertIn(f"/{own}' is a link: ", self.ledger(IO).stderr)
+            os.remove(f"{self.images}/{own}")
+        self.assertEqual(os.listdir(self.images + "/other"), [])
         hangs = subprocess.Popen([PROGRAM, "crash", "run", "--file", self.file, "--image-dir",
                                   self.images, "--recover-cmd", "true", "--", "sh", "-c",
                                   f"touch {self.images}/began; exec sleep 100"],

@@ -189,9 +189,10 @@ int write(const char* path, const std::string& how) {
     if (is(how, "other_user") && ::setuid(65534) != 0) return 2;
     if (is(how, "in_thread")) {
         std::thread([path] {
-            ::usleep(200'000);
+            ::usleep(400'000);
             std::exit(write(path, "right"));
         }).detach();
+        ::usleep(200'000);  // who recovers images has begun by then
         ::pthread_exit(nullptr);
     }
     // A child that has started no other program writes, and dies; then its parent does, rightly.

@@ -56,6 +56,7 @@ class Again {
     // Errors: io (the file, the workload, the report), not_found (no report).
     Result<crash::Report> run(Further further) {
         if (failed_) return fail(*failed_);
+        if (const auto made = request_.make_notes(); !made) return fail(made.error());
         if (const auto back = first_.before.put_back(); !back) return fail(back.error());
         further.input_at = first_.input_at;
         further.time_max = time_max(first_);

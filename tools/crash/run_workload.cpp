@@ -21,6 +21,7 @@
 #include "force/force_bench.hpp"
 #include "interruption.hpp"
 #include "output.hpp"
+#include "preload/settings.hpp"
 #include "run_report.hpp"
 
 namespace cinnabar::tool {
@@ -199,6 +200,17 @@ std::string RunRequest::command_of(const std::string& line, const std::string& i
     return text;
 }
 
+Result<void> RunRequest::make_notes() const {
+    std::error_code failed;
+    std::filesystem::create_directory(notes(), failed);
+    if (failed) return fail(Errc::io, "'" + notes() + "' cannot be made: " + failed.message());
+    for (const std::string& folder : {notes(), before_folder()})
+        if (std::filesystem::is_symlink(folder, failed))
+            return fail(Errc::io,
+                        "'" + folder + "' is a link: what it leads to is not this command's");
+    return {};
+}
+
 // The object stands beside the libraries, or in the build's own folder.
 Result<std::string> find_preload() {
     std::error_code ignored;
@@ -213,12 +225,6 @@ Result<std::string> find_preload() {
 
 Result<std::string> run_workload(const RunRequest& request, const std::string& preload,
                                  const std::optional<Further>& further) {
-    std::error_code failed;
-    std::filesystem::create_directory(request.notes(), failed);
-    if (!failed && std::filesystem::is_symlink(request.notes(), failed))
-        failed = std::make_error_code(std::errc::too_many_symbolic_link_levels);
-    if (failed)
-        return fail(Errc::io, "'" + request.notes() + "' cannot be made: " + failed.message());
     remove_reports(request);
     const std::string acknowledged = request.note("acknowledged");
     const int output =
@@ -239,12 +245,6 @@ Result<std::string> run_workload(const RunRequest& request, const std::string& p
             : wait_for(processes, so_far_path, time_max_of(request), " (--workload-seconds)", "");
     remove_unfinished(request);
     return wrong;
-}
-
-std::optional<std::string> text_of_file(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return std::nullopt;
-    return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
 }
 
 }  // namespace cinnabar::tool

@@ -13,7 +13,7 @@
 #include "cinnabar/result.hpp"
 #include "explain/earlier.hpp"
 #include "explain/finding.hpp"
-#include "preload/settings.hpp"
+#include "preload/notes.hpp"
 
 namespace cinnabar::tool {
 
@@ -42,6 +42,8 @@ struct RunRequest {
     std::string note(const char* name) const { return notes() + "/" + name; }
     // Where the file is kept as it was before the run, for a replay.
     std::string before_folder() const { return image_folder + "/cinnabar-before"; }
+    // Makes the first of the two. Neither is a link to somebody else's. Errors: io.
+    Result<void> make_notes() const;
     // What gives the image of a replay line, for a shell.
     std::string command_of(const std::string& line, const std::string& image) const;
 };
@@ -67,8 +69,5 @@ struct Further {
 // error: it has been read once. Errors: io.
 Result<std::string> run_workload(const RunRequest& request, const std::string& preload,
                                  const std::optional<Further>& further = {});
-
-// Nothing: there is no such file.
-std::optional<std::string> text_of_file(const std::string& path);
 
 }  // namespace cinnabar::tool

@@ -318,6 +318,7 @@ ExitCode crash_run(const RunRequest& verb) {
     if (const auto ok = check_results(verb.json_file); !ok) return end_with(ok.error(), false);
     const auto preload = find_preload();
     if (!preload) return end_with(preload.error(), false);
+    if (const auto made = verb.make_notes(); !made) return end_with(made.error(), false);
     const ExitCode code = verb.replay.empty() ? search(verb, *preload) : replay(verb, *preload);
     leave_mark(verb);  // whatever came of it, the workload has run
     return code;

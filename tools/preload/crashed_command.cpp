@@ -8,10 +8,9 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
-#include <optional>
 #include <utility>
 
+#include "notes.hpp"
 #include "recovery_command.hpp"
 #include "settings.hpp"
 
@@ -21,12 +20,6 @@ namespace {
 
 std::string request_in(const std::string& folder) {
     return folder + "/request";
-}
-
-std::optional<std::string> text_of_file(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return std::nullopt;
-    return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
 }
 
 // Which image, and with how much of everything. The rest is as it is for the workload.

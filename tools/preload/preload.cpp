@@ -20,7 +20,7 @@
 //   CINNABAR_CRASH_SEED, _IMAGES, _RANDOM, _MILLISECONDS, _MEMORY, _VIOLATIONS, _RECOVERY_CRASHES
 //                                the members of crash::Options, as numbers
 //
-// In that folder (settings.hpp): "acknowledged" holds what the workload has printed so far and is
+// In that folder (notes.hpp): "acknowledged" holds what the workload has printed so far and is
 // the command's standard input, unless "held_back" is there: less of the same, for a moment;
 // "so_far.json" is what the report would be by now, for a workload that dies, and which process
 // recovers images, if one does, and "so_far.json.lost" is there where a later one could not be
@@ -59,6 +59,7 @@
 #include "crashed_command.hpp"
 #include "explain/image_file.hpp"
 #include "explain/violation.hpp"
+#include "notes.hpp"
 #include "recovery_command.hpp"
 #include "settings.hpp"
 
@@ -130,11 +131,6 @@ std::string further_runs(const crash::Run& run) {
            "\n";
 }
 
-std::string bytes_in(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
-
 // Never over a file that is there: false. One that cannot be written whole is left empty, which
 // says so to its reader.
 bool write_file(const std::string& path, std::string_view text) {
@@ -160,7 +156,7 @@ class Preloaded {
         if (const auto fix = fix_of_environment()) run_.insert(*fix);
         if (const auto earlier = earlier_of_environment()) run_.look_only_at(*earlier);
         if (!inside_.empty()) {
-            run_.is_inside(crash::InsideRequest::of(bytes_in(inside_)));
+            run_.is_inside(crash::InsideRequest::of(text_of_file(inside_).value_or("")));
             run_.on_recovery([this] { say_that_it_lives(inside_); });
         } else {
             run_.listen_to([this] { return printed_since(); },
@@ -298,7 +294,7 @@ class Preloaded {
 
     std::optional<std::string> hold_back(size_t lines) const {
         ::unlink(held_back_.c_str());
-        const std::string text = bytes_in(acknowledged_);
+        const std::string text = text_of_file(acknowledged_).value_or("");
         size_t begin = text.size();
         for (size_t i = 0; i < lines; ++i) {
             if (begin == 0) return std::nullopt;

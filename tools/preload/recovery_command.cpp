@@ -15,11 +15,11 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 
 #include "cinnabar/crash.hpp"
 #include "crash/unavailable.hpp"
 #include "explain/violation.hpp"
+#include "notes.hpp"
 #include "settings.hpp"
 
 namespace cinnabar::tool {
@@ -92,8 +92,7 @@ void leave(const char* name, const std::string& text) {
 // What it says beside a verdict other than 1 may differ from run to run, and is no part of what is
 // compared.
 std::string said_beside(const std::string& before) {
-    std::ifstream file(note(kSaid), std::ios::binary);
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    const std::string text = text_of_file(note(kSaid)).value_or("");
     return text.empty() ? "" : before + text;
 }
 

@@ -24,11 +24,6 @@ inline void set_number(const char* name, uint64_t& number) {
         number = std::strtoull(value.c_str(), nullptr, 10);
 }
 
-// Beside the images: the folder of what one process leaves for the other.
-inline std::string notes_folder(const std::string& image_folder) {
-    return image_folder + "/cinnabar-run";
-}
-
 inline void set_setting(const char* name, const std::string& value) {
     ::setenv(name_of_setting(name).c_str(), value.c_str(), 1);
 }

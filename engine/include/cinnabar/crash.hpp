@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -138,7 +139,8 @@ class History {
     friend class Run;
     std::vector<Operation> operations_;
     std::function<void(const std::string& event)> notice_;
-    std::function<void(const std::string& event, bool misuse)> tell_;
+    std::function<void(const std::string& event, std::optional<size_t> acknowledged)> tell_;
+    std::function<void(const std::string& what)> misuse_;
 };
 
 // What is wrong with a recovered state, in words; nothing where it is right.
