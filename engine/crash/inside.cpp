@@ -19,6 +19,7 @@
 #include "crash/unavailable.hpp"
 #include "crash/worker.hpp"
 #include "crash/worker_image.hpp"
+#include "explain/violation.hpp"
 
 namespace cinnabar::crash {
 
@@ -157,6 +158,23 @@ void transfer(Violation& violation, const Numbers& number, const Texts& text) {
         text(violation.*field);
 }
 
+std::string all_bytes_of(const Report& report) {
+    MessageWriter writer;
+    writer.add(report.crash_points)
+        .add(report.images_distinct)
+        .add(report.recoveries)
+        .add(std::bit_cast<uint64_t>(report.states_log10))
+        .add(uint64_t{report.stopped})
+        .add(uint64_t{report.violations.size()});
+    for (Violation violation : report.violations) {
+        writer.add(static_cast<uint64_t>(violation.kind));
+        transfer(
+            violation, [&](uint64_t number) { writer.add(number); },
+            [&](const std::string& text) { writer.add(text); });
+    }
+    return writer.bytes();
+}
+
 }  // namespace
 
 std::string InsideRequest::bytes() const {
@@ -200,21 +218,18 @@ OracleAnswer OracleAnswer::of(std::string_view bytes) {
     return {threw, reader.text()};
 }
 
-std::string bytes_of(const Report& report) {
-    MessageWriter writer;
-    writer.add(report.crash_points)
-        .add(report.images_distinct)
-        .add(report.recoveries)
-        .add(std::bit_cast<uint64_t>(report.states_log10))
-        .add(uint64_t{report.stopped})
-        .add(uint64_t{report.violations.size()});
-    for (Violation violation : report.violations) {
-        writer.add(static_cast<uint64_t>(violation.kind));
-        transfer(
-            violation, [&](uint64_t number) { writer.add(number); },
-            [&](const std::string& text) { writer.add(text); });
+std::string bytes_of(Report report) {
+    std::string bytes = all_bytes_of(report);
+    const size_t found = report.violations.size();
+    while (bytes.size() > Desk::kTextMax && report.violations.size() > 1) {
+        report.violations.resize(report.violations.size() / 2);
+        explain::note(std::to_string(found - report.violations.size()) +
+                          " other violations that were found inside of that recovery, for which "
+                          "there is no room",
+                      report.violations.back());
+        bytes = all_bytes_of(report);
     }
-    return writer.bytes();
+    return bytes;
 }
 
 Report report_of(std::string_view bytes) {
@@ -251,8 +266,8 @@ void be_inside(Desk& desk, int shared_image, const Test& test, const Options& op
     });
     desk.recovered = !thrown;
     if (!desk.put(thrown ? *thrown : reply)) {
-        desk.unavailable = true;
-        desk.put("what was found is too long to be told");
+        desk.recovered = false;
+        desk.put("what was found inside of that recovery is too long to be told");
     }
     desk.question = false;
     desk.change(kRequest, kReply);

@@ -47,8 +47,9 @@ struct OracleAnswer {
 };
 
 // The reply: the run's report, of the counts those that are needed, of the violations all but in
-// how many crash points they were; without remarks.
-std::string bytes_of(const Report& report);
+// how many crash points they were, and the first ones where the desk has no room for all; without
+// remarks.
+std::string bytes_of(Report report);
 Report report_of(std::string_view bytes);
 // ... and of a replay: what went wrong with it, or nothing.
 

@@ -17,6 +17,7 @@ namespace cinnabar::crash {
 
 namespace {
 
+constexpr size_t kOracleWordsMax = size_t{64} << 10;  // bytes
 constexpr uint64_t kCheckedEvery = 16;  // images, for one that is recovered more than once
 
 using Clock = std::chrono::steady_clock;
@@ -245,10 +246,20 @@ Run::Verdict Run::verdict_on(const Outcome& outcome) {
 }
 
 Run::Verdict Run::judge_digest(const std::string& digest, const History& history) const {
-    Verdict verdict{ViolationKind::wrong, {}, digest, false};
-    const auto thrown = thrown_by([&] { verdict.what = test_.check(digest, history); });
-    if (!thrown) return verdict;
-    return {ViolationKind::oracle_threw, "the oracle threw: " + *thrown, digest, false};
+    const OracleAnswer answer = ask_oracle(digest, history);
+    if (!answer.threw) return {ViolationKind::wrong, answer.what, digest, false};
+    return {ViolationKind::oracle_threw, "the oracle threw: " + answer.what, digest, false};
+}
+
+// They may quote the whole digest. What is cut off is not cut off again where it is told further.
+OracleAnswer Run::ask_oracle(const std::string& digest, const History& history) const {
+    OracleAnswer answer;
+    const auto thrown = thrown_by([&] { answer.what = test_.check(digest, history); });
+    if (thrown) answer = {true, *thrown};
+    if (answer.what.size() > kOracleWordsMax)
+        answer.what = answer.what.substr(0, kOracleWordsMax - 64) + "... (" +
+                      size_text(answer.what.size()) + " in all)";
+    return answer;
 }
 
 void Run::capture() {

@@ -139,12 +139,21 @@ class Run {
     Verdict judge(bool check, bool tell_written = false);
     Verdict verdict_on(const Outcome& outcome);
     Verdict judge_digest(const std::string& digest, const History& history) const;
+    OracleAnswer ask_oracle(const std::string& digest, const History& history) const;
     // In run_violation.cpp: what becomes of an image that fails.
     void add_image(const Verdict& verdict, const std::string& where);
     std::string begun_by_now() const;
     using Store = explain::Finding::Store;
     explain::Lines standing() const;
-    explain::Failure failure_of(ViolationKind kind);
+    explain::Failure failure_of(ViolationKind kind, const std::string& words);
+    struct Explained {
+        explain::Failure failure;
+        Violation violation = {};
+        explain::Finding finding = {};
+    };
+    Explained explained(const Verdict& verdict, const std::string& where, const std::string& words);
+    size_t take(Explained one);
+    void count_image(size_t number);
     std::string must_not_precede(const Store& lost, ViolationKind kind);
     std::string why_none_helps(ViolationKind kind);
     std::optional<Store> survivor_of(const Store& lost) const;
@@ -160,7 +169,6 @@ class Run {
     // In run_inside.cpp: power fails inside of the recovery of an image.
     bool may_crash_recovery() const;
     void crash_recovery(const std::string& where);
-    std::string ask_oracle(const std::string& digest) const;
     void take_inside(const Report& inside, const InsideRequest& request);
     void take_otherwise(const std::string& what, const InsideRequest& request);
     void take_violation(Violation violation);

@@ -6,7 +6,6 @@
 #include <filesystem>
 
 #include "crash/run.hpp"
-#include "crash/thrown_by.hpp"
 #include "explain/explain.hpp"
 #include "explain/image_file.hpp"
 #include "explain/violation.hpp"
@@ -58,8 +57,9 @@ void Run::crash_recovery(const std::string& where) {
     InsideRequest request = request_inside(where);
     if (!options_.image_folder.empty()) request.image_folder = folder.path();
     if (!options_.page_folder.empty()) request.page_folder = folder.path();
-    const auto reply = workers_->inside(
-        request.bytes(), [this](const std::string& digest) { return ask_oracle(digest); });
+    const auto reply = workers_->inside(request.bytes(), [this](const std::string& digest) {
+        return ask_oracle(digest, history_).bytes();
+    });
     ++report_.recoveries_crashed;
     if (!reply)
         remark("power fails in no further part of recovery: " + reply.error().message);
@@ -88,13 +88,6 @@ InsideRequest Run::request_inside(const std::string& where) const {
             .begun = begun_by_now(),
             .domain = domain_,
             .violations_max = options_.violations_max - bad_inside_};
-}
-
-std::string Run::ask_oracle(const std::string& digest) const {
-    OracleAnswer answer;
-    const auto thrown = thrown_by([&] { answer.what = test_.check(digest, history_); });
-    if (thrown) answer = {true, *thrown};
-    return answer.bytes();
 }
 
 void Run::take_inside(const Report& inside, const InsideRequest& request) {

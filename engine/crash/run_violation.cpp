@@ -55,7 +55,29 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
         ++report_.violations[known->second].images;
         return;
     }
-    Violation violation;
+    const size_t violations_before = report_.violations.size();
+    const explain::Lines shown = standing();
+    const auto put_back = [&] {
+        for (const auto& [line, value] : shown) image_->put(line, value);
+    };
+    Explained smallest = explained(verdict, where, "");
+    const bool is_otherwise = smallest.violation.kind == verdict.kind &&
+                              !explain::differ_in_data_alone(smallest.violation.what, verdict.what);
+    size_t number = take(std::move(smallest));
+    put_back();
+    if (is_otherwise) {  // which may be another mistake, made beside this one
+        number = take(explained(verdict, where, verdict.what));
+        put_back();
+    }
+    if (number < violations_before) count_image(number);
+    known->second = number;
+}
+
+// The image then stands at the smallest one: that fails, or that fails in these words.
+Run::Explained Run::explained(const Verdict& verdict, const std::string& where,
+                              const std::string& words) {
+    Explained one{.failure = failure_of(verdict.kind, words)};
+    Violation& violation = one.violation;
     violation.kind = verdict.kind;
     violation.what = verdict.what;
     violation.crash_point = number_;
@@ -66,34 +88,40 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
     const bool all_tried = of_one_recovery && !earlier_ && explored_.not_tried_log10() == 0;
     violation.since = explain::since_text(number_, begun_by_now(), all_tried);
     const explain::Lines shown = standing();
-    explain::Failure failure = failure_of(violation.kind);
-    explain::Finding finding = explain::explain(failure, violation);
+    one.finding = explain::explain(one.failure, violation);
     if (unavailable_) {  // and who was asked then has said nothing
         for (const auto& [line, value] : shown) image_->put(line, value);
-        failure.tries_max = 0;
+        one.failure.tries_max = 0;
         violation.kind = verdict.kind;
         violation.what = verdict.what;
         violation.order = "";
-        finding = explain::explain(failure, violation);
+        one.finding = explain::explain(one.failure, violation);
     }
-    if (!finding.lost_store && finding.surviving_store) too_early_ = finding.surviving_store;
+    if (!one.finding.lost_store && one.finding.surviving_store)
+        too_early_ = one.finding.surviving_store;
+    return one;
+}
+
+// The number of the violation that it is: a known one, or a new one.
+size_t Run::take(Explained one) {
     const auto same = std::ranges::find_if(report_.violations, [&](const Violation& other) {
-        return other.replay == violation.replay || explain::is_same_cause(other, violation);
+        return other.replay == one.violation.replay || explain::is_same_cause(other, one.violation);
     });
-    if (same != report_.violations.end()) {
-        const auto number = static_cast<size_t>(same - report_.violations.begin());
-        const auto is_here = [&](const auto& one) { return one.second == number; };
-        ++same->images;
-        if (std::ranges::none_of(known_, is_here)) ++same->crash_points;  // not at this one
-        known->second = number;
-    } else {
-        if (trace_) keep_for_page(finding, failure, *trace_, violation);
-        report_.violations.push_back(std::move(violation));
-        findings_[report_.violations.size() - 1] = std::move(finding);
-        keep_image();
-        write_page(report_.violations.size() - 1);
-    }
-    for (const auto& [line, value] : shown) image_->put(line, value);
+    const auto number = static_cast<size_t>(same - report_.violations.begin());
+    if (same != report_.violations.end()) return number;
+    if (trace_) keep_for_page(one.finding, one.failure, *trace_, one.violation);
+    report_.violations.push_back(std::move(one.violation));
+    findings_[number] = std::move(one.finding);
+    keep_image();
+    write_page(number);
+    return number;
+}
+
+// Of one that was found before.
+void Run::count_image(size_t number) {
+    const auto is_here = [&](const auto& one) { return one.second == number; };
+    ++report_.violations[number].images;
+    if (std::ranges::none_of(known_, is_here)) ++report_.violations[number].crash_points;
 }
 
 // Of all pending lines what the image holds.
@@ -104,15 +132,18 @@ explain::Lines Run::standing() const {
     return lines;
 }
 
-// Of an image that fails so, and of others at the same crash point.
-explain::Failure Run::failure_of(ViolationKind kind) {
+// Of an image that fails so, and of others at the same crash point; where there are words, in these
+// but for data.
+explain::Failure Run::failure_of(ViolationKind kind, const std::string& words) {
     const bool check = kind == ViolationKind::not_idempotent;
     return {.pending = recorder_->medium().pending(),
             .image = *image_,
             .wrong =
-                [this, kind, check] {
+                [this, kind, words, check] {
                     const Verdict verdict = judge(check);
-                    return verdict.kind == kind ? verdict.what : std::string();
+                    const bool is_so =
+                        words.empty() || explain::differ_in_data_alone(verdict.what, words);
+                    return verdict.kind == kind && is_so ? verdict.what : std::string();
                 },
             .outcome =
                 [this, check] {

@@ -278,7 +278,7 @@ Result<Workers::Reply> Workers::inside(const std::string& request, const Answer&
             if (unavailable) return fail(Errc::io, text);
             return Reply{done, text};
         }
-        if (!desk_->put(answer(text))) desk_->put("");
+        desk_->put(answer(text));
         desk_->begin(Phase::inside);
         desk_->change(kReply, kRequest);
     }

@@ -65,10 +65,6 @@ std::string without_quoted(const std::string& text) {
     return out;
 }
 
-std::string words_of(const crash::Violation& violation) {
-    return without_numbers(without_quoted(violation.what), {""});
-}
-
 // Others fit any failure of their call: the words must say what failed.
 bool names_two_calls(const std::string& order) {
     const std::string before = " must be durable before ";
@@ -77,6 +73,13 @@ bool names_two_calls(const std::string& order) {
 }
 
 }  // namespace
+
+bool differ_in_data_alone(const std::string& one, const std::string& other) {
+    const auto words = [](const std::string& what) {
+        return without_numbers(without_quoted(what), {""});
+    };
+    return one.empty() == other.empty() && words(one) == words(other);
+}
 
 bool is_same_cause(const crash::Violation& one, const crash::Violation& other) {
     const auto is_inside = [](const crash::Violation& violation) {
@@ -90,7 +93,7 @@ bool is_same_cause(const crash::Violation& one, const crash::Violation& other) {
         return without_numbers(without_line(violation.order),
                                {" offset ", "(offset ", " operation "});
     };
-    return calls(one) == calls(other) && words_of(one) == words_of(other);
+    return calls(one) == calls(other) && differ_in_data_alone(one.what, other.what);
 }
 
 std::string count_text(uint64_t n, const char* what) {

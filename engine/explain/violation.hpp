@@ -19,6 +19,10 @@ void note_file(const Result<void>& written, const std::string& path,
 // Something else that a file does not have, and why.
 void note(const std::string& not_written, crash::Violation& violation);
 
+// Whether what is wrong with two images is said in the same words, but for numbers and for what is
+// quoted.
+bool differ_in_data_alone(const std::string& one, const std::string& other);
+
 // Whether they are one cause, seen twice: of the same kind, by the same two calls, and where those
 // stored elsewhere, or where no calls are known, in words that differ alone in numbers and in what
 // they quote; never where no image is to blame.

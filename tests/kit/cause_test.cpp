@@ -124,6 +124,40 @@ TEST(Cause, OfARecordThatIsThereTwiceIsToldOnce) {
     EXPECT_GE(report.violations[1].crash_points, 6u);
 }
 
+// Every image behind the acknowledgement fails, and so each in which the entry is torn could be
+// reduced to one in which it is not.
+TEST(Cause, OfASecondMistakeBesideOneThatIsAlwaysThereIsToldToo) {
+    auto region = crash::Region::create(4096, Domain::cache_line).value();
+    auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+    const crash::Test test{
+        .workload =
+            [&](crash::History& history) {
+                history.acknowledge(history.begin("never stored"));
+                region.store(&words[8], uint64_t{1}, {"entry.cpp", 1});
+                region.store(words, uint64_t{1}, {"count.cpp", 2});
+                region.persist(words, 1024, {"entry.cpp", 3});
+            },
+        .recover =
+            [](std::span<std::byte> image) {
+                const auto* found = reinterpret_cast<const uint64_t*>(image.data());
+                return std::string(found[0] > found[8] ? "torn" : "whole");
+            },
+        .recover_file = {},
+        .check =
+            [](std::string_view digest, const crash::History& history) {
+                if (digest == "torn") return std::string("an entry is counted and not there");
+                return std::string(history.acknowledged_prefix() > 0 ? "an operation is gone" : "");
+            }};
+    const auto report = crash::run(region, test, {}).value();
+    ASSERT_EQ(report.violations.size(), 2u) << report.text();
+    EXPECT_EQ(report.violations[0].what, "an operation is gone");
+    EXPECT_EQ(report.violations[1].what, "an entry is counted and not there");
+    EXPECT_EQ(report.violations[1].images, 1u);
+    EXPECT_NE(report.violations[1].order.find("entry.cpp:1 (offset 64) must be durable before "),
+              std::string::npos)
+        << report.violations[1].order;
+}
+
 crash::Violation violation(const std::string& what, const std::string& order) {
     crash::Violation one;
     one.what = what;

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "crash/inside.hpp"
 #include "explain/replay.hpp"
 #include "kit/folder.hpp"
 #include "kit/redo_log.hpp"
@@ -345,6 +346,46 @@ crash::Test words_test(crash::Region& region, uint64_t operations, size_t words,
                 return text;
             },
         .check = [](std::string_view text, const crash::History&) { return std::string(text); }};
+}
+
+TEST(RecoveryCrash, WordsOfAnOracleThatHaveNoRoomInThereAreCutOff) {
+    crash::Region region = new_region();
+    const auto digest = [](uint64_t, const uint64_t* words) {
+        return std::string(words[8] != 0 ? "wrong" : "");
+    };
+    crash::Test test = words_test(region, 2, 1, digest);
+    test.check = [](std::string_view text, const crash::History&) {
+        return text.empty() ? "" : "wrong" + std::string((size_t{17} << 20) - 5, 'w');
+    };
+    const auto report = crash::run(region, test).value();
+    const auto is_inside = [](const crash::Violation& one) {
+        return one.kind == ViolationKind::wrong && one.recovery_crash_point > 0;
+    };
+    const auto inside = std::ranges::find_if(report.violations, is_inside);
+    ASSERT_NE(inside, report.violations.end());
+    const crash::Violation& found = *inside;
+    EXPECT_TRUE(found.what.starts_with("wrongwww"));
+    EXPECT_TRUE(found.what.ends_with("ww... (17 MiB in all)"))
+        << found.what.substr(found.what.size() - 40);
+    EXPECT_LT(found.what.size(), size_t{64} << 10);
+}
+
+// What a run in there has to say goes through the memory that both share.
+TEST(RecoveryCrash, ViolationsThatHaveNoRoomInThereAreCounted) {
+    crash::Report found;
+    for (const char letter : std::string("abcdefghijklmnopqrs")) {
+        found.violations.emplace_back();
+        found.violations.back().what = std::string(size_t{1} << 20, letter);
+    }
+    const crash::Report told = crash::report_of(crash::bytes_of(found));
+    ASSERT_EQ(told.violations.size(), 9u);  // of 19
+    for (size_t i = 0; i < 9; ++i)
+        EXPECT_TRUE(told.violations[i].what == found.violations[i].what) << i;
+    EXPECT_EQ(told.violations.front().not_written, "");
+    EXPECT_TRUE(told.violations.back().not_written.starts_with("10 other violations that were "))
+        << told.violations.back().not_written;
+    found.violations.resize(15);
+    EXPECT_EQ(crash::report_of(crash::bytes_of(found)).violations.size(), 15u);
 }
 
 // Of a long run not only the beginning: the last recoveries are the ones that fail.

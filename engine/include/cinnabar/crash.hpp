@@ -180,6 +180,7 @@ struct Test {
     // functions. Where it does not, the report has a remark. One thread of one process, there too.
     std::function<std::string(std::span<std::byte> image)> recover = {};
     std::function<std::string(const std::string& path)> recover_file = {};
+    // Of what it says 64 KiB are kept.
     Oracle check = {};
 };
 
