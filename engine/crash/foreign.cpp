@@ -20,6 +20,12 @@ namespace cinnabar::crash {
 
 namespace {
 
+constexpr size_t kPageBytes = 4096;
+
+bool is_same(const struct stat& one, const struct stat& other) {
+    return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+}
+
 // The caller, and where that is a library of PMDK's, who called it.
 std::string text_of(std::vector<void*>::const_iterator frame,
                     std::vector<void*>::const_iterator end) {
@@ -51,6 +57,7 @@ Foreign::Foreign(const std::string& path, Run& run) : run_(run) {
     if (std::filesystem::is_regular_file(openable(path_), ignored)) {
         std::ifstream file(openable(path_), std::ios::binary);
         before_.emplace(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+        pin();
     }
     if (!is_folder_) return;
     // What nobody may look into is nothing that the workload maps.
@@ -60,7 +67,21 @@ Foreign::Foreign(const std::string& path, Run& run) : run_(run) {
         were_there_.insert(at->path().string());
 }
 
+// While it is mapped no other file can have its number, whatever the workload removes and closes.
+void Foreign::pin() {
+    const int file = ::open(openable(path_).c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return;
+    void* at = ::mmap(nullptr, kPageBytes, PROT_NONE, MAP_SHARED, file, 0);
+    if (at != MAP_FAILED && ::fstat(file, &status_before_) == 0) pin_ = at;
+    ::close(file);
+}
+
+bool Foreign::is_over_what_was_there() const {
+    return found() && before_ && is_same(status_, status_before_);
+}
+
 Foreign::~Foreign() {
+    if (pin_ != nullptr) ::munmap(pin_, kPageBytes);
     if (!view_.empty()) ::munmap(view_.data(), view_.size());
     if (size_now()) ::close(file_);
 }
@@ -120,7 +141,7 @@ bool Foreign::attach(const Mapping& mapping) {
         return fail(
             {Errc::io, "'" + mapping.path + "' does not open: " + std::strerror(errno), {}, {}});
     const size_t bytes = static_cast<size_t>(status_.st_size);
-    if (bytes == 0 || bytes % 4096 != 0) {
+    if (bytes == 0 || bytes % kPageBytes != 0) {
         give_up("'" + mapping.path + "' has " + std::to_string(bytes) +
                 " bytes, which is no multiple of 4096");
         return false;
@@ -130,8 +151,9 @@ bool Foreign::attach(const Mapping& mapping) {
         return fail(
             {Errc::io, "'" + mapping.path + "' cannot be mapped: " + std::strerror(errno), {}, {}});
     view_ = {static_cast<std::byte*>(view), bytes};
-    std::string before = before_.value_or("");
-    before.resize(bytes);  // what was added to the file since is zeros
+    // What was added to the file since is zeros, and so is one that was made in its place.
+    std::string before = before_ && is_same(status_, status_before_) ? *before_ : "";
+    before.resize(bytes);
     recorder_.emplace(view_, std::as_bytes(std::span(before)), Domain::cache_line);
     recorder_->if_nothing_forces(
         "no call of libpmem's, and no msync, was seen that makes anything durable, and so all that "
@@ -160,8 +182,7 @@ bool Foreign::usable() {
 // a file of its own in that place.
 std::optional<size_t> Foreign::size_now() const {
     struct stat now = {};
-    if (::fstat(file_, &now) != 0 || now.st_ino != status_.st_ino || now.st_dev != status_.st_dev)
-        return std::nullopt;
+    if (::fstat(file_, &now) != 0 || !is_same(now, status_)) return std::nullopt;
     return static_cast<size_t>(now.st_size);
 }
 

@@ -29,7 +29,8 @@ struct Call {
 
 class Foreign {
   public:
-    // Before the workload: what the file holds now is durable. A folder stands for the first file
+    // Before the workload: what the file holds now is durable, unless the workload makes another in
+    // its place. A folder stands for the first file
     // in it that is found in a mapping; one that was there before is refused.
     Foreign(const std::string& path, Run& run);
     Foreign(const Foreign&) = delete;
@@ -52,6 +53,8 @@ class Foreign {
     // Is the address in a shared mapping of the file? The first that is begins the recording.
     bool holds(const void* address);
     bool found() const { return recorder_.has_value(); }
+    // It is the file that was there before the workload.
+    bool is_over_what_was_there() const;
     bool active() const { return found() && !given_up_; }
     // Why the file cannot be recorded, where the system has failed a call for that.
     const std::optional<Error>& failed() const { return failed_; }
@@ -84,6 +87,7 @@ class Foreign {
     const std::string& openable(const std::string& path) const {
         return number_path_.empty() ? path : number_path_;
     }
+    void pin();
     void note_child(const void* address) const;
     bool attach(const Mapping& mapping);
     bool usable();
@@ -103,7 +107,9 @@ class Foreign {
     std::string number_path_;           // of a file in memory, which opens by its number alone
     bool is_folder_ = false;
     std::optional<std::string> before_;  // what the file held; nothing where there was none
-    std::set<std::string> were_there_;   // in the folder
+    struct stat status_before_ = {};
+    void* pin_ = nullptr;               // a mapping of it
+    std::set<std::string> were_there_;  // in the folder
     std::string refusal_;
     std::function<bool()> claim_;
     std::function<void()> child_call_;

@@ -157,6 +157,12 @@ class Run(CrashRun):
         done = self.run_crash(VIOLATION, ["sh", "-c", otherwise], f"{LEDGER} check right")
         self.assertIn("does not run again: it does not come to that call", done.stdout)
         os.remove(self.file)
+        blocked = f"cd {self.images}/cinnabar-again.* && mkdir cinnabar-image; " \
+                  f"{LEDGER} write {self.file} no_flush_last"
+        done = self.run_crash(VIOLATION, ["sh", "-c", blocked], f"{LEDGER} check right")
+        self.assertRegex(done.stdout, "  tried: .* does not run again: no file for the image at " +
+                         self.images + r"/cinnabar-again\.\w+/cinnabar-image: ")
+        os.remove(self.file)
         folder = os.path.join(os.path.dirname(self.file), "pool")
         os.mkdir(folder)
         done = self.run_words("--file", folder, "--image-dir", self.images, "--recover-cmd",
@@ -372,6 +378,8 @@ class Run(CrashRun):
                               "false", "--", LEDGER, "write", self.file, "right")
         self.assertEqual(done.returncode, VIOLATION)
         self.assertIn(remark, done.stdout)
+        # One that the workload itself makes anew is not the one that was left.
+        self.assertNotIn(remark, self.ledger(OK, "anew").stdout)
         # Also behind a run that came to no verdict.
         os.remove(self.file)
         self.run_crash(USAGE, [LEDGER, "write", self.file, "right"], "no-such-command")

@@ -1,8 +1,10 @@
 // Violations of a structure in a file, under libpmem's functions: a fix is tried over the file as
 // it was, and so is a replay.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <libpmem.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cinnabar/crash.hpp>
@@ -10,7 +12,9 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <stdexcept>
+#include <string>
 
 #include "kit/folder.hpp"
 
@@ -112,6 +116,65 @@ TEST(FileReport, AFileThatIsThereIsPutBack) {
     ASSERT_EQ(report.violations.size(), 1u) << report.text();
     EXPECT_EQ(report.violations[0].fix, "with a flush and a fence between the two nothing is found")
         << report.text();
+}
+
+// What stood in a file that the workload removes is not in the one that it makes in its place, also
+// where a file system gives it the same number again.
+TEST(FileReport, AFileThatIsMadeAnewBeginsWithZeros) {
+    for (const std::string& in :
+         {std::string("/dev/shm"), std::filesystem::temp_directory_path().string()}) {
+        const Folder folder(in);
+        const std::string path = folder.file("words");
+        std::ofstream(path) << std::string(kFileBytes, 'x');
+        crash::Test test = file_test(path);
+        test.workload = [&, write = test.workload](crash::History& history) {
+            std::filesystem::remove(path);
+            write(history);
+        };
+        const crash::Report report = crash::run_file(path, test).value();
+        ASSERT_EQ(report.violations.size(), 1u) << report.text();
+        EXPECT_EQ(report.violations[0].what,
+                  "only the first 0 of 1 operations are there as they were appended, and then "
+                  "comes '0'")
+            << in;
+    }
+}
+
+// Puts another file in the place of each that is open under this path, and gives their numbers.
+std::set<int> take_numbers_of(const std::string& path, int other) {
+    std::set<int> numbers;
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
+        if (std::filesystem::read_symlink(entry.path(), ignored) == path)
+            numbers.insert(std::stoi(entry.path().filename()));
+    for (const int number : numbers) EXPECT_EQ(::dup2(other, number), number);
+    return numbers;
+}
+
+// A workload may close what it has not opened, and open files of its own in that place.
+TEST(FileReport, ANumberThatIsAnothersByThenIsNotClosed) {
+    const Folder folder;
+    const std::string path = folder.file("words");
+    const int other = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    std::set<int> taken;
+    crash::Test test = file_test(path);
+    test.workload = [&](crash::History&) {
+        size_t length = 0;
+        void* at =
+            pmem_map_file(path.c_str(), kFileBytes, PMEM_FILE_CREATE, 0600, &length, nullptr);
+        append(static_cast<uint64_t*>(at), 1);
+        std::filesystem::resize_file(path, 2 * kFileBytes);
+        append(static_cast<uint64_t*>(at), 2);
+        // From now on nobody looks whether the number is still the file's.
+        taken = take_numbers_of(path, other);
+        pmem_unmap(at, length);
+    };
+    const crash::Report report = crash::run_file(path, test, {.fixes_max = 0}).value();
+    EXPECT_NE(report.text().find("the file's size has changed"), std::string::npos)
+        << report.text();
+    EXPECT_EQ(taken.size(), 1u);
+    for (const int number : taken) EXPECT_EQ(::close(number), 0) << number;
+    ::close(other);
 }
 
 // A file of x's; and from when it says on, no file may have more than half of its bytes.

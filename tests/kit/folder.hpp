@@ -1,4 +1,4 @@
-// A folder in memory for a test's files; gone with the test.
+// A folder for a test's files, in memory or in another one; gone with the test.
 #pragma once
 
 #include <unistd.h>
@@ -12,10 +12,8 @@ namespace kit_test {
 
 class Folder {
   public:
-    Folder() {
-        char name[] = "/dev/shm/cinnabar-kit-XXXXXX";
-        if (::mkdtemp(name) == nullptr) throw std::runtime_error("no folder in /dev/shm");
-        path_ = name;
+    explicit Folder(const std::string& in = "/dev/shm") : path_(in + "/cinnabar-kit-XXXXXX") {
+        if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("no folder in " + in);
     }
     ~Folder() {
         std::error_code ignored;

@@ -7,7 +7,7 @@
 // HOW of write: right, count_first, third_count_first, no_flush_last, interrupted, dies, aborts,
 // leaves, hangs, backwards, other_words, talks, promises_first, exits_3, forks, elsewhere, msync,
 // msync_async, by_instruction, daemon, child_first, takes_numbers, takes_later, in_thread,
-// child_stores, other_user, signals_group, grows, or two of these with a '+' between them;
+// child_stores, other_user, signals_group, grows, anew, or two of these with a '+' between them;
 // amidst_others, before_others, as_told (by its standard input). Of check: right, hangs, crashes,
 // refuses, exits_9, takes_memory, silent, amidst_others, before_others.
 #include <fcntl.h>
@@ -203,6 +203,7 @@ int write(const char* path, const std::string& how) {
         return write(path, "right");
     }
     if (is(how, "takes_numbers")) take_numbers(path);
+    if (is(how, "anew")) ::unlink(path);
     if (is(how, "elsewhere")) return write((std::string(path) + ".other").c_str(), "right");
     Ledger& ledger = is(how, "msync") ? *map_plainly(path) : *map(path);
     for (uint64_t number = 1; number <= kEntries; ++number) {

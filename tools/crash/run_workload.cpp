@@ -85,12 +85,12 @@ void remove_unfinished(const RunRequest& request) {
         if (!folder.empty()) explain::remove_folders(folder, crash::kInsideFolders);
 }
 
-constexpr std::array kNotes = {"acknowledged", "again.json",  "child.txt",        "failed.txt",
-                               "fixed.txt",    "late.txt",    "left.txt",         "mapped",
-                               "opened.txt",   "refused.txt", "replayed",         "replayed.txt",
-                               "reply",        "report.json", "request",          "said.txt",
-                               "second.txt",   "so_far.json", "so_far.json.lost", "together.txt",
-                               "unstarted.txt"};
+constexpr std::array kNotes = {"acknowledged", "again.json",   "child.txt",   "failed.txt",
+                               "fixed.txt",    "late.txt",     "left.txt",    "mapped",
+                               "opened.txt",   "over.txt",     "refused.txt", "replayed",
+                               "replayed.txt", "reply",        "report.json", "request",
+                               "said.txt",     "second.txt",   "so_far.json", "so_far.json.lost",
+                               "together.txt", "unstarted.txt"};
 
 // The files of a first run. What a run that was killed has left of its further ones goes too.
 void remove_reports(const RunRequest& request) {

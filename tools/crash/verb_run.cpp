@@ -116,7 +116,7 @@ ExitCode deliver_replayed(const RunRequest& verb, const std::string& wrong) {
 }
 
 void remark_on_the_run(const RunRequest& verb, bool is_as_left, crash::Report& report) {
-    if (is_as_left)
+    if (is_as_left && text_of_file(verb.note("over.txt")))
         report.remarks.push_back(
             {"the file began as the last run has left it, and the workload may have found its work "
              "done: make it again what it was before that run",
