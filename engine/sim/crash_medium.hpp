@@ -136,7 +136,7 @@ class CrashMedium {
     // do what another was about to. Calls of `finders` are for lines that others may have left
     // unflushed, or made durable: they have something to do also where a line is durable, unless
     // this process has asked for that before, and nobody has stored to it since.
-    void forbid_idle(std::set<Site> finders) { finders_ = std::move(finders); }
+    void hold_to_all_rules(std::set<Site> finders) { finders_ = std::move(finders); }
     bool is_sealed(uint64_t line) const { return sealed_.contains(line); }
     // The first rule that was broken, in words, or nothing.
     const std::string& broken_rule() const { return broken_rule_; }

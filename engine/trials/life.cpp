@@ -54,8 +54,8 @@ Life::Life(SimPool& pool, const Life& killed)
 void Life::mutate() {
     // Recovery cannot know what of it an earlier life made durable; a pad's page was synced with
     // the lazy frames on it.
-    medium_.forbid_idle({Site::accept_flush, Site::accept_fence, Site::erase_flush,
-                         Site::erase_fence, Site::page_sync});
+    medium_.hold_to_all_rules({Site::accept_flush, Site::accept_fence, Site::erase_flush,
+                               Site::erase_fence, Site::page_sync});
     if (options_.dropped) medium_.drop(*options_.dropped);
     if (options_.swapped) medium_.swap_kind(*options_.swapped);
     if (options_.doubled) medium_.call_twice(*options_.doubled);

@@ -433,7 +433,7 @@ TEST_F(CrashMediumTest, CallsThatDoNothingAreCounted) {
 TEST_F(CrashMediumTest, WhatDoesNothingBreaksARuleWhereItIsForbidden) {
     const auto broken = [&](const std::function<void(CrashMedium&)>& calls) {
         CrashMedium medium = make();
-        medium.forbid_idle({Site::accept_flush, Site::accept_fence});
+        medium.hold_to_all_rules({Site::accept_flush, Site::accept_fence});
         calls(medium);
         return medium.broken_rule();
     };
@@ -453,7 +453,7 @@ TEST_F(CrashMediumTest, WhatDoesNothingBreaksARuleWhereItIsForbidden) {
               "link_store stores to a line on which others are pending that went the other way, "
               "past the caches or not, at byte 64");
     CrashMedium paged = make(Domain::page);
-    paged.forbid_idle({});
+    paged.hold_to_all_rules({});
     EXPECT_TRUE(paged.sync(Site::pad_sync, at(0), 8));
     EXPECT_EQ(paged.broken_rule(), "pad_sync is a sync with nothing to do");
     // Excused: another thread may have done it, a mend has, a mutant is another engine.
@@ -487,7 +487,7 @@ TEST_F(CrashMediumTest, WhatDoesNothingBreaksARuleWhereItIsForbidden) {
 TEST_F(CrashMediumTest, WhatWasFoundIsMadeDurableOnce) {
     const auto broken = [&](Domain domain, const std::function<void(CrashMedium&)>& calls) {
         CrashMedium medium = make(domain);
-        medium.forbid_idle({Site::accept_flush, Site::accept_fence});
+        medium.hold_to_all_rules({Site::accept_flush, Site::accept_fence});
         calls(medium);
         return medium.broken_rule();
     };
@@ -545,7 +545,7 @@ TEST_F(CrashMediumTest, WhatWasFoundIsMadeDurableOnce) {
 TEST_F(CrashMediumTest, WhatWasSyncedBesideIsSyncedOnce) {
     const auto broken = [&](const std::function<void(CrashMedium&)>& calls) {
         CrashMedium medium = make(Domain::page);
-        medium.forbid_idle({Site::page_sync});
+        medium.hold_to_all_rules({Site::page_sync});
         calls(medium);
         return medium.broken_rule();
     };
