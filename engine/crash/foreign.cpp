@@ -119,7 +119,19 @@ bool Foreign::holds(const void* address) {
     if (!mapping || !is_ours(*mapping)) return false;
     if (!found() && !attach(*mapping)) return false;
     mapping_ = mapping;
-    return usable();
+    if (!usable()) return false;
+    if (sim::hooked()) see_plain_stores();
+    return true;
+}
+
+// As far as the mapping holds the file.
+void Foreign::see_plain_stores() {
+    const auto* begin = reinterpret_cast<const std::byte*>(mapping_->begin);
+    const std::span seen(begin, within(begin, mapping_->end - mapping_->begin));
+    if (seen.data() == seen_plainly_.data() && seen.size() == seen_plainly_.size()) return;
+    seen_plainly_ = seen;
+    hooked_.reset();
+    if (!seen.empty()) hooked_.emplace(seen, mapping_->offset, *recorder_);
 }
 
 void Foreign::note_child(const void* address) const {

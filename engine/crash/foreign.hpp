@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "crash/hooked_stores.hpp"
 #include "crash/recorder.hpp"
 #include "crash/run.hpp"
 
@@ -91,6 +92,7 @@ class Foreign {
     void note_child(const void* address) const;
     bool attach(const Mapping& mapping);
     bool usable();
+    void see_plain_stores();
     std::optional<size_t> size_now() const;
     void give_up(const std::string& why);
     bool fail(Error error);
@@ -115,8 +117,10 @@ class Foreign {
     std::function<void()> child_call_;
     Run& run_;
     std::optional<Recorder> recorder_;
-    std::optional<Mapping> mapping_;  // where the file was last seen
-    std::span<std::byte> view_;       // our own mapping of it, whatever the workload unmaps
+    std::optional<Mapping> mapping_;      // where the file was last seen
+    std::optional<HookedStores> hooked_;  // stores to it there, of hooked code
+    std::span<const std::byte> seen_plainly_;
+    std::span<std::byte> view_;  // our own mapping of it, whatever the workload unmaps
     int file_ = -1;
     struct stat status_ = {};  // as it was attached
     std::string attached_path_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <span>
 
@@ -12,11 +13,12 @@
 
 namespace cinnabar::crash {
 
-// While it lives. Does nothing in a program without hooked code.
+// While it lives, of `memory`, where the recorder's region, from `offset` on, is mapped. Does
+// nothing in a program without hooked code.
 class HookedStores : public sim::Watcher {
   public:
-    HookedStores(std::span<std::byte> memory, Recorder& recorder)
-        : memory_(memory), recorder_(recorder) {
+    HookedStores(std::span<const std::byte> memory, uint64_t offset, Recorder& recorder)
+        : memory_(memory), begin_(offset), recorder_(recorder) {
         if (!sim::hooked()) return;
         recorder_.before_notice([this] { tell(); });
         sim::watch(memory, *this);
@@ -35,7 +37,7 @@ class HookedStores : public sim::Watcher {
     void before_store(std::byte* to, size_t length) override {
         if (!recorder_.is_owner()) return;
         tell();
-        offset_ = static_cast<uint64_t>(to - memory_.data());
+        offset_ = begin_ + static_cast<uint64_t>(to - memory_.data());
         length_ = length;
         behind_ = sim::behind_access();
     }
@@ -52,7 +54,8 @@ class HookedStores : public sim::Watcher {
         return known->second;
     }
 
-    const std::span<std::byte> memory_;
+    const std::span<const std::byte> memory_;
+    const uint64_t begin_;
     Recorder& recorder_;
     // Of a store that is not told yet; of length 0: there is none.
     uint64_t offset_ = 0;

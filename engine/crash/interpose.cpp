@@ -85,6 +85,7 @@ Foreign* Foreign::watched() {
 }
 
 void Foreign::watch(Foreign* foreign) {
+    if (the_watched != nullptr) the_watched->hooked_.reset();
     the_watched = foreign;
 }
 
@@ -161,7 +162,9 @@ int pmem_has_auto_flush(void) {
 void* pmem_map_file(const char* path, size_t len, int flags, mode_t mode, size_t* mapped_lenp,
                     int* is_pmemp) {
     void* at = NEXT(pmem_map_file)(path, len, flags, mode, mapped_lenp, is_pmemp);
-    if (at != nullptr && is_pmemp != nullptr && holder_of(at) != nullptr) *is_pmemp = 1;
+    if (at == nullptr || (is_pmemp == nullptr && !cinnabar::sim::hooked())) return at;
+    const bool is_watched = holder_of(at) != nullptr;  // and what is stored there told from now on
+    if (is_watched && is_pmemp != nullptr) *is_pmemp = 1;
     return at;
 }
 

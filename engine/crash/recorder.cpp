@@ -61,6 +61,7 @@ void Recorder::notice(Site place) {
 }
 
 void Recorder::stored_plainly(uint64_t offset, size_t length, Site place) {
+    if (readable_ && !readable_()) return;
     std::vector<Range> changes;
     find_changes({offset, length}, changes);
     if (changes.empty()) return;

@@ -50,7 +50,7 @@ bool RecoveredImage::begin_recording() {
         refused_ = true;
         return false;
     }
-    told_.emplace(memory_, *recorder_);
+    told_.emplace(memory_, 0, *recorder_);
     return true;
 }
 

@@ -324,7 +324,7 @@ void Run::lend(Region& region, Run& run, Recorder& recorder) {
     };
     const Lent lent(region);
     region.recorder_ = &recorder;
-    const HookedStores told(region.bytes(), recorder);
+    const HookedStores told(region.bytes(), 0, recorder);
     run.run_workload();
 }
 

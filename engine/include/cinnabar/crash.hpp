@@ -336,13 +336,16 @@ Result<std::vector<std::byte>> image_of(Region& region, const Test& test, std::s
 // `path` is the file, which the workload may create, or a folder: then the first file in it that is
 // stored to, and one that was there before is misuse. Only shared mappings count. All that changes
 // between two such calls is one bag: any part of a line may survive without another, also where the
-// program stores them in an order that x86 keeps. (The hook build tells of stores to a Region
-// alone.) A file that is there counts as durable, one that is created as zeros; names and sizes of
-// files are not modelled. Stores to a mapping without such calls, and write(2), are seen at the
-// next call; flushes by instruction are not. The domain is cache_line. The file is left as the
-// workload leaves it. Before a further run it becomes again what it was, or is removed; of a
-// folder, or of what cannot be read, no further run is made. Errors: as of run(); io also where the
-// file cannot be opened or mapped once more.
+// program stores them in an order that x86 keeps. Link cinnabar::crash_hooks as well where that
+// matters: of the sources that are compiled with it each plain store is then told, from
+// pmem_map_file on, or the first such call with an address in a mapping.
+//
+// A file that is there counts as durable, one that is created, also in the place of another, as
+// zeros; names and sizes of files are not modelled. Stores to a mapping without such calls, and
+// write(2), are seen at the next call; flushes by instruction are not. The domain is cache_line.
+// The file is left as the workload leaves it. Before a further run it becomes again what it was, or
+// is removed; of a folder, or of what cannot be read, no further run is made. Errors: as of run();
+// io also where the file cannot be opened or mapped once more.
 Result<Report> run_file(const std::string& path, const Test& test, const Options& options = {});
 // image_of() of such a run. The file has to be what it was then.
 Result<std::vector<std::byte>> image_of_file(const std::string& path, const Test& test,
