@@ -101,9 +101,12 @@ Result<void> FileBefore::put_back() const {
 }
 
 std::string FileBefore::mark() const {
-    if (!bytes_) return {};
-    return path_ + " " + std::to_string(bytes_->size()) + " " +
-           std::to_string(explain::sum_of(std::as_bytes(std::span(*bytes_))));
+    return bytes_ ? mark_of(path_, *bytes_) : "";
+}
+
+std::string FileBefore::mark_of(const std::string& path, const std::string& bytes) {
+    return path + " " + std::to_string(bytes.size()) + " " +
+           std::to_string(explain::sum_of(std::as_bytes(std::span(bytes))));
 }
 
 Result<void> FileBefore::keep_in(const std::string& folder) const {

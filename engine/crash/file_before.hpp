@@ -20,6 +20,7 @@ class FileBefore {
 
     // Another for other bytes, in all likelihood; nothing where there is no file.
     std::string mark() const;
+    static std::string mark_of(const std::string& path, const std::string& bytes);
 
     // For another process: in this folder, which is made, a note of which file it is and whether it
     // was there ("of.txt"), and a copy ("copy") if so. Nothing where it cannot be put back. Errors:

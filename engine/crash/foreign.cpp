@@ -15,6 +15,7 @@
 #include <iterator>
 
 #include "crash/code_place.hpp"
+#include "crash/file_before.hpp"
 
 namespace cinnabar::crash {
 
@@ -24,6 +25,11 @@ constexpr size_t kPageBytes = 4096;
 
 bool is_same(const struct stat& one, const struct stat& other) {
     return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+}
+
+std::string bytes_of(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
 // The caller, and where that is a library of PMDK's, who called it.
@@ -43,7 +49,7 @@ std::string text_of(std::vector<void*>::const_iterator frame,
 
 }  // namespace
 
-Foreign::Foreign(const std::string& path, Run& run) : run_(run) {
+Foreign::Foreign(const std::string& path, Run& run) : given_path_(path), run_(run) {
     std::error_code ignored, nameless;
     // Of a file that is not there yet weakly_canonical keeps a name without a folder as it is.
     path_ = std::filesystem::weakly_canonical(std::filesystem::absolute(path), ignored).string();
@@ -55,9 +61,8 @@ Foreign::Foreign(const std::string& path, Run& run) : run_(run) {
         number_path_ = path;
     }
     if (std::filesystem::is_regular_file(openable(path_), ignored)) {
-        std::ifstream file(openable(path_), std::ios::binary);
-        before_.emplace(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
-        pin();
+        before_ = bytes_of(openable(path_));
+        (void)::stat(openable(path_).c_str(), &status_before_);
     }
     if (!is_folder_) return;
     // What nobody may look into is nothing that the workload maps.
@@ -67,21 +72,30 @@ Foreign::Foreign(const std::string& path, Run& run) : run_(run) {
         were_there_.insert(at->path().string());
 }
 
-// While it is mapped no other file can have its number, whatever the workload removes and closes.
-void Foreign::pin() {
-    const int file = ::open(openable(path_).c_str(), O_RDONLY | O_CLOEXEC);
-    if (file < 0) return;
-    void* at = ::mmap(nullptr, kPageBytes, PROT_NONE, MAP_SHARED, file, 0);
-    if (at != MAP_FAILED && ::fstat(file, &status_before_) == 0) pin_ = at;
-    ::close(file);
+// Before anything is stored there. Once for each file, or what is stored and not forced counts as
+// durable where it is mapped a second time.
+void Foreign::note_mapping(const void* address) {
+    if (::getpid() != process_ || found()) return;
+    const auto mapping = mapping_of(address);
+    if (!mapping) return;
+    const std::lock_guard locked(noted_);
+    const std::string& file = mapping->device_and_inode;
+    if (!is_ours(*mapping)) return (void)mapped_elsewhere_.insert(file);
+    if (!held_.contains(file)) held_[file] = bytes_of(openable(mapping->path));
 }
 
-bool Foreign::is_over_what_was_there() const {
-    return found() && before_ && is_same(status_, status_before_);
+// What it held when it was mapped first; of a mapping that was not seen, what it held before the
+// workload, or zeros where it is another file. Nothing: it was mapped under another name, and what
+// was forced there is not known.
+std::optional<std::string> Foreign::held_at_first(const Mapping& mapping) {
+    const std::lock_guard locked(noted_);
+    if (held_.contains(mapping.device_and_inode))
+        return std::move(held_.at(mapping.device_and_inode));
+    if (mapped_elsewhere_.contains(mapping.device_and_inode)) return std::nullopt;
+    return before_ && is_same(status_, status_before_) ? *before_ : "";
 }
 
 Foreign::~Foreign() {
-    if (pin_ != nullptr) ::munmap(pin_, kPageBytes);
     if (!view_.empty()) ::munmap(view_.data(), view_.size());
     if (size_now()) ::close(file_);
 }
@@ -111,17 +125,38 @@ bool Foreign::is_ours(const Mapping& mapping) const {
     return is_folder_ ? mapping.path.starts_with(path_ + "/") : mapping.path == path_;
 }
 
-bool Foreign::holds(const void* address) {
+bool Foreign::is_in_file(const void* address, bool is_touched) {
     if (::getpid() != process_) return note_child(address), false;
-    if (given_up_ || (found() && !recorder_->is_owner())) return false;
+    if (given_up_) return false;
+    if (found() && !(is_touched ? recorder_->is_owner() : recorder_->may_be_owner())) return false;
     // Asked anew each time: what was mapped here may be unmapped, and something else in its place.
     const auto mapping = mapping_of(address);
-    if (!mapping || !is_ours(*mapping)) return false;
+    if (!mapping) return false;
+    if (!is_ours(*mapping)) {
+        if (found() && mapping->path == mapped_path_) give_up(replaced());
+        return false;
+    }
     if (!found() && !attach(*mapping)) return false;
     mapping_ = mapping;
-    if (!usable()) return false;
+    if (!is_there() || (is_touched && !recorder_->is_owner())) return false;
     if (sim::hooked()) see_plain_stores();
     return true;
+}
+
+// What was stored to the file itself is known up to here.
+std::string Foreign::replaced() const {
+    return "another file has taken the place of '" + mapped_path_ +
+           "' since that was mapped, and what is stored there is not seen: give each a run of its "
+           "own";
+}
+
+// Where that was done behind the last call that is seen, or by write(2) alone.
+void Foreign::end() {
+    if (!active()) return;
+    recorder_->adopt();
+    struct stat now = {};
+    if (number_path_.empty() && ::stat(mapped_path_.c_str(), &now) == 0 && !is_same(now, status_))
+        give_up(replaced());
 }
 
 // As far as the mapping holds the file.
@@ -147,11 +182,21 @@ bool Foreign::attach(const Mapping& mapping) {
                 "is not known: remove it, or name the file itself and not its folder");
         return false;
     }
+    mapped_path_ = mapping.path;
     attached_path_ = openable(mapping.path);
     file_ = ::open(attached_path_.c_str(), O_RDONLY | O_CLOEXEC);
     if (file_ < 0 || ::fstat(file_, &status_) != 0)
         return fail(
             {Errc::io, "'" + mapping.path + "' does not open: " + std::strerror(errno), {}, {}});
+    auto held = held_at_first(mapping);
+    if (!held) {
+        give_up("'" + mapping.path +
+                "' was mapped under another name before it had this one, and " +
+                "what was made durable then is not known: let it be mapped anew");
+        return false;
+    }
+    std::string& before = *held;
+    began_with_ = FileBefore::mark_of(given_path_, before);
     const size_t bytes = static_cast<size_t>(status_.st_size);
     if (bytes == 0 || bytes % kPageBytes != 0) {
         give_up("'" + mapping.path + "' has " + std::to_string(bytes) +
@@ -163,22 +208,25 @@ bool Foreign::attach(const Mapping& mapping) {
         return fail(
             {Errc::io, "'" + mapping.path + "' cannot be mapped: " + std::strerror(errno), {}, {}});
     view_ = {static_cast<std::byte*>(view), bytes};
-    // What was added to the file since is zeros, and so is one that was made in its place.
-    std::string before = before_ && is_same(status_, status_before_) ? *before_ : "";
-    before.resize(bytes);
+    before.resize(bytes);  // what was added since is zeros
     recorder_.emplace(view_, std::as_bytes(std::span(before)), Domain::cache_line);
     recorder_->if_nothing_forces(
         "no call of libpmem's, and no msync, was seen that makes anything durable, and so all that "
         "was stored counts as not forced; what a program flushes by instruction is not seen: have "
         "it call pmem_persist instead");
+    recorder_->disown();
     recorder_->read_while([this] { return active() && usable(); });
     if (const auto watched = run_.watch(*recorder_); !watched) return fail(watched.error());
     return true;
 }
 
-// Not for another thread, and not where a part of the view has lost its file.
+// Not for another thread.
 bool Foreign::usable() {
-    if (!recorder_->is_owner()) return false;
+    return recorder_->is_owner() && is_there();
+}
+
+// Not where a part of the view has lost its file.
+bool Foreign::is_there() {
     if (!size_now()) file_ = ::open(attached_path_.c_str(), O_RDONLY | O_CLOEXEC);
     const auto size = size_now();
     if (!size)

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <span>
@@ -30,9 +31,8 @@ struct Call {
 
 class Foreign {
   public:
-    // Before the workload: what the file holds now is durable, unless the workload makes another in
-    // its place. A folder stands for the first file
-    // in it that is found in a mapping; one that was there before is refused.
+    // Before the workload. What the file holds when it is mapped first is durable. A folder stands
+    // for the first file in it that is found in a mapping; one that was there before is refused.
     Foreign(const std::string& path, Run& run);
     Foreign(const Foreign&) = delete;
     Foreign& operator=(const Foreign&) = delete;
@@ -51,12 +51,21 @@ class Foreign {
     // Called in a process that this one forks later, where that makes something of the file
     // durable.
     void on_child(std::function<void()> call) { child_call_ = std::move(call); }
-    // Is the address in a shared mapping of the file? The first that is begins the recording.
-    bool holds(const void* address);
+    // Is the address in a shared mapping of the file? The first that is begins the recording, of
+    // the first thread that makes durable what lies there, or stores it.
+    bool holds(const void* address) { return is_in_file(address, true); }
+    // The same of a call that does neither.
+    bool maps(const void* address) { return is_in_file(address, false); }
+    // A shared mapping was made there, of whatever file.
+    void note_mapping(const void* address);
+    // The workload has ended, in whatever thread.
+    void end();
     bool found() const { return recorder_.has_value(); }
-    // It is the file that was there before the workload.
-    bool is_over_what_was_there() const;
+    // FileBefore's mark of what the file held when it was mapped first; nothing: it was not.
+    const std::string& began_with() const { return began_with_; }
     bool active() const { return found() && !given_up_; }
+    // Said by misuse, or by failed().
+    bool has_given_up() const { return given_up_; }
     // Why the file cannot be recorded, where the system has failed a call for that.
     const std::optional<Error>& failed() const { return failed_; }
 
@@ -88,10 +97,13 @@ class Foreign {
     const std::string& openable(const std::string& path) const {
         return number_path_.empty() ? path : number_path_;
     }
-    void pin();
     void note_child(const void* address) const;
     bool attach(const Mapping& mapping);
+    std::optional<std::string> held_at_first(const Mapping& mapping);
+    bool is_in_file(const void* address, bool is_touched);
+    std::string replaced() const;
     bool usable();
+    bool is_there();
     void see_plain_stores();
     std::optional<size_t> size_now() const;
     void give_up(const std::string& why);
@@ -105,12 +117,16 @@ class Foreign {
     void store_part(uint64_t offset, uint64_t end, Recorder::Kind kind, bool flushed, Site place);
 
     const pid_t process_ = ::getpid();  // children are other workloads
-    std::string path_;                  // without links
-    std::string number_path_;           // of a file in memory, which opens by its number alone
+    const std::string given_path_;
+    std::string path_;         // without links
+    std::string number_path_;  // of a file in memory, which opens by its number alone
     bool is_folder_ = false;
     std::optional<std::string> before_;  // what the file held; nothing where there was none
     struct stat status_before_ = {};
-    void* pin_ = nullptr;               // a mapping of it
+    std::mutex noted_;                         // holds these two: by device and inode
+    std::map<std::string, std::string> held_;  // when it was mapped first, of each that is ours
+    std::set<std::string> mapped_elsewhere_;   // under other names
+    std::string began_with_;
     std::set<std::string> were_there_;  // in the folder
     std::string refusal_;
     std::function<bool()> claim_;
@@ -123,6 +139,7 @@ class Foreign {
     std::span<std::byte> view_;  // our own mapping of it, whatever the workload unmaps
     int file_ = -1;
     struct stat status_ = {};  // as it was attached
+    std::string mapped_path_;  // as the map of the process has it
     std::string attached_path_;
     bool given_up_ = false;
     std::optional<Error> failed_;

@@ -1,6 +1,6 @@
-// libpmem's functions and msync, as the kit has them: a program that holds these, and every library
-// in it, calls them instead of libpmem's own and the C library's. Addresses in the watched file go
-// to the recorder, all others on to where they were meant for.
+// libpmem's functions, msync and mmap, as the kit has them: a program that holds these, and every
+// library in it, calls them instead of libpmem's own and the C library's. Addresses in the watched
+// file go to the recorder, all others on to where they were meant for.
 #include <dlfcn.h>
 #include <libpmem.h>
 #include <sys/mman.h>
@@ -36,6 +36,18 @@ Function* next(const char* name) {
 Foreign* holder_of(const void* address) {
     Foreign* foreign = Foreign::watched();
     return foreign != nullptr && foreign->holds(address) ? foreign : nullptr;
+}
+
+bool is_mapped(const void* address) {
+    Foreign* foreign = Foreign::watched();
+    return foreign != nullptr && foreign->maps(address);
+}
+
+void* note_mapping(void* at, int flags) {
+    Foreign* foreign = Foreign::watched();
+    const bool is_of_a_file = at != MAP_FAILED && (flags & MAP_ANONYMOUS) == 0;
+    if (foreign != nullptr && is_of_a_file && (flags & MAP_SHARED) != 0) foreign->note_mapping(at);
+    return at;
 }
 
 void persist(Foreign& foreign, const Call& call, const void* at, size_t length) {
@@ -95,7 +107,9 @@ using cinnabar::crash::Call;
 using cinnabar::crash::copy;
 using cinnabar::crash::Foreign;
 using cinnabar::crash::holder_of;
+using cinnabar::crash::is_mapped;
 using cinnabar::crash::next;
+using cinnabar::crash::note_mapping;
 using cinnabar::crash::persist;
 using cinnabar::crash::set;
 using cinnabar::crash::sync_pages;
@@ -151,8 +165,16 @@ int msync(void* addr, size_t len, int flags) {
     return result;
 }
 
+void* mmap(void* addr, size_t len, int prot, int flags, int fd, off_t offset) noexcept {
+    return note_mapping(NEXT(mmap)(addr, len, prot, flags, fd, offset), flags);
+}
+
+void* mmap64(void* addr, size_t len, int prot, int flags, int fd, off64_t offset) noexcept {
+    return note_mapping(NEXT(mmap64)(addr, len, prot, flags, fd, offset), flags);
+}
+
 int pmem_is_pmem(const void* addr, size_t len) {
-    return holder_of(addr) != nullptr ? 1 : NEXT(pmem_is_pmem)(addr, len);
+    return is_mapped(addr) ? 1 : NEXT(pmem_is_pmem)(addr, len);
 }
 
 int pmem_has_auto_flush(void) {
@@ -163,7 +185,7 @@ void* pmem_map_file(const char* path, size_t len, int flags, mode_t mode, size_t
                     int* is_pmemp) {
     void* at = NEXT(pmem_map_file)(path, len, flags, mode, mapped_lenp, is_pmemp);
     if (at == nullptr || (is_pmemp == nullptr && !cinnabar::sim::hooked())) return at;
-    const bool is_watched = holder_of(at) != nullptr;  // and what is stored there told from now on
+    const bool is_watched = is_mapped(at);  // and what is stored there told from now on
     if (is_watched && is_pmemp != nullptr) *is_pmemp = 1;
     return at;
 }

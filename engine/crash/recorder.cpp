@@ -211,9 +211,16 @@ void Recorder::printed(const std::string& text) {
 
 bool Recorder::is_owner() {
     if (::getpid() != process_) return false;
-    if (std::this_thread::get_id() == owner_) return true;
+    std::thread::id owner;
+    if (owner_.compare_exchange_strong(owner, std::this_thread::get_id())) return true;
+    if (owner == std::this_thread::get_id()) return true;
     other_thread_ = true;
     return false;
+}
+
+bool Recorder::may_be_owner() const {
+    const std::thread::id owner = owner_;
+    return owner == std::thread::id() || owner == std::this_thread::get_id();
 }
 
 std::vector<std::string> Recorder::misuses() const {

@@ -80,9 +80,16 @@ class Recorder {
     void read_while(std::function<bool()> readable) { readable_ = std::move(readable); }
     // Called before each fence and sync takes effect.
     void on_fence(std::function<void(Site)> call);
-    // The calling thread may go on: the one that made the recorder. That another one asked is
-    // misuse.
+    // The calling thread may go on: the one that made the recorder, or after disown() the first one
+    // that asks. That another one asked is misuse, and then nothing is seen any more.
     bool is_owner();
+    void disown() { owner_ = std::thread::id(); }
+    // Before that: may it be this one?
+    bool may_be_owner() const;
+    // The one that had it has ended: it is the calling one now.
+    void adopt() { owner_ = std::this_thread::get_id(); }
+    // What the workload does is seen still.
+    bool is_seeing() const { return !other_thread_ && (!readable_ || readable_()); }
 
     const sim::CrashMedium& medium() const { return medium_; }
     size_t size() const { return memory_.size(); }
@@ -118,7 +125,7 @@ class Recorder {
     sim::CrashMedium medium_;
     std::function<bool()> readable_;
     std::function<void()> before_notice_;
-    const std::thread::id owner_ = std::this_thread::get_id();
+    std::atomic<std::thread::id> owner_{std::this_thread::get_id()};
     const pid_t process_ = ::getpid();
     std::vector<std::string> places_{""};
     std::map<std::string, Site, std::less<>> place_of_;

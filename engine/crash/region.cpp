@@ -69,6 +69,7 @@ Result<Region> Region::create(size_t bytes, Domain domain) {
 
 Result<Region> Region::attach(std::span<std::byte> memory, Domain domain) {
     if (const auto valid = check_size(memory.size()); !valid) return fail(valid.error());
+    if (memory.data() == nullptr) return invalid("needs memory, and this address is null");
     if (reinterpret_cast<uintptr_t>(memory.data()) % kPageBytes != 0)
         return invalid("begins at a multiple of 4096, and this memory does not");
     Region region(memory, domain);

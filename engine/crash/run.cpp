@@ -12,6 +12,7 @@
 #include "crash/no_exit.hpp"
 #include "crash/thrown_by.hpp"
 #include "explain/explain.hpp"
+#include "explain/image_file.hpp"
 
 namespace cinnabar::crash {
 
@@ -54,6 +55,8 @@ void Run::remove_left(const Options& options) {
     for (const std::string& folder : {options.image_folder, options.page_folder})
         for (const char* beginning : {kEarlierFolders, kInsideFolders})
             if (!folder.empty()) explain::remove_folders(folder, beginning);
+    explain::remove_violations(options.image_folder, ".image");
+    explain::remove_violations(options.page_folder, ".html");
 }
 
 Result<void> Run::look_for(std::string_view replay) {
@@ -143,7 +146,9 @@ void Run::at_end() {
     if (thrown) add(ViolationKind::workload_threw, "the last crash point threw: " + *thrown);
 }
 
+// Where nothing is seen any more, what the workload does and promises is held against nothing.
 void Run::crash_point(const std::string& where) {
+    if (!recorder_->is_seeing()) return;
     const Come come(recorder_->stores(), acknowledged_);
     if (!recorder_->is_inserting() && std::exchange(own_then_, come) != come) {
         trail_.lines.push_back(recorder_->lines_stored());
@@ -239,6 +244,7 @@ Run::Verdict Run::verdict_on(const Outcome& outcome) {
         unavailable_ = Error{Errc::io, outcome.text, {}, {}};
         return {};
     }
+    hung_asked_ += !outcome.recovered && outcome.kind == ViolationKind::hung ? 1 : 0;
     if (!outcome.recovered) return {outcome.kind, outcome.text, {}, false};
     const auto known = verdicts_.find(outcome.text);
     if (known != verdicts_.end()) return known->second;

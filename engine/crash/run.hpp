@@ -40,7 +40,7 @@ class Run {
 
     // Errors: invalid_argument.
     static Result<void> check(const Test& test, const Options& options);
-    // What runs that were killed have left in the folders. Not while one is running.
+    // What the last run has left in the folders, or one that was killed. Not while one is running.
     static void remove_left(const Options& options);
     // Processes for recoveries; before the workload has done anything. Errors: io.
     Result<void> start() { return workers_->start(); }
@@ -145,7 +145,7 @@ class Run {
     std::string begun_by_now() const;
     using Store = explain::Finding::Store;
     explain::Lines standing() const;
-    explain::Failure failure_of(ViolationKind kind, const std::string& words);
+    explain::Failure failure_of(const Verdict& of, const std::string& words);
     struct Explained {
         explain::Failure failure;
         Violation violation = {};
@@ -154,8 +154,10 @@ class Run {
     Explained explained(const Verdict& verdict, const std::string& where, const std::string& words);
     size_t take(Explained one);
     void count_image(size_t number);
-    std::string must_not_precede(const Store& lost, ViolationKind kind);
-    std::string why_none_helps(ViolationKind kind);
+    std::optional<Store> too_early(const std::string& what) const;
+    std::string must_not_precede(const Store& lost, ViolationKind kind,
+                                 const std::optional<Store>& too_early);
+    std::string why_none_helps(ViolationKind kind, const std::optional<Store>& too_early);
     std::optional<Store> survivor_of(const Store& lost) const;
     struct Promise {
         size_t number = 0;  // of the operation, or of the line
@@ -206,9 +208,11 @@ class Run {
     std::function<void(bool)> look_;
     uint64_t bad_images_ = 0;
     uint64_t hung_images_ = 0;  // of these
+    uint64_t hung_asked_ = 0;   // of what was asked for one violation's smallest image
 
     std::map<size_t, explain::Finding> findings_;  // by the number of the violation, from 0
-    std::optional<Store> too_early_;               // survived when nothing that it needs was stored
+    // It survived when nothing that it needs was stored; and how that failed.
+    std::optional<std::pair<Store, std::string>> too_early_;
     std::optional<explain::Fix> inserted_;
     bool fix_was_made_ = false;
     std::optional<sim::Trace> trace_;

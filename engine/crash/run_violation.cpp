@@ -1,5 +1,7 @@
 // What a run does with an image that fails: finds the smallest one that fails as well, says which
 // calls are to blame, and tries what would mend it.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -61,12 +63,14 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
         for (const auto& [line, value] : shown) image_->put(line, value);
     };
     Explained smallest = explained(verdict, where, "");
-    const bool is_otherwise = smallest.violation.kind == verdict.kind &&
+    const bool is_otherwise = smallest.violation.kind == verdict.kind && !has_enough() &&
                               !explain::differ_in_data_alone(smallest.violation.what, verdict.what);
     size_t number = take(std::move(smallest));
     put_back();
     if (is_otherwise) {  // which may be another mistake, made beside this one
-        number = take(explained(verdict, where, verdict.what));
+        Explained own = explained(verdict, where, verdict.what);
+        // Where the words are others each time nothing comes of it.
+        if (own.violation.kind == verdict.kind) number = take(std::move(own));
         put_back();
     }
     if (number < violations_before) count_image(number);
@@ -76,7 +80,8 @@ void Run::add_image(const Verdict& verdict, const std::string& where) {
 // The image then stands at the smallest one: that fails, or that fails in these words.
 Run::Explained Run::explained(const Verdict& verdict, const std::string& where,
                               const std::string& words) {
-    Explained one{.failure = failure_of(verdict.kind, words)};
+    hung_asked_ = 0;
+    Explained one{.failure = failure_of(verdict, words)};
     Violation& violation = one.violation;
     violation.kind = verdict.kind;
     violation.what = verdict.what;
@@ -98,7 +103,7 @@ Run::Explained Run::explained(const Verdict& verdict, const std::string& where,
         one.finding = explain::explain(one.failure, violation);
     }
     if (!one.finding.lost_store && one.finding.surviving_store)
-        too_early_ = one.finding.surviving_store;
+        too_early_ = {*one.finding.surviving_store, violation.what};
     return one;
 }
 
@@ -134,45 +139,58 @@ explain::Lines Run::standing() const {
 
 // Of an image that fails so, and of others at the same crash point; where there are words, in these
 // but for data.
-explain::Failure Run::failure_of(ViolationKind kind, const std::string& words) {
+explain::Failure Run::failure_of(const Verdict& of, const std::string& words) {
+    const ViolationKind kind = of.kind;
     const bool check = kind == ViolationKind::not_idempotent;
-    return {.pending = recorder_->medium().pending(),
-            .image = *image_,
-            .wrong =
-                [this, kind, words, check] {
-                    const Verdict verdict = judge(check);
-                    const bool is_so =
-                        words.empty() || explain::differ_in_data_alone(verdict.what, words);
-                    return verdict.kind == kind && is_so ? verdict.what : std::string();
-                },
-            .outcome =
-                [this, check] {
-                    const Verdict verdict = judge(check);
-                    return verdict.what + "\n" + verdict.digest;
-                },
-            .tries_max = is_reducible(kind) ? options_.reduction_images_max : 0,
-            .page_time_max =
-                kRecoveriesForAPage * std::min(options_.recovery_time_max, kLongestRecovery),
-            .name = [this](Site place) { return recorder_->text_of(place); },
-            .workload = recorder_->shape(),
-            .until = [this, kind](const Store& lost) { return must_not_precede(lost, kind); },
-            .why_none_helps = [this, kind] { return why_none_helps(kind); }};
+    const std::string what = of.what;
+    return {
+        .pending = recorder_->medium().pending(),
+        .image = *image_,
+        .wrong =
+            [this, kind, words, check] {
+                const Verdict verdict = judge(check);
+                const bool is_so =
+                    words.empty() || explain::differ_in_data_alone(verdict.what, words);
+                return verdict.kind == kind && is_so ? verdict.what : std::string();
+            },
+        .outcome =
+            [this, check] {
+                const Verdict verdict = judge(check);
+                return verdict.what + "\n" + verdict.digest;
+            },
+        .has_enough = [this] { return hung_asked_ >= kHungImagesMax; },
+        .tries_max = is_reducible(kind) ? options_.reduction_images_max : 0,
+        .page_time_max =
+            kRecoveriesForAPage * std::min(options_.recovery_time_max, kLongestRecovery),
+        .name = [this](Site place) { return recorder_->text_of(place); },
+        .workload = recorder_->shape(),
+        .until = [this, kind, what](
+                     const Store& lost) { return must_not_precede(lost, kind, too_early(what)); },
+        .why_none_helps = [this, kind, what] { return why_none_helps(kind, too_early(what)); }};
+}
+
+// Of a failure in such words the store that came too early, where one is known.
+std::optional<Run::Store> Run::too_early(const std::string& what) const {
+    if (!too_early_ || !explain::differ_in_data_alone(too_early_->second, what))
+        return std::nullopt;
+    return too_early_->first;
 }
 
 // What has to come after a store that is lost, where no store that survives beside it says it.
-std::string Run::must_not_precede(const Store& lost, ViolationKind kind) {
+std::string Run::must_not_precede(const Store& lost, ViolationKind kind,
+                                  const std::optional<Store>& too_early) {
     const auto promise = broken_promise(kind);
-    if (promise && !(too_early_ && is_older(*promise, lost))) return promise->text;
+    if (promise && !(too_early && is_older(*promise, lost))) return promise->text;
     if (const auto durable = survivor_of(lost)) return text_of(*durable);
-    if (too_early_ && too_early_->where != lost.where)
-        return text_of(*too_early_) + ", which is called first";
+    if (too_early && too_early->where != lost.where)
+        return text_of(*too_early) + ", which is called first";
     return said_ ? "what was durable or printed by then"
                  : "what was durable or acknowledged by then";
 }
 
 // Of an image that fails whatever survives in it.
-std::string Run::why_none_helps(ViolationKind kind) {
-    if (too_early_) return text_of(*too_early_) + " is durable by then, and came too early";
+std::string Run::why_none_helps(ViolationKind kind, const std::optional<Store>& too_early) {
+    if (too_early) return text_of(*too_early) + " is durable by then, and came too early";
     const auto promise = broken_promise(kind);
     if (!promise) return "what was durable by then fails, whatever survives beside it";
     return promise->text +
@@ -233,6 +251,7 @@ void Run::keep_image() {
     Violation& violation = report_.violations.back();
     const std::string path = options_.image_folder + "/violation-" +
                              std::to_string(report_.violations.size()) + ".image";
+    ::unlink(path.c_str());  // or what a link of that name leads to is written over
     explain::note_file(explain::write_image(path, image_->image()), path, &Violation::image_file,
                        violation);
 }
@@ -307,6 +326,7 @@ void Run::write_page(size_t number) {
     const std::string path =
         options_.page_folder + "/violation-" + std::to_string(number + 1) + ".html";
     const std::string page = explain::page_of(violation, findings_.at(number), *trace_);
+    ::unlink(path.c_str());
     explain::note_file(explain::write_page(path, page), path, &Violation::page_file, violation);
 }
 

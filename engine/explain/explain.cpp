@@ -68,7 +68,7 @@ void reduce(const Failure& failure, Finding& finding) {
         return Reducer(failure.pending, failure.image, std::move(fails), failure.tries_max)
             .fewest(all_survives, from);
     };
-    const auto fails = [&] { return !failure.wrong().empty(); };
+    const auto fails = [&] { return !failure.has_enough() && !failure.wrong().empty(); };
     finding.lost = fewest(true, failing, fails);
     const std::string of_lost = failure.tries_max > 0 ? failure.wrong() : "";
     finding.survived = fewest(false, failing, fails);
@@ -76,7 +76,8 @@ void reduce(const Failure& failure, Finding& finding) {
     // Nothing has to survive: what has to be lost is asked of this very failure, and of no other.
     const std::string what = failure.wrong();
     if (of_lost == what) return;
-    const Lines lost = fewest(true, old, [&] { return failure.wrong() == what; });
+    const Lines lost =
+        fewest(true, old, [&] { return !failure.has_enough() && failure.wrong() == what; });
     const auto first_line = [&](const Lines& lines) {
         const auto first = first_lost(failure.pending, lines, failure.name);
         return first ? first->line : UINT64_MAX;
@@ -87,7 +88,7 @@ void reduce(const Failure& failure, Finding& finding) {
 // An image that failed and does not any more: no line is to blame.
 void call_not_deterministic(crash::Violation& violation, Finding& finding) {
     violation.kind = crash::ViolationKind::not_deterministic;
-    violation.what = "first '" + violation.what + "', then nothing is wrong with the same image";
+    violation.what = "first '" + violation.what + "', and not so again with the same image";
     violation.survived = violation.order = "";
     finding.lost_store = finding.surviving_store = std::nullopt;
     finding.fix = std::nullopt;

@@ -28,6 +28,8 @@ struct Failure {
     std::function<std::string()> wrong;
     // What recovery comes to with the image as it stands then, whatever that is.
     std::function<std::string()> outcome;
+    // No further one is asked for the sake of a smaller image.
+    std::function<bool()> has_enough = [] { return false; };
     uint64_t tries_max = 0;  // in each direction; 0: it is taken as it was found
     std::chrono::milliseconds page_time_max{0};  // for all that keep_for_page asks
     Names name;

@@ -38,7 +38,25 @@ std::string without_line(std::string order) {
     return order;
 }
 
-// Without its numbers: all, or those behind one of these words.
+// Without words that hold a digit: numbers, and what is written in hex.
+std::string without_data(const std::string& text) {
+    std::string out, word;
+    bool is_data = false;
+    for (const char letter : text + ' ') {
+        const auto code = static_cast<unsigned char>(letter);
+        if (std::isalnum(code) != 0) {
+            word += letter;
+            is_data = is_data || std::isdigit(code) != 0;
+            continue;
+        }
+        out += (is_data ? "" : word) + letter;
+        word.clear();
+        is_data = false;
+    }
+    return out;
+}
+
+// Without the numbers behind one of these words.
 std::string without_numbers(const std::string& text, const std::vector<std::string>& words) {
     std::string out;
     for (const char letter : text) {
@@ -75,9 +93,7 @@ bool names_two_calls(const std::string& order) {
 }  // namespace
 
 bool differ_in_data_alone(const std::string& one, const std::string& other) {
-    const auto words = [](const std::string& what) {
-        return without_numbers(without_quoted(what), {""});
-    };
+    const auto words = [](const std::string& what) { return without_data(without_quoted(what)); };
     return one.empty() == other.empty() && words(one) == words(other);
 }
 

@@ -19,8 +19,8 @@ void note_file(const Result<void>& written, const std::string& path,
 // Something else that a file does not have, and why.
 void note(const std::string& not_written, crash::Violation& violation);
 
-// Whether what is wrong with two images is said in the same words, but for numbers and for what is
-// quoted.
+// Whether what is wrong with two images is said in the same words, but for numbers, words that hold
+// a digit, and what is quoted.
 bool differ_in_data_alone(const std::string& one, const std::string& other);
 
 // Whether they are one cause, seen twice: of the same kind, by the same two calls, and where those

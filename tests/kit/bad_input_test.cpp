@@ -33,6 +33,8 @@ TEST(BadInput, RegionsThatCannotBe) {
     for (const auto part :
          {std::span(memory, 0), std::span(memory, 64), std::span(memory + 64, 4096)})
         EXPECT_EQ(crash::Region::attach(part, Domain::byte).error().code, Errc::invalid_argument);
+    const std::span<std::byte> nowhere(static_cast<std::byte*>(nullptr), sizeof memory);
+    EXPECT_EQ(crash::Region::attach(nowhere, Domain::byte).error().code, Errc::invalid_argument);
     EXPECT_TRUE(crash::Region::attach(memory, Domain::byte).has_value());
 }
 

@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -43,6 +45,64 @@ TEST(BadRecovery, ARecoveryThatHangs) {
         second);
     expect_violation(report, ViolationKind::hung, "recovery did not end within 1000 ms");
     EXPECT_GT(report.images_distinct, 3u);  // those before were recovered
+}
+
+// It says so in words, without a digit, that are others each time.
+TEST(BadRecovery, WhoseWordsAreOthersEachTimeIsDeterministic) {
+    auto* asked = static_cast<std::atomic<size_t>*>(
+        ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    auto region = crash::Region::create(4096, Domain::cache_line).value();
+    crash::Test test = notebook_test(region, Wrong::count_before_note);
+    test.recover = [asked](std::span<std::byte> image) {
+        const Notebook& book = *reinterpret_cast<const Notebook*>(image.data());
+        for (size_t note = 0; note < book.count; ++note)
+            if (book.notes[note].length == 0)
+                throw std::runtime_error("ticket " + std::string(++*asked % 1000, 'a'));
+        return recover_notebook(image);
+    };
+    const auto report = crash::run(region, test, {.violations_max = 100}).value();
+    ASSERT_FALSE(report.clean());
+    for (const crash::Violation& found : report.violations)
+        EXPECT_NE(found.kind, ViolationKind::not_deterministic) << report.text();
+    EXPECT_GT(asked->load(), 10u);
+    ::munmap(asked, 4096);
+}
+
+// A mixture of old and new lines hangs it; of 40 lines there are many to ask of.
+TEST(BadRecovery, ThatHangsOnSmallerImagesIsAskedOfFew) {
+    auto region = crash::Region::create(8192, Domain::cache_line).value();
+    auto* hung = static_cast<std::atomic<int>*>(
+        ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    auto* words = reinterpret_cast<uint64_t*>(region.bytes().data());
+    const crash::Test test{
+        .workload =
+            [&](crash::History& history) {
+                const size_t operation = history.begin("all");
+                for (size_t i = 1; i <= 40; ++i) region.store(&words[8 * i], uint64_t{1});
+                history.acknowledge(operation);
+            },
+        .recover =
+            [hung](std::span<std::byte> image) {
+                const auto* found = reinterpret_cast<const uint64_t*>(image.data());
+                uint64_t there = 0;
+                for (size_t i = 1; i <= 40; ++i) there += found[8 * i];
+                if (there != 0 && there != 40)
+                    for (++*hung;;) ::pause();
+                return std::string(there == 0 ? "none" : "all");
+            },
+        .recover_file = {},
+        .check =
+            [](std::string_view digest, const crash::History& history) {
+                const bool is_lost = digest == "none" && history.acknowledged_prefix() > 0;
+                return std::string(is_lost ? "acknowledged and gone" : "");
+            }};
+    const crash::Options options{.recovery_time_max = std::chrono::milliseconds(50),
+                                 .fixes_max = 0};
+    const auto report = crash::run(region, test, options).value();
+    ASSERT_FALSE(report.clean());
+    EXPECT_EQ(report.violations[0].what, "acknowledged and gone") << report.text();
+    EXPECT_LE(hung->load(), 12) << "three for an explanation, three that count, and once more";
+    ::munmap(hung, 4096);
 }
 
 // Which is not reduced, so that no calls are known by which it could be the same.
@@ -253,7 +313,7 @@ TEST(BadRecovery, AFailureThatGoesAway) {
     };
     const crash::Report report = report_of(test, region, {.violations_max = 1});
     expect_violation(report, ViolationKind::not_deterministic, "first 'only the first 0 of 1");
-    EXPECT_TRUE(report.violations[0].what.ends_with("', then nothing is wrong with the same image"))
+    EXPECT_TRUE(report.violations[0].what.ends_with("', and not so again with the same image"))
         << report.text();
     EXPECT_EQ(report.violations[0].order + report.violations[0].fix, "");
     ::munmap(shared, 4096);

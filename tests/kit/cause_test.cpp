@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -158,6 +159,52 @@ TEST(Cause, OfASecondMistakeBesideOneThatIsAlwaysThereIsToldToo) {
         << report.violations[1].order;
 }
 
+// Of a run over three words in lines of their own, of which recovery gives what it finds.
+crash::Report report_of_words(
+    const std::function<void(crash::Region&, uint64_t* words, crash::History&)>& workload,
+    const crash::Oracle& check) {
+    auto region = crash::Region::create(4096, Domain::cache_line).value();
+    const crash::Test test{
+        .workload =
+            [&](crash::History& history) {
+                workload(region, reinterpret_cast<uint64_t*>(region.bytes().data()), history);
+            },
+        .recover =
+            [](std::span<std::byte> image) {
+                const auto* found = reinterpret_cast<const uint64_t*>(image.data());
+                return std::to_string(found[0]) + std::to_string(found[8]) +
+                       std::to_string(found[16]);
+            },
+        .recover_file = {},
+        .check = check};
+    return crash::run(region, test, {}).value();
+}
+
+// A store that came too early is blamed for no failure of other words.
+TEST(Cause, OfAStructureIsNotBlamedForAnothers) {
+    const auto report = report_of_words(
+        [](crash::Region& region, uint64_t* words, crash::History& history) {
+            region.store(&words[0], uint64_t{1}, {"magic.cpp", 1});
+            region.persist(&words[0], 8, {"magic.cpp", 2});
+            region.store(&words[8], uint64_t{1}, {"body.cpp", 1});
+            region.persist(&words[8], 8, {"body.cpp", 2});
+            history.acknowledge(history.begin("x"));
+            region.store(&words[16], uint64_t{1}, {"late.cpp", 1});
+            region.persist(&words[16], 8, {"late.cpp", 2});
+        },
+        [](std::string_view found, const crash::History& history) {
+            if (found.starts_with("10")) return std::string("a magic without its body");
+            if (history.acknowledged_prefix() == 0 || found.ends_with("1")) return std::string();
+            return std::string("acknowledged and gone");
+        });
+    EXPECT_NE(report.text().find("magic.cpp"), std::string::npos) << report.text();
+    for (const crash::Violation& found : report.violations) {
+        const bool is_of_magic = found.what == "a magic without its body";
+        EXPECT_EQ(found.order.find("magic.cpp") != found.order.npos, is_of_magic) << report.text();
+    }
+    EXPECT_EQ(report.violations.back().what, "acknowledged and gone") << report.text();
+}
+
 crash::Violation violation(const std::string& what, const std::string& order) {
     crash::Violation one;
     one.what = what;
@@ -179,6 +226,8 @@ TEST(Cause, IsToldByTheCallsAndTheWords) {
     };
     EXPECT_TRUE(is_same("note 1 is gone", order));
     EXPECT_TRUE(is_same("note 12 is gone", with("offset 64", "offset 128")));
+    EXPECT_TRUE(is_same("note a3f0 is gone", with("offset 64", "offset 128")));
+    EXPECT_FALSE(is_same("note is gone1", with("offset 64", "offset 128")));
     EXPECT_TRUE(is_same("note 2 is gone", with("operation 1", "operation 12")));
     EXPECT_TRUE(is_same("other words", order));  // of the very same stores
     const auto printed = [](const std::string& line) {

@@ -119,16 +119,23 @@ TEST(FileReport, AFileThatIsThereIsPutBack) {
 }
 
 // What stood in a file that the workload removes is not in the one that it makes in its place, also
-// where a file system gives it the same number again.
+// where a file system gives it the same number again; nor is what was cut off.
 TEST(FileReport, AFileThatIsMadeAnewBeginsWithZeros) {
-    for (const std::string& in :
-         {std::string("/dev/shm"), std::filesystem::temp_directory_path().string()}) {
+    using Clear = std::function<void(const std::string& path)>;
+    const Clear remove = [](const std::string& path) { std::filesystem::remove(path); };
+    const Clear cut_off = [](const std::string& path) {
+        std::filesystem::resize_file(path, 0);
+        std::filesystem::resize_file(path, kFileBytes);
+    };
+    const std::string disk = std::filesystem::temp_directory_path();
+    for (const auto& [in, clear] :
+         {std::pair("/dev/shm", remove), {disk.c_str(), remove}, {disk.c_str(), cut_off}}) {
         const Folder folder(in);
         const std::string path = folder.file("words");
         std::ofstream(path) << std::string(kFileBytes, 'x');
         crash::Test test = file_test(path);
         test.workload = [&, write = test.workload](crash::History& history) {
-            std::filesystem::remove(path);
+            clear(path);
             write(history);
         };
         const crash::Report report = crash::run_file(path, test).value();
@@ -137,6 +144,80 @@ TEST(FileReport, AFileThatIsMadeAnewBeginsWithZeros) {
                   "only the first 0 of 1 operations are there as they were appended, and then "
                   "comes '0'")
             << in;
+    }
+}
+
+// One that is prepared under another name holds what it holds when it is mapped under its own;
+// where it was mapped before, nobody knows what of it was made durable.
+TEST(FileReport, AFileThatIsRenamedToItsName) {
+    const Folder folder;
+    const std::string path = folder.file("words");
+    const auto prepare = [](const std::string& as) {
+        size_t length = 0;
+        void* at = pmem_map_file(as.c_str(), kFileBytes, PMEM_FILE_CREATE, 0600, &length, nullptr);
+        auto* words = static_cast<uint64_t*>(at);
+        words[8] = 1;
+        words[0] = 1;
+        pmem_persist(words, kFileBytes);
+        return words;
+    };
+    crash::Test test = file_test(path);
+    test.workload = [&](crash::History& history) {
+        history.acknowledge(history.begin("1"));
+        pmem_unmap(prepare(path + ".new"), kFileBytes);
+        std::filesystem::rename(path + ".new", path);
+        size_t length = 0;
+        void* at = pmem_map_file(path.c_str(), 0, 0, 0, &length, nullptr);
+        pmem_persist(at, length);
+        pmem_unmap(at, length);
+    };
+    const crash::Report renamed = crash::run_file(path, test).value();
+    EXPECT_TRUE(renamed.clean()) << renamed.text();
+    EXPECT_GE(renamed.crash_points, 1u);
+
+    test.workload = [&](crash::History&) {
+        uint64_t* words = prepare(path + ".new");
+        std::filesystem::rename(path + ".new", path);
+        pmem_persist(words, kFileBytes);
+        pmem_unmap(words, kFileBytes);
+    };
+    const crash::Report mapped = crash::run_file(path, test).value();
+    ASSERT_EQ(mapped.violations.size(), 1u) << mapped.text();
+    EXPECT_EQ(mapped.violations[0].kind, crash::ViolationKind::misuse);
+    EXPECT_NE(mapped.violations[0].what.find("was mapped under another name before"),
+              std::string::npos);
+}
+
+// What is stored to the other one, and promised of it, is held against nothing.
+TEST(FileReport, AFileThatAnotherTakesThePlaceOfIsMisuse) {
+    for (const bool is_mapped : {true, false}) {
+        const Folder folder;
+        const std::string path = folder.file("words");
+        crash::Test test = file_test(path);
+        test.workload = [&](crash::History& history) {
+            const auto add = [&](uint64_t number) {
+                size_t length = 0;
+                auto* words = static_cast<uint64_t*>(pmem_map_file(
+                    path.c_str(), kFileBytes, PMEM_FILE_CREATE, 0600, &length, nullptr));
+                const size_t operation = history.begin(std::to_string(number));
+                words[number * 8] = number;
+                pmem_persist(&words[number * 8], sizeof *words);
+                words[0] = number;
+                pmem_persist(words, sizeof *words);
+                history.acknowledge(operation);
+                pmem_unmap(words, length);
+            };
+            for (const uint64_t number : {1, 2, 3}) add(number);
+            std::filesystem::copy_file(path, path + ".new");
+            std::filesystem::rename(path + ".new", path);
+            if (is_mapped) add(4);
+        };
+        const crash::Report report = crash::run_file(path, test).value();
+        ASSERT_EQ(report.violations.size(), 1u) << report.text();
+        EXPECT_EQ(report.violations[0].kind, crash::ViolationKind::misuse);
+        EXPECT_TRUE(
+            report.violations[0].what.starts_with("another file has taken the place of '" + path));
+        EXPECT_GE(report.crash_points, 6u);
     }
 }
 

@@ -7,7 +7,8 @@
 // HOW of write: right, count_first, third_count_first, no_flush_last, interrupted, dies, aborts,
 // leaves, hangs, backwards, other_words, talks, promises_first, exits_3, forks, elsewhere, msync,
 // msync_async, by_instruction, daemon, child_first, takes_numbers, takes_later, in_thread,
-// child_stores, other_user, signals_group, grows, anew, or two of these with a '+' between them;
+// child_stores, other_user, signals_group, grows, anew, joined, mapped_here, two_threads,
+// or two of these with a '+' between them;
 // amidst_others, before_others, as_told (by its standard input). Of check: right, hangs, crashes,
 // refuses, exits_9, takes_memory, silent, amidst_others, before_others.
 #include <fcntl.h>
@@ -180,6 +181,20 @@ void take_numbers(const char* path) {
     for (int number = 0; number < 16; ++number) (void)::dup(file);
 }
 
+// All entries in a second thread, or those behind the third.
+int write_in_thread(Ledger& ledger, const std::string& how) {
+    const auto add = [&](uint64_t first, uint64_t last) {
+        for (uint64_t number = first; number <= last; ++number) {
+            append(ledger, number, "right");
+            std::printf("%d\n", static_cast<int>(number));
+        }
+    };
+    const uint64_t here = is(how, "two_threads") ? 3 : 0;
+    add(1, here);
+    std::thread([&] { add(here + 1, kEntries); }).join();
+    return 0;
+}
+
 int write(const char* path, const std::string& how) {
     if (how == "before_others") return write_before_others(*reinterpret_cast<Others*>(map(path)));
     if (how == "as_told") return write_as_told(*map(path));
@@ -202,6 +217,11 @@ int write(const char* path, const std::string& how) {
         ::waitpid(child, nullptr, 0);
         return write(path, "right");
     }
+    if (is(how, "joined")) {
+        std::thread([path] { write(path, "right"); }).join();
+        return 0;
+    }
+    if (is(how, "mapped_here") || is(how, "two_threads")) return write_in_thread(*map(path), how);
     if (is(how, "takes_numbers")) take_numbers(path);
     if (is(how, "anew")) ::unlink(path);
     if (is(how, "elsewhere")) return write((std::string(path) + ".other").c_str(), "right");

@@ -674,6 +674,26 @@ TEST(CrashReport, TheReplayIsTheKeptImageBitByBit) {
     }
 }
 
+TEST(CrashReport, WhatALinkLeadsToIsNotWrittenOver) {
+    const Folder folder;
+    const std::string mine = folder.file("mine");
+    std::ofstream(mine) << "mine";
+    for (const char* name : {"violation-1.image", "violation-1.html"})
+        std::filesystem::create_symlink(mine, folder.file(name));
+    std::filesystem::create_hard_link(mine, folder.file("violation-2.image"));
+    crash::Region region = new_region();
+    const crash::Test test = notebook_test(region, Wrong::count_before_note);
+    const crash::Options options{.image_folder = folder.path(), .page_folder = folder.path()};
+    ASSERT_GE(crash::run(region, test, options).value().violations.size(), 2u);
+    EXPECT_EQ(text_of_file(mine), "mine");
+    for (const char* name : {"violation-1.image", "violation-1.html", "violation-2.image"})
+        EXPECT_GT(std::filesystem::file_size(folder.file(name)), 4u) << name;
+    // The next run removes them.
+    ASSERT_TRUE(crash::run(region, notebook_test(region, Wrong::nothing), options)->clean());
+    EXPECT_FALSE(std::filesystem::exists(folder.file("violation-1.html")));
+    EXPECT_FALSE(std::filesystem::exists(folder.file("violation-2.image")));
+}
+
 TEST(CrashReport, AReplayOfSomethingElseIsRefused) {
     crash::Region region = new_region();
     const crash::Test test = notebook_test(region, Wrong::counted_in_one_fence);

@@ -29,11 +29,11 @@
 // in "second.txt"; that two did so at once "together.txt" says, and who maps it holds a lock of
 // "mapped". For a replay "replayed.txt" says that the image is there, and "refused.txt" why it is
 // not, "failed.txt" why a workload could not be looked at, and "unstarted.txt" why a program of it
-// could not (which may map no such file); "over.txt" that the file is one that was there before the
-// workload, "late.txt" that all acknowledgements came after the last crash point but the end, and
-// "child.txt" that a process forked later makes the file durable too, "opened.txt" that a recovery
-// command has opened its image, "said.txt" what the last one said that ended badly, "fixed.txt"
-// that the call was made behind which a fix stands.
+// could not (which may map no such file); "began.txt" what the file held when it was mapped first
+// (FileBefore's mark), "late.txt" that all acknowledgements came after the last crash point but the
+// end, and "child.txt" that a process forked later makes the file durable too, "opened.txt" that a
+// recovery command has opened its image, "said.txt" what the last one said that ended badly,
+// "fixed.txt" that the call was made behind which a fix stands.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -177,7 +177,8 @@ class Preloaded {
     void finish() {
         if (!is_of_this_process() || !foreign_) return;
         std::fflush(stdout);
-        const bool is_late = heard_ == 0;
+        const bool is_late = heard_ == 0 && run_.so_far().crash_points > 0;
+        foreign_->end();
         if (foreign_->active()) run_.at_end();
         crash::Foreign::watch(nullptr);
         if (!replay_.empty()) return write_replayed();
@@ -236,7 +237,7 @@ class Preloaded {
         if (is_whole) ::unlink(lost_.c_str());
         if (!is_whole) tell_violations();
         told_violations_ = noted_violations_;
-        if (foreign_->is_over_what_was_there()) (void)write_file(notes_ + "/over.txt", "");
+        (void)write_file(notes_ + "/began.txt", foreign_->began_with());
     }
 
     // On a full disk: those that are neither told so far nor in what was written last.

@@ -213,12 +213,13 @@ struct Options {
     // found is there at an earlier crash point.
     uint64_t fixes_max = 3;
     // Where set, a folder that is there: the file that is recovered lies in it ("cinnabar-image"),
-    // and one of each violation stays ("violation-N.image"), with holes for pages of zeros.
+    // and one of each violation stays ("violation-N.image"), with holes for pages of zeros, until
+    // the next run.
     std::string image_folder = {};
     // Where set, a folder that is there: a page for the browser of each violation lies in it then
     // ("violation-N.html"). The run remembers all that the workload does, in memory, and recovers
     // the image once more for each line that the page shows, to see whether the outcome depends on
-    // it: for one page so long as three recoveries may take.
+    // it: for one page so long as three recoveries may take. The next run removes these files.
     std::string page_folder = {};
 };
 
@@ -340,8 +341,9 @@ Result<std::vector<std::byte>> image_of(Region& region, const Test& test, std::s
 // matters: of the sources that are compiled with it each plain store is then told, from
 // pmem_map_file on, or the first such call with an address in a mapping.
 //
-// A file that is there counts as durable, one that is created, also in the place of another, as
-// zeros; names and sizes of files are not modelled. Stores to a mapping without such calls, and
+// What the file holds when it is mapped first counts as durable. Where it is mapped under another
+// name and then renamed, where another file takes its place or it changes its size, that is misuse,
+// and what comes later is held against nothing. Stores to a mapping without such calls, and
 // write(2), are seen at the next call; flushes by instruction are not. The domain is cache_line.
 // The file is left as the workload leaves it. Before a further run it becomes again what it was, or
 // is removed; of a folder, or of what cannot be read, no further run is made. Errors: as of run();
