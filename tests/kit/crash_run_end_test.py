@@ -47,7 +47,8 @@ class End(CrashRun):
         pid = self.images + "/pid"
         with subprocess.Popen([PROGRAM, "crash", "run", "--file", self.file, "--image-dir",
                                self.images, "--recover-cmd", command, *options, "--", *workload],
-                              stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+                              stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                              preexec_fn=lambda: signal.signal(by, signal.SIG_DFL)) as running:
             self.wait_until(lambda: os.path.exists(pid) and os.path.getsize(pid) > 0)
             running.send_signal(by)
             running.send_signal(by)  # by who does not want to wait
@@ -119,6 +120,44 @@ class End(CrashRun):
         done = self.ledger(OK, "in_thread")
         self.assertIn("13 crash points, ", done.stdout)
         self.assertIn("no violation\n", done.stdout)
+
+    def test_a_workload_that_stores_in_another_thread(self):
+        """The one thread that stores may be any, whoever maps the file and ends the program."""
+        for how in ("joined", "mapped_here"):
+            os.path.exists(self.file) and os.remove(self.file)
+            done = self.ledger(OK, how)
+            self.assertIn("13 crash points, ", done.stdout, how)
+            self.assertIn("no violation\n", done.stdout)
+        os.remove(self.file)
+        done = self.ledger(USAGE, "two_threads")
+        self.assertIn("misuse): a second thread stored, flushed or fenced: it is not seen\n",
+                      done.stdout)
+        self.assertEqual(done.stdout.count("violation ("), 1, "nothing is held against the rest")
+
+    def test_a_command_that_is_killed(self):
+        """It can end nothing any more, and the workload ends all the same."""
+        words = ["crash", "run", "--file", self.file, "--image-dir", self.images, "--recover-cmd",
+                 f"{LEDGER} check right", "--", LEDGER, "write", self.file, "hangs"]
+        with subprocess.Popen([PROGRAM, *words], stderr=subprocess.PIPE) as run:
+            self.wait_until(lambda: os.path.exists(self.images + "/cinnabar-run/so_far.json"))
+            time.sleep(0.5)
+            self.assertTrue(self.workloads())
+            run.kill()
+        self.wait_until(lambda: not self.workloads())
+
+    def workloads(self):
+        """Processes with these words, but for the command."""
+        words = "\0".join(["write", self.file]).encode()
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    line = file.read()
+            except OSError:
+                continue
+            if words in line and line.startswith(LEDGER.encode()):
+                found.append(pid)
+        return found
 
     @unittest.skipIf(os.getuid() != 0, "only root becomes another user")
     def test_a_workload_that_becomes_another_user(self):

@@ -6,6 +6,7 @@ import html
 import json
 import os
 import pty
+import re
 import resource
 import shutil
 import subprocess
@@ -48,6 +49,9 @@ class Run(CrashRun):
         self.assertIn("must be durable before what is stored before msync by ledger", done.stdout)
         os.remove(self.file)
         report = json.loads(self.ledger(VIOLATION, "msync_async", "right", "--json", "-").stdout)
+        os.remove(self.file)
+        done = self.run_crash(OK, [LEDGER, "write", self.file, "msync_async"], "true")
+        self.assertNotIn("keep its output back", done.stdout)
         self.assertEqual(report["crash_points"], 1, "it forces nothing")
 
     def test_a_workload_that_flushes_by_instruction(self):
@@ -325,7 +329,31 @@ class Run(CrashRun):
         self.ledger(OK)
         self.assertFalse(os.path.exists(self.images + "/cinnabar-before"))
 
+    def test_both_outputs_in_one_file(self):
+        """No line of one stands amidst the other's."""
+        path = os.path.join(os.path.dirname(self.file), "said")
+        with open(path, "w", encoding="utf-8") as said:
+            subprocess.run([PROGRAM, "crash", "run", "--file", self.file, "--image-dir",
+                            self.images, "--recover-cmd", self.long_check(), "--images", "2", "--",
+                            LEDGER, "write", self.file, "count_first"], stdout=said, stderr=said,
+                           timeout=60)
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+        self.assertGreater(len(text), 8192)
+        self.assertEqual(len(re.findall("^cinnabar: ", text, re.M)), text.count("cinnabar: "))
+
     def test_the_folder_is_for_images_alone(self):
+        done = self.run_words("--file", self.images, "--image-dir", self.images, "--recover-cmd",
+                              "true", "--", "true")
+        self.assertEqual(done.returncode, USAGE)
+        self.assertIn("files there are replaced", done.stderr)
+        pages = os.path.join(os.path.dirname(self.file), "pages")
+        os.mkdir(pages)
+        for option, path in (("--page", pages), ("--json", pages + "/violation-1.html")):
+            done = self.run_words("--file", pages + "/violation-1.html", "--image-dir", self.images,
+                                  "--recover-cmd", "true", option, path, "--", "true")
+            self.assertEqual(done.returncode, USAGE)
+            self.assertIn(option + ": ", done.stderr)
         done = self.run_words("--file", self.images + "/mine", "--image-dir", self.images,
                               "--recover-cmd", "true", "--", "true")
         self.assertEqual(done.returncode, USAGE)

@@ -95,11 +95,11 @@ Result<void> flush_output() {
 }
 
 void say(std::string_view text) {
+    (void)flush_output();  // or it would stand amidst that, where both go to one file
     std::fprintf(stderr, "cinnabar: %.*s\n", static_cast<int>(text.size()), text.data());
 }
 
 ExitCode end_with(const Error& error, bool json, Json out) {
-    (void)flush_output();  // what was found before the error comes first
     say(text_of(error));
     if (json) {
         out["error"] = {{"code", name_of(error.code)}, {"message", error.message}};

@@ -1,6 +1,7 @@
 #include "run_workload.hpp"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,6 +65,7 @@ void set_further(const Further& further) {
     ::setenv("LD_PRELOAD", (preload + (others == nullptr ? "" : ":" + std::string(others))).c_str(),
              1);
     ::dup2(output, STDOUT_FILENO);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // where this command is killed, and can end nothing
     std::vector<char*> words;
     for (const std::string& word : request.workload)
         words.push_back(const_cast<char*>(word.c_str()));
@@ -85,9 +87,9 @@ void remove_unfinished(const RunRequest& request) {
         if (!folder.empty()) explain::remove_folders(folder, crash::kInsideFolders);
 }
 
-constexpr std::array kNotes = {"acknowledged", "again.json",   "child.txt",   "failed.txt",
-                               "fixed.txt",    "late.txt",     "left.txt",    "mapped",
-                               "opened.txt",   "over.txt",     "refused.txt", "replayed",
+constexpr std::array kNotes = {"acknowledged", "again.json",   "began.txt",   "child.txt",
+                               "failed.txt",   "fixed.txt",    "late.txt",    "left.txt",
+                               "mapped",       "opened.txt",   "refused.txt", "replayed",
                                "replayed.txt", "reply",        "report.json", "request",
                                "said.txt",     "second.txt",   "so_far.json", "so_far.json.lost",
                                "together.txt", "unstarted.txt"};

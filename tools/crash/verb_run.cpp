@@ -62,13 +62,22 @@ Result<void> check(const RunRequest& verb) {
     const auto resolved = [&](const std::filesystem::path& path) {
         return std::filesystem::weakly_canonical(path, ignored);
     };
-    const auto folder = resolved(verb.file).parent_path();
+    const auto file = resolved(verb.file);
+    const auto is_in = [&](const std::string& own) {
+        return !own.empty() && (file == resolved(own) || file.parent_path() == resolved(own));
+    };
     for (const std::string& own : {verb.image_folder, verb.notes(), verb.before_folder()})
-        if (folder == resolved(own))
+        if (is_in(own))
             return fail(Errc::invalid_argument,
                         "--image-dir: '" + verb.file +
                             "' lies in it, and files there are replaced; name "
                             "a folder for images alone");
+    if (is_in(verb.page_folder) && file.filename().native().starts_with("violation-"))
+        return fail(Errc::invalid_argument,
+                    "--page: '" + verb.file + "' lies in it, and has the name of a page");
+    if (!verb.json_file.empty() && file == resolved(verb.json_file))
+        return fail(Errc::invalid_argument,
+                    "--json: '" + verb.file + "' is the workload's own; name another file");
     if (verb.memory_bytes == 0) return fail(Errc::invalid_argument, "--memory: '0' is below 1");
     if (!verb.replay.empty() && resolved(verb.file) == resolved(verb.replayed_file))
         return fail(Errc::invalid_argument,
@@ -115,8 +124,8 @@ ExitCode deliver_replayed(const RunRequest& verb, const std::string& wrong) {
     return end_with(error_left(verb.note("refused.txt")).value_or(no_report(verb, wrong)), false);
 }
 
-void remark_on_the_run(const RunRequest& verb, bool is_as_left, crash::Report& report) {
-    if (is_as_left && text_of_file(verb.note("over.txt")))
+void remark_on_the_run(const RunRequest& verb, const std::string& left, crash::Report& report) {
+    if (!left.empty() && text_of_file(verb.note("began.txt")) == left)
         report.remarks.push_back(
             {"the file began as the last run has left it, and the workload may have found its work "
              "done: make it again what it was before that run",
@@ -288,8 +297,7 @@ ExitCode replay(const RunRequest& verb, const std::string& preload) {
 
 ExitCode search(const RunRequest& verb, const std::string& preload) {
     FirstRun first{preload, crash::FileBefore(verb.file), place_of_input()};
-    const std::string mark = first.before.mark();
-    const bool is_as_left = !mark.empty() && text_of_file(verb.note(kMark)) == mark;
+    const std::string left = text_of_file(verb.note(kMark)).value_or("");
     const auto begin = std::chrono::steady_clock::now();
     const auto wrong = run_workload(verb, preload);
     if (!wrong) return end_with(wrong.error(), false);
@@ -306,7 +314,7 @@ ExitCode search(const RunRequest& verb, const std::string& preload) {
     }
     complete_pages(verb, *report);
     keep_file(verb, first.before, *report);
-    remark_on_the_run(verb, is_as_left, *report);
+    remark_on_the_run(verb, left, *report);
     remark_on_a_clean_run(verb, *report);
     return deliver(verb, *report);
 }

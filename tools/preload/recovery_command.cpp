@@ -158,7 +158,8 @@ std::string run_recovery_command(const std::string& image, const std::string& ac
         throw crash::Unavailable("no process for the command");
     if (WIFSIGNALED(status)) return signal_text(WTERMSIG(status), text);
     const int code = WEXITSTATUS(status);
-    if (code > 128) return signal_text(code - 128, text);  // as the shell says it
+    // As the shell says it; but for -1, with which programs end.
+    if (code > 128 && code <= 128 + SIGRTMAX) return signal_text(code - 128, text);
     if (code != 0) leave(kSaid, text);
     const bool told = code == 1 || code == 126 || code == 127;
     return "exit " + std::to_string(code) + (told && !text.empty() ? ": " + text : "");

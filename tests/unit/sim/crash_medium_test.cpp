@@ -212,6 +212,29 @@ TEST_F(FrameStore, AnotherThreadsFenceDrainsNothingOfMine) {
                         }});
 }
 
+// Of two threads that have flushed one store, which one of them fences then: the other's flush is
+// none of a later store.
+TEST_F(CrashMediumTest, AFlushThatAnothersFenceHasProvenIsNoneOfWhatComesLater) {
+    CrashMedium medium = make();
+    bool flushed = false, stored = false;
+    run_interleaved(1, {[&] {
+                            medium.store8(Site::mark_store, word(0), 1);
+                            medium.flush(Site::mark_flush, at(0), 8);
+                            while (!flushed) switch_point();
+                            medium.store8(Site::mark_store, word(1), 2);
+                            medium.fence(Site::mark_fence);
+                            EXPECT_EQ(states(medium, {0, 1}), (States{{1, 0}, {1, 2}}));
+                            stored = true;
+                        },
+                        [&] {
+                            medium.flush(Site::forcer_flush, at(0), 8);
+                            flushed = true;
+                            while (!stored) switch_point();
+                            medium.fence(Site::forced_fence);
+                            EXPECT_EQ(states(medium, {0, 1}), (States{{1, 0}, {1, 2}}));
+                        }});
+}
+
 TEST_F(CrashMediumTest, ByteDomainNeedsTheFenceAlone) {
     CrashMedium medium = make(Domain::byte);
     medium.store8(Site::mark_store, word(0), 1);
@@ -227,6 +250,15 @@ TEST_F(CrashMediumTest, PageDomainSyncsWholePages) {
     medium.store8(Site::mark_store, word(512), 3);
     EXPECT_TRUE(medium.sync(Site::page_sync, at(100), 8));
     EXPECT_EQ(states(medium, {0, 511, 512}), (States{{1, 2, 0}, {1, 2, 3}}));
+}
+
+// It is the kernel that writes pages: what goes past the caches does not go past older stores.
+TEST_F(FrameStore, PageDomainKeepsNonTemporalStoresInOrder) {
+    CrashMedium medium = make(Domain::page);
+    medium.store8(Site::mark_store, word(0), 1);
+    store_frame(medium, 0, StoreKind::non_temporal);
+    for (const auto& state : states(medium, {0, 1}))
+        EXPECT_TRUE(state[0] != 0 || state[1] == 0) << state[0] << " " << state[1];
 }
 
 // As on Linux: the error is told once, and the pages count as clean until they are stored to.

@@ -76,6 +76,11 @@ TEST(PendingLine, NonTemporalWordsAreIndependent) {
         pending({bag_store(0xFF, 1, nt), bag_store(0xFF, 2, nt), bag_store(0xFF, 3, nt)});
     EXPECT_EQ(many.states(), many.representatives());
     EXPECT_EQ(many.state_count(), 65536.0);
+    // A word of the second without the first: it waits for no earlier store.
+    const PendingLine line = pending({word_store(0, 1), bag_store(0x06, 2, nt)});
+    const std::vector<Line> some = line.representatives();
+    EXPECT_NE(std::ranges::find(some, Line{0, 2}), some.end());
+    EXPECT_NE(std::ranges::find(some, Line{0, 0, 2}), some.end());
 }
 
 // Of lines with few values, so that words come back to what they were, and with many.
