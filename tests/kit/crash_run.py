@@ -1,4 +1,5 @@
 """What the tests of cinnabar crash run have in common."""
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -28,7 +29,18 @@ class CrashRun(unittest.TestCase):
                               command, "--images", str(images), "--random", "3", *options, "--",
                               *workload, **how)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        self.wait_until(lambda: not self.processes(self.images))  # nor is a command left
         return done
+
+    def processes(self, *words):
+        """Those of the ledger's that have these among their words."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+                line = file.read().decode(errors="replace")
+                if line.startswith(LEDGER) and all(word in line for word in words):
+                    found.append(pid)
+        return found
 
     def ledger(self, code, write="right", check="right", *options):
         return self.run_crash(code, [LEDGER, "write", self.file, write],

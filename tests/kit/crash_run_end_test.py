@@ -141,23 +141,9 @@ class End(CrashRun):
         with subprocess.Popen([PROGRAM, *words], stderr=subprocess.PIPE) as run:
             self.wait_until(lambda: os.path.exists(self.images + "/cinnabar-run/so_far.json"))
             time.sleep(0.5)
-            self.assertTrue(self.workloads())
+            self.assertTrue(self.processes(self.file))
             run.kill()
-        self.wait_until(lambda: not self.workloads())
-
-    def workloads(self):
-        """Processes with these words, but for the command."""
-        words = "\0".join(["write", self.file]).encode()
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    line = file.read()
-            except OSError:
-                continue
-            if words in line and line.startswith(LEDGER.encode()):
-                found.append(pid)
-        return found
+        self.wait_until(lambda: not self.processes(self.file))
 
     @unittest.skipIf(os.getuid() != 0, "only root becomes another user")
     def test_a_workload_that_becomes_another_user(self):

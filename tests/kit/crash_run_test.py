@@ -329,6 +329,10 @@ class Run(CrashRun):
         self.ledger(OK)
         self.assertFalse(os.path.exists(self.images + "/cinnabar-before"))
 
+    def test_a_promise_before_the_fence_that_keeps_it(self):
+        done = self.ledger(VIOLATION, "drained_late")
+        self.assertIn("must be durable before '1' is printed, and so acknowledged", done.stdout)
+
     def test_both_outputs_in_one_file(self):
         """No line of one stands amidst the other's."""
         path = os.path.join(os.path.dirname(self.file), "said")

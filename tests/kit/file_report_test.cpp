@@ -258,6 +258,28 @@ TEST(FileReport, ANumberThatIsAnothersByThenIsNotClosed) {
     ::close(other);
 }
 
+// Which the workload makes longer each time that it runs.
+TEST(FileReport, AFileThatIsPutBackIsAsLongAsItWas) {
+    const Folder folder;
+    const std::string path = folder.file("words");
+    std::ofstream(path) << std::string(kFileBytes, '\0');
+    crash::Test test = file_test(path);
+    test.workload = [&](crash::History& history) {
+        const auto bytes = std::filesystem::file_size(path);
+        if (bytes != kFileBytes) throw std::runtime_error("it has " + std::to_string(bytes));
+        std::filesystem::resize_file(path, 2 * kFileBytes);
+        size_t length = 0;
+        void* at = pmem_map_file(path.c_str(), 0, 0, 0, &length, nullptr);
+        history.begin("1");
+        append(static_cast<uint64_t*>(at), 1);
+        pmem_unmap(at, length);
+    };
+    const crash::Report report = crash::run_file(path, test).value();
+    ASSERT_EQ(report.violations.size(), 1u) << report.text();
+    EXPECT_EQ(report.violations[0].fix, "with a flush and a fence between the two nothing is found")
+        << report.text();
+}
+
 // A file of x's; and from when it says on, no file may have more than half of its bytes.
 struct FileWithALimit {
     FileWithALimit() {

@@ -8,9 +8,9 @@
 // leaves, hangs, backwards, other_words, talks, promises_first, exits_3, forks, elsewhere, msync,
 // msync_async, by_instruction, daemon, child_first, takes_numbers, takes_later, in_thread,
 // child_stores, other_user, signals_group, grows, anew, joined, mapped_here, two_threads,
-// or two of these with a '+' between them;
-// amidst_others, before_others, as_told (by its standard input). Of check: right, hangs, crashes,
-// refuses, exits_9, takes_memory, silent, amidst_others, before_others.
+// drained_late, or two of these with a '+' between them; amidst_others, before_others, as_told (by
+// its standard input). Of check: right, hangs, crashes, refuses, exits_9, takes_memory, silent,
+// amidst_others, before_others.
 #include <fcntl.h>
 #include <libpmem.h>
 #include <sys/mman.h>
@@ -77,6 +77,12 @@ void persist(void* at, size_t length, const std::string& how) {
     }
 }
 
+void promise_before_the_fence(Ledger& ledger, uint64_t number) {
+    pmem_flush(&ledger.count, sizeof ledger.count);
+    std::printf("%d\n", static_cast<int>(number));
+    pmem_drain();
+}
+
 void append(Ledger& ledger, uint64_t number, const std::string& how) {
     const bool count_first = is(how, "count_first") && (!is(how, "third_count") || number == 3);
     if (count_first) {
@@ -90,6 +96,7 @@ void append(Ledger& ledger, uint64_t number, const std::string& how) {
     persist(&entry, sizeof entry, how);
     if (count_first) return;
     ledger.count = number;
+    if (is(how, "drained_late")) return promise_before_the_fence(ledger, number);
     if (is(how, "no_flush_last") && number == kEntries) return pmem_drain();
     persist(&ledger.count, sizeof ledger.count, how);
 }
@@ -233,7 +240,8 @@ int write(const char* path, const std::string& how) {
             std::signal(SIGTERM, SIG_IGN);
             ::kill(0, SIGTERM);
         }
-        if (!is(how, "promises_first")) std::printf("%d\n", static_cast<int>(number));
+        if (!is(how, "promises_first") && !is(how, "drained_late"))
+            std::printf("%d\n", static_cast<int>(number));
         if (is(how, "talks") && number == kEntries) std::puts("done\nand gone");
         if (is(how, "takes_later") && number == 2) take_numbers("/dev/zero");
         if (is(how, "dies") && number == 3) std::raise(SIGKILL);

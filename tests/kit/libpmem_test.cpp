@@ -67,6 +67,7 @@ TEST(Libpmem, WhatIsDurable) {
         [](char* to) { kText.copy(to, 1024), pmem_persist(to, 1024); },
         [](char* to) { kText.copy(to, 1024), pmem_flush(to, 1024), pmem_drain(); },
         [](char* to) { kText.copy(to, 1024), pmem_msync(to, 1024); },
+        [](char* to) { kText.copy(to, 1024), pmem_msync(to + 512, 8); },  // its whole page
         [](char* to) { kText.copy(to, 1024), pmem_deep_persist(to, 1024); },
         [](char* to) {
             kText.copy(to, 1024), pmem_deep_flush(to, 1024), pmem_deep_drain(to, 1024);
