@@ -73,25 +73,48 @@ Foreign::Foreign(const std::string& path, Run& run) : given_path_(path), run_(ru
 }
 
 // Before anything is stored there. Once for each file, or what is stored and not forced counts as
-// durable where it is mapped a second time.
-void Foreign::note_mapping(const void* address) {
-    if (::getpid() != process_ || found()) return;
-    const auto mapping = mapping_of(address);
-    if (!mapping) return;
+// durable where it is mapped a second time. Called amidst whatever maps: it closes nothing, which
+// would drop locks of the process, and takes no memory for files of others.
+void Foreign::note_mapping(int file) {
+    static thread_local bool is_noting = false;
+    struct stat status = {};
+    if (is_noting || ::getpid() != process_ || found() || ::fstat(file, &status) != 0) return;
     const std::lock_guard locked(noted_);
-    const std::string& file = mapping->device_and_inode;
-    if (!is_ours(*mapping)) return (void)mapped_elsewhere_.insert(file);
-    if (!held_.contains(file)) held_[file] = bytes_of(openable(mapping->path));
+    is_noting = true;
+    const FileNumber number(status.st_dev, status.st_ino);
+    if (!is_named_so(file))
+        mapped_elsewhere_[mapped_elsewhere_next_++ % mapped_elsewhere_.size()] = number;
+    else if (!held_.contains(number))
+        held_[number] = bytes_in(file, static_cast<size_t>(status.st_size));
+    is_noting = false;
+}
+
+std::string Foreign::bytes_in(int file, size_t size) {
+    std::string bytes(size, '\0');
+    size_t done = 0;
+    for (ssize_t part = 1; part > 0 && done < size; done += static_cast<size_t>(part))
+        part = std::max<ssize_t>(
+            ::pread(file, bytes.data() + done, size - done, static_cast<off_t>(done)), 0);
+    return bytes;
+}
+
+bool Foreign::is_named_so(int file) const {
+    char link[48], name[4096];
+    std::snprintf(link, sizeof link, "/proc/thread-self/fd/%d", file);
+    const ssize_t length = ::readlink(link, name, sizeof name);
+    const std::string_view path(name, static_cast<size_t>(std::max<ssize_t>(length, 0)));
+    if (!is_folder_) return path == path_;
+    return path.starts_with(path_) && path.substr(path_.size()).starts_with('/');
 }
 
 // What it held when it was mapped first; of a mapping that was not seen, what it held before the
 // workload, or zeros where it is another file. Nothing: it was mapped under another name, and what
 // was forced there is not known.
-std::optional<std::string> Foreign::held_at_first(const Mapping& mapping) {
+std::optional<std::string> Foreign::held_at_first() {
     const std::lock_guard locked(noted_);
-    if (held_.contains(mapping.device_and_inode))
-        return std::move(held_.at(mapping.device_and_inode));
-    if (mapped_elsewhere_.contains(mapping.device_and_inode)) return std::nullopt;
+    const FileNumber number(status_.st_dev, status_.st_ino);
+    if (held_.contains(number)) return held_.at(number);
+    if (std::ranges::count(mapped_elsewhere_, number) != 0) return std::nullopt;
     return before_ && is_same(status_, status_before_) ? *before_ : "";
 }
 
@@ -150,12 +173,15 @@ std::string Foreign::replaced() const {
            "own";
 }
 
+void Foreign::adopt() {
+    if (active()) recorder_->adopt();
+}
+
 // Where that was done behind the last call that is seen, or by write(2) alone.
 void Foreign::end() {
-    if (!active()) return;
-    recorder_->adopt();
     struct stat now = {};
-    if (number_path_.empty() && ::stat(mapped_path_.c_str(), &now) == 0 && !is_same(now, status_))
+    if (active() && number_path_.empty() && ::stat(mapped_path_.c_str(), &now) == 0 &&
+        !is_same(now, status_))
         give_up(replaced());
 }
 
@@ -188,7 +214,7 @@ bool Foreign::attach(const Mapping& mapping) {
     if (file_ < 0 || ::fstat(file_, &status_) != 0)
         return fail(
             {Errc::io, "'" + mapping.path + "' does not open: " + std::strerror(errno), {}, {}});
-    auto held = held_at_first(mapping);
+    auto held = held_at_first();
     if (!held) {
         give_up("'" + mapping.path +
                 "' was mapped under another name before it had this one, and " +
@@ -283,7 +309,8 @@ void Foreign::flush(const Call& call, const void* at, size_t length) {
 }
 
 void Foreign::fence(const Call& call) {
-    if (!active() || !usable()) return;
+    // It may be for another file: of who has stored nothing here.
+    if (!active() || !recorder_->is_owned() || !is_there()) return;
     run_.listen();
     recorder_->fence(place(call));
 }

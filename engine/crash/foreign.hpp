@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -56,9 +57,10 @@ class Foreign {
     bool holds(const void* address) { return is_in_file(address, true); }
     // The same of a call that does neither.
     bool maps(const void* address) { return is_in_file(address, false); }
-    // A shared mapping was made there, of whatever file.
-    void note_mapping(const void* address);
-    // The workload has ended, in whatever thread.
+    // A shared mapping was made that may be stored to, of whatever file.
+    void note_mapping(int file);
+    // The workload ends in this thread, whichever it was that stored; and it has ended.
+    void adopt();
     void end();
     bool found() const { return recorder_.has_value(); }
     // FileBefore's mark of what the file held when it was mapped first; nothing: it was not.
@@ -92,6 +94,8 @@ class Foreign {
         std::string path;
     };
 
+    using FileNumber = std::pair<dev_t, ino_t>;
+
     static std::optional<Mapping> mapping_of(const void* address);
     bool is_ours(const Mapping& mapping) const;
     const std::string& openable(const std::string& path) const {
@@ -99,7 +103,9 @@ class Foreign {
     }
     void note_child(const void* address) const;
     bool attach(const Mapping& mapping);
-    std::optional<std::string> held_at_first(const Mapping& mapping);
+    static std::string bytes_in(int file, size_t size);
+    bool is_named_so(int file) const;
+    std::optional<std::string> held_at_first();
     bool is_in_file(const void* address, bool is_touched);
     std::string replaced() const;
     bool usable();
@@ -123,9 +129,10 @@ class Foreign {
     bool is_folder_ = false;
     std::optional<std::string> before_;  // what the file held; nothing where there was none
     struct stat status_before_ = {};
-    std::mutex noted_;                         // holds these two: by device and inode
-    std::map<std::string, std::string> held_;  // when it was mapped first, of each that is ours
-    std::set<std::string> mapped_elsewhere_;   // under other names
+    std::mutex noted_;                        // holds these
+    std::map<FileNumber, std::string> held_;  // when it was mapped first, of each that is ours
+    std::array<FileNumber, 256> mapped_elsewhere_ = {};  // under other names, the last ones
+    size_t mapped_elsewhere_next_ = 0;
     std::string began_with_;
     std::set<std::string> were_there_;  // in the folder
     std::string refusal_;

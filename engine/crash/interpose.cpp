@@ -43,10 +43,11 @@ bool is_mapped(const void* address) {
     return foreign != nullptr && foreign->maps(address);
 }
 
-void* note_mapping(void* at, int flags) {
+void* note_mapping(void* at, int prot, int flags, int file) {
     Foreign* foreign = Foreign::watched();
-    const bool is_of_a_file = at != MAP_FAILED && (flags & MAP_ANONYMOUS) == 0;
-    if (foreign != nullptr && is_of_a_file && (flags & MAP_SHARED) != 0) foreign->note_mapping(at);
+    const bool is_shared = (flags & MAP_SHARED) != 0 && (flags & MAP_ANONYMOUS) == 0;
+    if (foreign != nullptr && at != MAP_FAILED && is_shared && (prot & PROT_WRITE) != 0)
+        foreign->note_mapping(file);
     return at;
 }
 
@@ -166,11 +167,11 @@ int msync(void* addr, size_t len, int flags) {
 }
 
 void* mmap(void* addr, size_t len, int prot, int flags, int fd, off_t offset) noexcept {
-    return note_mapping(NEXT(mmap)(addr, len, prot, flags, fd, offset), flags);
+    return note_mapping(NEXT(mmap)(addr, len, prot, flags, fd, offset), prot, flags, fd);
 }
 
 void* mmap64(void* addr, size_t len, int prot, int flags, int fd, off64_t offset) noexcept {
-    return note_mapping(NEXT(mmap64)(addr, len, prot, flags, fd, offset), flags);
+    return note_mapping(NEXT(mmap64)(addr, len, prot, flags, fd, offset), prot, flags, fd);
 }
 
 int pmem_is_pmem(const void* addr, size_t len) {

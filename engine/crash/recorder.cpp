@@ -211,16 +211,16 @@ void Recorder::printed(const std::string& text) {
 
 bool Recorder::is_owner() {
     if (::getpid() != process_) return false;
-    std::thread::id owner;
-    if (owner_.compare_exchange_strong(owner, std::this_thread::get_id())) return true;
-    if (owner == std::this_thread::get_id()) return true;
+    uint64_t owner = 0;
+    if (owner_.compare_exchange_strong(owner, this_thread()) || owner == this_thread()) return true;
     other_thread_ = true;
     return false;
 }
 
-bool Recorder::may_be_owner() const {
-    const std::thread::id owner = owner_;
-    return owner == std::thread::id() || owner == std::this_thread::get_id();
+uint64_t Recorder::this_thread() {
+    static std::atomic<uint64_t> last = 0;
+    static thread_local const uint64_t number = ++last;
+    return number;
 }
 
 std::vector<std::string> Recorder::misuses() const {

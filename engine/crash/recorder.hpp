@@ -19,7 +19,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -83,11 +82,12 @@ class Recorder {
     // The calling thread may go on: the one that made the recorder, or after disown() the first one
     // that asks. That another one asked is misuse, and then nothing is seen any more.
     bool is_owner();
-    void disown() { owner_ = std::thread::id(); }
-    // Before that: may it be this one?
-    bool may_be_owner() const;
+    void disown() { owner_ = 0; }
+    // Before that: may it be this one? And is it?
+    bool may_be_owner() const { return owner_ == 0 || is_owned(); }
+    bool is_owned() const { return owner_ == this_thread(); }
     // The one that had it has ended: it is the calling one now.
-    void adopt() { owner_ = std::this_thread::get_id(); }
+    void adopt() { owner_ = this_thread(); }
     // What the workload does is seen still.
     bool is_seeing() const { return !other_thread_ && (!readable_ || readable_()); }
 
@@ -105,6 +105,8 @@ class Recorder {
         void operator()(std::byte* memory) const;
     };
 
+    // From 1 on, and unlike the system's given to one thread alone.
+    static uint64_t this_thread();
     void remark(const char* rule, Site place) { ++remarks_[{rule, place}]; }
     struct Range {
         uint64_t offset;
@@ -125,7 +127,7 @@ class Recorder {
     sim::CrashMedium medium_;
     std::function<bool()> readable_;
     std::function<void()> before_notice_;
-    std::atomic<std::thread::id> owner_{std::this_thread::get_id()};
+    std::atomic<uint64_t> owner_{this_thread()};
     const pid_t process_ = ::getpid();
     std::vector<std::string> places_{""};
     std::map<std::string, Site, std::less<>> place_of_;

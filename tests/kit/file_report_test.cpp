@@ -3,7 +3,10 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <libpmem.h>
+#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -127,9 +130,17 @@ TEST(FileReport, AFileThatIsMadeAnewBeginsWithZeros) {
         std::filesystem::resize_file(path, 0);
         std::filesystem::resize_file(path, kFileBytes);
     };
+    const Clear look_and_remove = [](const std::string& path) {
+        const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        ::munmap(::mmap(nullptr, kFileBytes, PROT_READ, MAP_SHARED, file, 0), kFileBytes);
+        ::close(file);
+        std::filesystem::remove(path);
+    };
     const std::string disk = std::filesystem::temp_directory_path();
-    for (const auto& [in, clear] :
-         {std::pair("/dev/shm", remove), {disk.c_str(), remove}, {disk.c_str(), cut_off}}) {
+    for (const auto& [in, clear] : {std::pair("/dev/shm", remove),
+                                    {disk.c_str(), remove},
+                                    {disk.c_str(), cut_off},
+                                    {disk.c_str(), look_and_remove}}) {
         const Folder folder(in);
         const std::string path = folder.file("words");
         std::ofstream(path) << std::string(kFileBytes, 'x');
@@ -219,6 +230,41 @@ TEST(FileReport, AFileThatAnotherTakesThePlaceOfIsMisuse) {
             report.violations[0].what.starts_with("another file has taken the place of '" + path));
         EXPECT_GE(report.crash_points, 6u);
     }
+}
+
+bool is_locked_for_others(const std::string& path) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        struct flock all = {};
+        all.l_type = F_WRLCK;
+        const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+        ::_Exit(file >= 0 && ::fcntl(file, F_SETLK, &all) == 0 ? 0 : 1);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return status != 0;
+}
+
+// Whoever closes a file drops the locks that its process has of it.
+TEST(FileReport, AFileThatIsMappedKeepsItsLocks) {
+    const Folder folder;
+    const std::string path = folder.file("words");
+    std::ofstream(path) << std::string(kFileBytes, '\0');
+    crash::Test test = file_test(path);
+    bool is_locked = false;
+    test.workload = [&](crash::History&) {
+        const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+        struct flock all = {};
+        all.l_type = F_WRLCK;
+        ASSERT_EQ(::fcntl(file, F_SETLK, &all), 0);
+        void* at = ::mmap(nullptr, kFileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+        is_locked = is_locked_for_others(path);
+        pmem_persist(at, 8);
+        ::munmap(at, kFileBytes);
+        ::close(file);
+    };
+    EXPECT_TRUE(crash::run_file(path, test).value().clean());
+    EXPECT_TRUE(is_locked);
 }
 
 // Puts another file in the place of each that is open under this path, and gives their numbers.

@@ -178,8 +178,9 @@ class Preloaded {
         if (!is_of_this_process() || !foreign_) return;
         std::fflush(stdout);
         const bool is_late = heard_ == 0 && run_.so_far().crash_points > 0;
-        foreign_->end();
+        foreign_->adopt();
         if (foreign_->active()) run_.at_end();
+        foreign_->end();
         crash::Foreign::watch(nullptr);
         if (!replay_.empty()) return write_replayed();
         if (foreign_->failed()) return write_error("failed.txt", *foreign_->failed());
