@@ -113,7 +113,7 @@ bool Foreign::is_named_so(int file) const {
 std::optional<std::string> Foreign::held_at_first() {
     const std::lock_guard locked(noted_);
     const FileNumber number(status_.st_dev, status_.st_ino);
-    if (held_.contains(number)) return held_.at(number);
+    if (held_.contains(number)) return std::move(held_.at(number));  // it is asked once
     if (std::ranges::count(mapped_elsewhere_, number) != 0) return std::nullopt;
     return before_ && is_same(status_, status_before_) ? *before_ : "";
 }

@@ -40,7 +40,7 @@ class Foreign {
     ~Foreign();
 
     // The one that this process watches; nullptr: none. (In interpose.cpp, so that who watches one
-    // has libpmem's functions and msync replaced.)
+    // has libpmem's functions, msync and mmap replaced.)
     static Foreign* watched();
     static void watch(Foreign* foreign);
 

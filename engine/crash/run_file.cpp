@@ -1,5 +1,5 @@
 // A run over a file that code of others maps. Part of the interposer: whoever calls this has
-// libpmem's functions and msync replaced (interpose.cpp).
+// libpmem's functions, msync and mmap replaced (interpose.cpp).
 #include <memory>
 #include <optional>
 

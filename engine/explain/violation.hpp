@@ -24,8 +24,8 @@ void note(const std::string& not_written, crash::Violation& violation);
 bool differ_in_data_alone(const std::string& one, const std::string& other);
 
 // Whether they are one cause, seen twice: of the same kind, by the same two calls, and where those
-// stored elsewhere, or where no calls are known, in words that differ alone in numbers and in what
-// they quote; never where no image is to blame.
+// stored elsewhere, or where no calls are known, in words that differ in data alone; never where no
+// image is to blame.
 bool is_same_cause(const crash::Violation& one, const crash::Violation& other);
 
 // What a digest holds need not be UTF-8, as JSON must be: every byte that is not ASCII is escaped,

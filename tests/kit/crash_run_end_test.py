@@ -128,11 +128,18 @@ class End(CrashRun):
             done = self.ledger(OK, how)
             self.assertIn("13 crash points, ", done.stdout, how)
             self.assertIn("no violation\n", done.stdout)
-        os.remove(self.file)
-        done = self.ledger(USAGE, "two_threads")
-        self.assertIn("misuse): a second thread stored, flushed or fenced: it is not seen\n",
-                      done.stdout)
-        self.assertEqual(done.stdout.count("violation ("), 1, "nothing is held against the rest")
+        for how in ("two_threads", "one_after_other"):
+            os.remove(self.file)
+            done = self.ledger(USAGE, how)
+            self.assertIn("misuse): a second thread stored, flushed or fenced: it is not seen\n",
+                          done.stdout)
+            self.assertEqual(done.stdout.count("violation ("), 1, "nothing is held against it")
+
+    def test_a_file_that_is_replaced_at_the_end(self):
+        """What was stored to it by then is known, and tried."""
+        done = self.ledger(VIOLATION, "no_flush_last+rotated", "right", "--fixes", "0")
+        self.assertIn("violation (wrong): acknowledged and lost: entry 6\n", done.stdout)
+        self.assertIn("violation (misuse): another file has taken the place of", done.stdout)
 
     def test_a_command_that_is_killed(self):
         """It can end nothing any more, and the workload ends all the same."""

@@ -22,6 +22,8 @@ class Recovery(CrashRun):
                       done.stdout)
         self.ledger(OK, "right", "takes_memory")
         self.assertIn("exit 9", self.ledger(VIOLATION, "right", "exits_9").stdout)
+        done = self.run_crash(VIOLATION, [LEDGER, "write", self.file, "right"], "exit 255; true")
+        self.assertNotIn("signal", done.stdout)
         self.assertIn("said nothing", self.ledger(VIOLATION, "right", "silent").stdout)
 
     def test_recovery_that_leaves_something_behind(self):

@@ -28,6 +28,26 @@ namespace crash = cinnabar::crash;
 
 constexpr size_t kFileBytes = 16384;
 
+// The whole file, mapped while this lives; made where it is not there.
+class Mapped {
+  public:
+    explicit Mapped(const std::string& path) {
+        const bool is_there = std::filesystem::exists(path);
+        at_ = pmem_map_file(path.c_str(), is_there ? 0 : kFileBytes,
+                            is_there ? 0 : PMEM_FILE_CREATE, 0600, &bytes_, nullptr);
+        if (at_ == nullptr) throw std::runtime_error(pmem_errormsg());
+    }
+    ~Mapped() { pmem_unmap(at_, bytes_); }
+    Mapped(const Mapped&) = delete;
+    Mapped& operator=(const Mapped&) = delete;
+
+    uint64_t* words() const { return static_cast<uint64_t*>(at_); }
+
+  private:
+    void* at_ = nullptr;
+    size_t bytes_ = 0;
+};
+
 // A count in the first line and a word in each that it counts, made durable together.
 void append(uint64_t* words, uint64_t number) {
     words[0] = number;
@@ -38,15 +58,12 @@ void append(uint64_t* words, uint64_t number) {
 crash::Test file_test(const std::string& path) {
     return {.workload =
                 [path](crash::History& history) {
-                    size_t length = 0;
-                    void* at = pmem_map_file(path.c_str(), kFileBytes, PMEM_FILE_CREATE, 0600,
-                                             &length, nullptr);
+                    const Mapped file(path);
                     for (uint64_t number = 1; number <= 3; ++number) {
                         const size_t operation = history.begin(std::to_string(number));
-                        append(static_cast<uint64_t*>(at), number);
+                        append(file.words(), number);
                         history.acknowledge(operation);
                     }
-                    pmem_unmap(at, length);
                 },
             .recover =
                 [](std::span<std::byte> image) {
@@ -107,13 +124,11 @@ TEST(FileReport, AFileThatIsThereIsPutBack) {
     over.workload = [&](crash::History& history) {
         const uint64_t count = static_cast<unsigned char>(bytes_of(path)[0]);
         if (count != 3) throw std::runtime_error("it begins with " + std::to_string(count));
-        size_t length = 0;
-        void* at = pmem_map_file(path.c_str(), 0, 0, 0, &length, nullptr);
+        const Mapped file(path);
         for (uint64_t number = 1; number <= 3; ++number)
             history.acknowledge(history.begin(std::to_string(number)));
         history.begin("4");
-        append(static_cast<uint64_t*>(at), 4);
-        pmem_unmap(at, length);
+        append(file.words(), 4);
     };
     const crash::Report report = crash::run_file(path, over).value();
     ASSERT_EQ(report.violations.size(), 1u) << report.text();
@@ -163,34 +178,28 @@ TEST(FileReport, AFileThatIsMadeAnewBeginsWithZeros) {
 TEST(FileReport, AFileThatIsRenamedToItsName) {
     const Folder folder;
     const std::string path = folder.file("words");
-    const auto prepare = [](const std::string& as) {
-        size_t length = 0;
-        void* at = pmem_map_file(as.c_str(), kFileBytes, PMEM_FILE_CREATE, 0600, &length, nullptr);
-        auto* words = static_cast<uint64_t*>(at);
-        words[8] = 1;
-        words[0] = 1;
-        pmem_persist(words, kFileBytes);
-        return words;
+    const auto prepare = [](const Mapped& file) {
+        file.words()[8] = 1;
+        file.words()[0] = 1;
+        pmem_persist(file.words(), kFileBytes);
     };
     crash::Test test = file_test(path);
     test.workload = [&](crash::History& history) {
         history.acknowledge(history.begin("1"));
-        pmem_unmap(prepare(path + ".new"), kFileBytes);
+        prepare(Mapped(path + ".new"));
         std::filesystem::rename(path + ".new", path);
-        size_t length = 0;
-        void* at = pmem_map_file(path.c_str(), 0, 0, 0, &length, nullptr);
-        pmem_persist(at, length);
-        pmem_unmap(at, length);
+        const Mapped file(path);
+        pmem_persist(file.words(), kFileBytes);
     };
     const crash::Report renamed = crash::run_file(path, test).value();
     EXPECT_TRUE(renamed.clean()) << renamed.text();
     EXPECT_GE(renamed.crash_points, 1u);
 
     test.workload = [&](crash::History&) {
-        uint64_t* words = prepare(path + ".new");
+        const Mapped file(path + ".new");
+        prepare(file);
         std::filesystem::rename(path + ".new", path);
-        pmem_persist(words, kFileBytes);
-        pmem_unmap(words, kFileBytes);
+        pmem_persist(file.words(), kFileBytes);
     };
     const crash::Report mapped = crash::run_file(path, test).value();
     ASSERT_EQ(mapped.violations.size(), 1u) << mapped.text();
@@ -207,16 +216,14 @@ TEST(FileReport, AFileThatAnotherTakesThePlaceOfIsMisuse) {
         crash::Test test = file_test(path);
         test.workload = [&](crash::History& history) {
             const auto add = [&](uint64_t number) {
-                size_t length = 0;
-                auto* words = static_cast<uint64_t*>(pmem_map_file(
-                    path.c_str(), kFileBytes, PMEM_FILE_CREATE, 0600, &length, nullptr));
+                const Mapped file(path);
+                uint64_t* words = file.words();
                 const size_t operation = history.begin(std::to_string(number));
                 words[number * 8] = number;
                 pmem_persist(&words[number * 8], sizeof *words);
                 words[0] = number;
                 pmem_persist(words, sizeof *words);
                 history.acknowledge(operation);
-                pmem_unmap(words, length);
             };
             for (const uint64_t number : {1, 2, 3}) add(number);
             std::filesystem::copy_file(path, path + ".new");
@@ -286,15 +293,12 @@ TEST(FileReport, ANumberThatIsAnothersByThenIsNotClosed) {
     std::set<int> taken;
     crash::Test test = file_test(path);
     test.workload = [&](crash::History&) {
-        size_t length = 0;
-        void* at =
-            pmem_map_file(path.c_str(), kFileBytes, PMEM_FILE_CREATE, 0600, &length, nullptr);
-        append(static_cast<uint64_t*>(at), 1);
+        const Mapped file(path);
+        append(file.words(), 1);
         std::filesystem::resize_file(path, 2 * kFileBytes);
-        append(static_cast<uint64_t*>(at), 2);
+        append(file.words(), 2);
         // From now on nobody looks whether the number is still the file's.
         taken = take_numbers_of(path, other);
-        pmem_unmap(at, length);
     };
     const crash::Report report = crash::run_file(path, test, {.fixes_max = 0}).value();
     EXPECT_NE(report.text().find("the file's size has changed"), std::string::npos)
@@ -314,11 +318,9 @@ TEST(FileReport, AFileThatIsPutBackIsAsLongAsItWas) {
         const auto bytes = std::filesystem::file_size(path);
         if (bytes != kFileBytes) throw std::runtime_error("it has " + std::to_string(bytes));
         std::filesystem::resize_file(path, 2 * kFileBytes);
-        size_t length = 0;
-        void* at = pmem_map_file(path.c_str(), 0, 0, 0, &length, nullptr);
+        const Mapped file(path);
         history.begin("1");
-        append(static_cast<uint64_t*>(at), 1);
-        pmem_unmap(at, length);
+        append(file.words(), 1);
     };
     const crash::Report report = crash::run_file(path, test).value();
     ASSERT_EQ(report.violations.size(), 1u) << report.text();
@@ -353,11 +355,10 @@ TEST(FileReport, AFileThatCannotBePutBackIsNotTakenAway) {
     const FileWithALimit file;
     crash::Test test = file_test(file.path);
     test.workload = [&](crash::History&) {
-        size_t length = 0;
-        auto* at = static_cast<char*>(pmem_map_file(file.path.c_str(), 0, 0, 0, &length, nullptr));
+        const Mapped mapped(file.path);
+        auto* at = reinterpret_cast<char*>(mapped.words());
         at[0] = at[100] = at[kFileBytes - 1] = 'y';
         pmem_persist(at, kFileBytes);
-        pmem_unmap(at, length);
         file.limit();
     };
     test.recover = [](std::span<std::byte> image) {
@@ -378,11 +379,9 @@ TEST(FileReport, WithoutMemoryForImagesIsAnError) {
     const FileWithALimit file;
     crash::Test test = file_test(file.path);
     test.workload = [&](crash::History&) {
-        size_t length = 0;
-        void* at = pmem_map_file(file.path.c_str(), 0, 0, 0, &length, nullptr);
+        const Mapped mapped(file.path);
         file.limit();
-        pmem_persist(at, kFileBytes);
-        pmem_unmap(at, length);
+        pmem_persist(mapped.words(), kFileBytes);
     };
     const auto report = crash::run_file(file.path, test);
     ASSERT_FALSE(report.has_value()) << report->text();

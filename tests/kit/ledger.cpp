@@ -8,9 +8,9 @@
 // leaves, hangs, backwards, other_words, talks, promises_first, exits_3, forks, elsewhere, msync,
 // msync_async, by_instruction, daemon, child_first, takes_numbers, takes_later, in_thread,
 // child_stores, other_user, signals_group, grows, anew, joined, mapped_here, two_threads,
-// drained_late, or two of these with a '+' between them; amidst_others, before_others, as_told (by
-// its standard input). Of check: right, hangs, crashes, refuses, exits_9, takes_memory, silent,
-// amidst_others, before_others.
+// one_after_other, rotated, drained_late, or two of these with a '+' between them; amidst_others,
+// before_others, as_told (by its standard input). Of check: right, hangs, crashes, refuses,
+// exits_9, takes_memory, silent, amidst_others, before_others.
 #include <fcntl.h>
 #include <libpmem.h>
 #include <sys/mman.h>
@@ -188,7 +188,8 @@ void take_numbers(const char* path) {
     for (int number = 0; number < 16; ++number) (void)::dup(file);
 }
 
-// All entries in a second thread, or those behind the third.
+// All entries in a second thread, or those behind the third; the first three in this one, which has
+// drained something else, or in one that has ended by then.
 int write_in_thread(Ledger& ledger, const std::string& how) {
     const auto add = [&](uint64_t first, uint64_t last) {
         for (uint64_t number = first; number <= last; ++number) {
@@ -196,9 +197,11 @@ int write_in_thread(Ledger& ledger, const std::string& how) {
             std::printf("%d\n", static_cast<int>(number));
         }
     };
-    const uint64_t here = is(how, "two_threads") ? 3 : 0;
-    add(1, here);
-    std::thread([&] { add(here + 1, kEntries); }).join();
+    const uint64_t first = is(how, "mapped_here") ? 0 : 3;
+    pmem_drain();
+    if (is(how, "one_after_other")) std::thread([&] { add(1, first); }).join();
+    if (is(how, "two_threads")) add(1, first);
+    std::thread([&] { add(first + 1, kEntries); }).join();
     return 0;
 }
 
@@ -228,7 +231,8 @@ int write(const char* path, const std::string& how) {
         std::thread([path] { write(path, "right"); }).join();
         return 0;
     }
-    if (is(how, "mapped_here") || is(how, "two_threads")) return write_in_thread(*map(path), how);
+    if (is(how, "mapped_here") || is(how, "two_threads") || is(how, "one_after_other"))
+        return write_in_thread(*map(path), how);
     if (is(how, "takes_numbers")) take_numbers(path);
     if (is(how, "anew")) ::unlink(path);
     if (is(how, "elsewhere")) return write((std::string(path) + ".other").c_str(), "right");
@@ -258,6 +262,10 @@ int write(const char* path, const std::string& how) {
             if (child == 0) std::exit(0);
             ::waitpid(child, nullptr, 0);
         }
+    }
+    if (is(how, "rotated")) {
+        std::rename(path, (std::string(path) + ".1").c_str());
+        ::close(::open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     }
     return is(how, "exits_3") ? 3 : 0;
 }

@@ -332,7 +332,7 @@ Result<std::vector<std::byte>> image_of(Region& region, const Test& test, std::s
 // The same for code that is not yours: a structure in a file that the workload, and the libraries
 // that it calls, map into memory, store to plainly and make durable by libpmem's functions, or by
 // msync. Only programs that link cinnabar::crash_interposer have this function: there, and in every
-// library of the process, those functions are the kit's.
+// library of the process, those functions, and mmap, are the kit's.
 //
 // `path` is the file, which the workload may create, or a folder: then the first file in it that is
 // stored to, and one that was there before is misuse. Only shared mappings count. All that changes
